@@ -1,0 +1,1 @@
+"""What two rooms or more share. Imports no room."""

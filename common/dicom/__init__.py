@@ -1,0 +1,1 @@
+"""DICOM objects as data and back: plan, record, CT, RT Structure Set, RT Dose, and their checks."""

@@ -1,0 +1,100 @@
+"""What a scanned-ion treatment plan is, as data. Positions follow IEC 61217 and DICOM PS3.3 C.8.8.25.
+
+Spot positions x, y lie in the isocentric plane of the IEC gantry system; angles in degrees;
+lengths in mm; energies in MeV (per nucleon for ions); metersets in MU.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class IonLayer:
+    """One energy layer of a beam.
+
+    x, y: (n,) float32 spot positions in mm. mu: (n,) float32 meterset of each spot in MU.
+    fwhm_x, fwhm_y: nominal spot size at isocentre in air, mm. paintings: number of paintings.
+    """
+
+    energy: float
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    mu: NDArray[np.float32]
+    fwhm_x: float
+    fwhm_y: float
+    tune_id: str = ""
+    paintings: int = 1
+
+    @property
+    def spot_count(self) -> int:
+        """Number of spots."""
+        return len(self.mu)
+
+
+@dataclass(frozen=True)
+class IonBeam:
+    """One field: a fixed gantry and couch angle, an isocentre and its energy layers.
+
+    isocentre: (x, y, z) in DICOM patient coordinates, mm. couch: patient support angle, deg.
+    virtual_sad: (x, y) virtual source-axis distances, mm. range_shifter: its id, or None.
+    """
+
+    number: int
+    name: str
+    gantry: float
+    couch: float
+    isocentre: tuple[float, float, float]
+    layers: tuple[IonLayer, ...]
+    virtual_sad: tuple[float, float] = (2000.0, 2000.0)
+    snout_position: float = 400.0
+    range_shifter: str | None = None
+
+    @property
+    def meterset(self) -> float:
+        """Sum of all spot metersets, MU."""
+        return float(sum(layer.mu.sum(dtype=np.float64) for layer in self.layers))
+
+    @property
+    def spot_count(self) -> int:
+        """Number of spots in all layers."""
+        return sum(layer.spot_count for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class PatientIdentity:
+    """Who a DICOM object belongs to. birth_date as YYYYMMDD, sex as M, F or O."""
+
+    patient_id: str
+    name: str
+    birth_date: str
+    sex: str
+
+
+@dataclass(frozen=True)
+class IonPlan:
+    """A proton or ion plan of one fraction group, as RT Ion Plan carries it.
+
+    prescription: RBE-weighted dose per fraction to the target, Gy. rbe_model: its name.
+    radiation: PROTON or ION. dose_sop_instance_uid: the RT Dose calculated for this plan, or "".
+    """
+
+    patient: PatientIdentity
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    structure_set_uid: str
+    label: str
+    machine: str
+    beams: tuple[IonBeam, ...]
+    fractions: int
+    prescription: float
+    target: str
+    rbe_model: str = "constant 1.1"
+    radiation: str = "PROTON"
+    patient_position: str = "HFS"
+    dose_sop_instance_uid: str = ""
+    created: str = ""
+    """Date and time of creation, YYYYMMDDhhmmss."""

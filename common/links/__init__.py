@@ -1,0 +1,1 @@
+"""Transports for the upper floors: DIMSE, HTTP, wire clients, the durable outbox, the PDF renderer."""

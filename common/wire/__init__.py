@@ -1,0 +1,1 @@
+"""Codecs of the links to hardware, both directions, without sockets."""

@@ -1,0 +1,1 @@
+"""Every Tango class of PTCS, and nothing else."""

@@ -1,0 +1,1 @@
+"""Devices of source, ring and beam transport."""

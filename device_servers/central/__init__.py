@@ -1,0 +1,1 @@
+"""Timing, interlock, beam allocation, treatment session."""

@@ -1,0 +1,1 @@
+"""One small Protocol per device kind, and its wire drivers."""

@@ -1,0 +1,1 @@
+"""Archiver and other services."""

@@ -1,0 +1,1 @@
+"""The oncology information system: web, interfaces, services, models, domain."""

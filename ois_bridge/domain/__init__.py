@@ -1,0 +1,1 @@
+"""What the OIS speaks of, as pure data and rules."""

@@ -1,0 +1,1 @@
+"""What the OIS says to other systems: DICOM, mail, interfaces."""

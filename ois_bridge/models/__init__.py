@@ -1,0 +1,1 @@
+"""The OIS's tables (SQLAlchemy) and their migrations."""

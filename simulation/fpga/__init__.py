@@ -1,0 +1,1 @@
+"""Interlock, timing, spot delivery and counters in integer ticks."""

@@ -1,0 +1,1 @@
+"""Magnets, vacuum, water, source, couch and gantry in wall time."""

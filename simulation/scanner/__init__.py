@@ -1,0 +1,1 @@
+"""A CT scanner with a synthetic patient."""

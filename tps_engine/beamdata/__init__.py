@@ -1,0 +1,1 @@
+"""Beam models: energies, depth doses, spot sizes, monitor calibration."""

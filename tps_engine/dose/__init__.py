@@ -1,0 +1,1 @@
+"""Dose engines: influence matrix and forward dose."""

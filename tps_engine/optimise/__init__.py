@@ -1,0 +1,1 @@
+"""Objectives and optimisers of spot metersets."""

@@ -1,0 +1,1 @@
+"""The patient model: CT, stopping power, structures, dose grid."""

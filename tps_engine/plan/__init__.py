@@ -1,0 +1,1 @@
+"""Fields, spots and layers."""

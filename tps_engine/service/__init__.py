@@ -1,0 +1,1 @@
+"""The TPS process: job queue, DICOM in and out."""

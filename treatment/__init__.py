@@ -1,0 +1,1 @@
+"""Treatment control as pure logic: session table, delivery map, dose accounting, journal, record."""
