@@ -20,6 +20,8 @@ from common.state import StateDir
 from common.text import _
 from ptcs import __version__
 from ptcs.child import alive
+from ptcs.demo.command import demo
+from ptcs.doctor import doctor
 
 console = Console()
 UP_LIMIT = 100.0
@@ -183,6 +185,9 @@ def show(facility: dict[str, Any]) -> None:
         f"TANGO_HOST={facility['tango_host']}  OIS {facility['ois_url']}  x{facility['clock_factor']:g}"
     )
 
+
+main.add_command(demo)
+main.add_command(doctor)
 
 if __name__ == "__main__":
     main()

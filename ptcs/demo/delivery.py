@@ -98,7 +98,12 @@ def _irradiate(demo: Demo, client: Client, session: Any, step: Step, interrupt_a
         if state == "INTERRUPTED":
             commanded = wish is None and interrupt_at is not None and trips == 0
             demo.summary["delivery"]["interruptions"].append(
-                {"beam": str(session.BeamName), "progress": progress, "cause": str(session.Cause), "time": _now()}
+                {
+                    "beam": str(session.BeamName),
+                    "progress": progress,
+                    "cause": str(session.Cause),
+                    "time": _now(),
+                }
             )
             if not commanded or client.proxy(INTERLOCK).Tripped:
                 trips += 1

@@ -54,7 +54,9 @@ def read_folder(folder: Path) -> list[Dataset]:
             raise BadDicom(f"{path.name} cannot be read as DICOM: {why}") from why
     kinds = {str(ds.get("Modality", "")) for ds in datasets}
     if not {"CT", "RTSTRUCT"} <= kinds:
-        raise BadInput(f"{folder} needs a CT series and its RT Structure Set; it holds {sorted(kinds) or 'nothing'}")
+        raise BadInput(
+            f"{folder} needs a CT series and its RT Structure Set; it holds {sorted(kinds) or 'nothing'}"
+        )
     return datasets
 
 

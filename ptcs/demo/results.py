@@ -59,7 +59,9 @@ def reconstruct(demo: Demo, plan_uid: str, records: list[str]) -> dict[str, byte
 def report(demo: Demo, plan_uid: str, pictures: dict[str, bytes], fraction: int = 1) -> None:
     """The treatment report, composed and kept by the OIS, in both languages."""
     with demo.step("OIS", _("writes the treatment report")), demo.ois("physicist") as ois:
-        files = {name.removesuffix(".png"): (name, content, "image/png") for name, content in pictures.items()}
+        files = {
+            name.removesuffix(".png"): (name, content, "image/png") for name, content in pictures.items()
+        }
         answer = ois.post_files(
             f"/plans/{plan_uid}/fractions/{fraction}/report",
             {"summary": json.dumps(demo.summary)},
