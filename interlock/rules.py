@@ -5,7 +5,7 @@ is proved is what runs. `Bits` therefore is an int or a z3 expression, and a bra
 written with `either(bits, yes, no)`: `yes` where any bit is set, else `no`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -96,3 +96,11 @@ def may_be_masked(rows: Rows, good: Bits, may_mask: Bits, either: Either) -> Bit
 def either_int(bits: int, yes: int, no: int) -> int:
     """The branch on plain integers."""
     return yes if bits else no
+
+
+def rights(by_role: Mapping[str, int], roles: Iterable[str]) -> int:
+    """The inputs that any of these roles has the right to."""
+    bits = 0
+    for role in roles:
+        bits |= by_role.get(role, 0)
+    return bits
