@@ -1,0 +1,59 @@
+"""Who may do what in the OIS: one table, least privilege."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from common.errors import Unauthorised
+from common.text import _
+
+
+class Action(StrEnum):
+    """Everything that asks for a right."""
+
+    READ_PATIENTS = "read patients"
+    REGISTER_PATIENT = "register patients"
+    ADD_COURSE = "add courses"
+    PRESCRIBE = "prescribe"
+    READ_PRESCRIPTION = "read prescriptions"
+    READ_INSTANCES = "read image lists"
+    READ_PLAN = "read plans"
+    SUBMIT_PLAN = "submit plans"
+    APPROVE_PLAN = "approve plans"
+    REVOKE_PLAN = "revoke plans"
+    WRITE_REPORT = "write reports"
+    READ_REPORT = "read reports"
+
+
+_ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
+_PLANNERS = frozenset({"physician", "physicist"})
+_CLINICAL = frozenset({"physician", "physicist", "therapist"})
+
+MAY: dict[Action, frozenset[str]] = {
+    Action.READ_PATIENTS: _CLINICAL,
+    Action.REGISTER_PATIENT: _PLANNERS,
+    Action.ADD_COURSE: frozenset({"physician"}),
+    Action.PRESCRIBE: frozenset({"physician"}),
+    Action.READ_PRESCRIPTION: _CLINICAL,
+    Action.READ_INSTANCES: _ANY,
+    Action.READ_PLAN: _ANY,
+    Action.SUBMIT_PLAN: frozenset({"physicist"}),
+    Action.APPROVE_PLAN: frozenset({"physician"}),
+    Action.REVOKE_PLAN: frozenset({"physician"}),
+    Action.WRITE_REPORT: frozenset({"physicist"}),
+    Action.READ_REPORT: _CLINICAL,
+}
+
+
+def may(roles: Iterable[str], action: Action) -> bool:
+    """Whether one of the roles has the right."""
+    return bool(frozenset(roles) & MAY[action])
+
+
+def check(user: str, roles: Iterable[str], action: Action) -> None:
+    """Raise Unauthorised unless one of the roles has the right."""
+    if not may(roles, action):
+        raise Unauthorised(
+            _("{user} may not {action}: this needs the role {roles}.").format(
+                user=user, action=_(action.value), roles=_(" or ").join(_(r) for r in sorted(MAY[action]))
+            )
+        )
