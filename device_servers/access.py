@@ -1,0 +1,142 @@
+"""Authority at the Tango border: every command and write behind a guard, errors as DevFailed."""
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import tango
+from tango.server import Device, DeviceMeta, attribute
+
+from common.errors import LinkLost, PtcsError, Unauthorised
+from common.site import Device as SiteDevice
+from common.text import _
+from device_servers.context import Context
+from device_servers.guard import Client, Session, client_of
+
+log = logging.getLogger(__name__)
+
+Method = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a command or write is guarded.
+
+    read: open to everybody, not logged. safe: accepted from an expired session (it makes things
+    safer). private: its value may name a patient and is not logged.
+    """
+
+    read: bool = False
+    safe: bool = False
+    private: bool = False
+
+
+def rule(*, read: bool = False, safe: bool = False, private: bool = False) -> Callable[[Method], Method]:
+    """Decorator that gives a command, or the write method of an attribute, its Rule."""
+
+    def mark(method: Method) -> Method:
+        method.write_rule = Rule(read, safe, private)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def refuse(why: str, origin: str = "device") -> NoReturn:
+    """Refuse a request: DevFailed with reason `Refused` and a text that says what helps."""
+    tango.Except.throw_exception("Refused", why, origin)
+    raise AssertionError("unreachable")
+
+
+def failed(why: PtcsError) -> NoReturn:
+    """A PTCS error as DevFailed: reason `LinkLost` or `Refused` (origin `authority`: because of who asks)."""
+    if isinstance(why, LinkLost):
+        tango.Except.throw_exception("LinkLost", str(why), "link")
+    refuse(str(why), "authority" if isinstance(why, Unauthorised) else "device")
+
+
+def _guarded(name: str, method: Method) -> Method:
+    """`method` behind the guard of its device."""
+    terms: Rule = getattr(method, "write_rule", Rule())
+
+    @functools.wraps(method)
+    def call(device: "GuardedDevice", *values: Any) -> Any:
+        return device.guarded(name, terms, functools.partial(method, device), values)
+
+    call.write_rule = terms  # type: ignore[attr-defined]
+    call.is_guarded = True  # type: ignore[attr-defined]
+    return call
+
+
+class GuardedMeta(DeviceMeta):
+    """Puts every command and write method of a device class behind the guard, so that none is forgotten."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
+        """Make the class."""
+        for key, member in list(members.items()):
+            if isinstance(member, attribute):
+                if getattr(member, "fset", None) and not hasattr(member.fset, "is_guarded"):
+                    member.fset = _guarded(key, member.fset)
+            elif hasattr(member, "__tango_command__") and not hasattr(member, "is_guarded"):
+                members[key] = _guarded(key, member)
+        return super().__new__(mcs, name, bases, members)
+
+
+class GuardedDevice(Device, metaclass=GuardedMeta):
+    """A device whose writes need a session with the right role, and are logged."""
+
+    caller: Session | None = None
+    """Session of the guarded call in progress."""
+    busy = False
+    """Whether a guarded call is in progress: it holds the device, and a push would wait for it."""
+    context: Context
+    site: SiteDevice
+
+    def refresh(self) -> None:
+        """Something may have changed: have it pushed soon. Any thread."""
+
+    @property
+    def client(self) -> Client:
+        """The client process of the call in progress."""
+        return client_of(self.get_client_ident())
+
+    def guarded(self, what: str, terms: Rule, act: Method, values: tuple[Any, ...]) -> Any:
+        """Do `act(*values)` for the client of this call if it may, and log it. Raises only DevFailed."""
+        if terms.read:
+            return _as_devfailed(act, values)
+        guard, client = self.context.guard, self.client
+        said = "(private)" if terms.private else ", ".join(_plain(value) for value in values)
+        entry = functools.partial(guard.record, client, self.site.name, what, said)
+        try:
+            self.caller = guard.check(client, self.site.area, safe=terms.safe)
+            self.busy = True
+            answer = act(*values)
+        except PtcsError as why:
+            entry("(private)" if terms.private else str(why))
+            failed(why)
+        except tango.DevFailed as why:
+            entry("(private)" if terms.private else str(why.args[0].desc))
+            raise
+        except Exception:  # border of the process: the client gets a reason, the log the traceback
+            log.exception("%s of %s failed", what, self.site.name)
+            entry("internal error")
+            tango.Except.throw_exception("Failed", _("internal error; see the log of this server"), what)
+        finally:
+            self.busy = False
+            self.caller = None
+            self.refresh()
+        entry()
+        return answer
+
+
+def _as_devfailed(act: Method, values: tuple[Any, ...]) -> Any:
+    try:
+        return act(*values)
+    except PtcsError as why:
+        failed(why)
+
+
+def _plain(value: Any) -> str:
+    """A written value as text for the audit log."""
+    return str(value.tolist() if hasattr(value, "tolist") else value)

@@ -1,0 +1,74 @@
+"""Attributes that push themselves: `channel` shows a number of the driver, `derived` a computed value."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tango
+from tango.server import attribute
+
+EMPTY: dict[type, Any] = {float: 0.0, int: 0, bool: False, str: ""}
+
+
+class channel(attribute):  # noqa: N801 - reads as the decorator it is, like tango's own
+    """A scalar attribute that shows one quantity of the device's driver.
+
+    `deadband` is the smallest change that is pushed, in the attribute's unit. `names` turns a
+    number into a word (dtype str). `bounds` names the site limits that a written value must keep.
+    """
+
+    def __init__(
+        self,
+        quantity: str = "",
+        *,
+        dtype: type = float,
+        deadband: float = 0.0,
+        names: Sequence[str] = (),
+        bounds: str = "",
+        **options: Any,
+    ) -> None:
+        self.quantity, self.deadband, self.names, self.bounds = quantity, deadband, tuple(names), bounds
+        self.shown_as = dtype
+
+        def read(device: Any) -> tuple[Any, float, Any]:
+            return device.shown(self)
+
+        super().__init__(fget=read, dtype=dtype, **options)
+
+    def shown(self, value: float) -> Any:
+        """A finite number as the attribute's type."""
+        if self.names:
+            index = int(value)
+            return self.names[index] if 0 <= index < len(self.names) else str(index)
+        return self.shown_as(value)
+
+    @property
+    def empty(self) -> Any:
+        """What stands in for a value of quality INVALID."""
+        return EMPTY[self.shown_as]
+
+
+class derived(attribute):  # noqa: N801 - used as a decorator
+    """An attribute computed by its method; `refresh()` pushes it when the value has changed.
+
+    The method returns the value, or None while it is unknown (quality INVALID).
+    """
+
+    def __init__(self, fget: Callable[[Any], Any] | None = None, **options: Any) -> None:
+        self.compute = fget
+        if fget is not None:
+            options.setdefault("doc", fget.__doc__ or "")
+        super().__init__(fget=None if fget is None else self._timed, **options)
+
+    def _timed(self, device: Any) -> tuple[Any, float, Any]:
+        assert self.compute is not None
+        value = self.compute(device)
+        if value is None:
+            return self.empty, time.time(), tango.AttrQuality.ATTR_INVALID
+        return value, time.time(), tango.AttrQuality.ATTR_VALID
+
+    @property
+    def empty(self) -> Any:
+        """What stands in for a value of quality INVALID."""
+        kind = self._kwargs["dtype"]
+        return [] if isinstance(kind, tuple | list) else EMPTY[kind]

@@ -1,0 +1,44 @@
+"""What the devices of one server process share: the site, its drivers, the guard, the devices themselves."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.site import Device as SiteDevice
+from common.site import Site
+from device_servers.guard import Guard
+
+if TYPE_CHECKING:
+    from device_servers.base import PtcsDevice
+
+DriverFor = Callable[[SiteDevice], Any]
+
+
+@dataclass
+class Context:
+    """One server process. `wake` is set whenever a device has something new to push."""
+
+    server: str
+    site: Site
+    state: Path
+    guard: Guard
+    driver_for: DriverFor
+    devices: dict[str, "PtcsDevice"] = field(default_factory=dict)
+    wake: threading.Event = field(default_factory=threading.Event)
+
+
+_entered: list[Context] = []
+
+
+def enter(context: Context) -> None:
+    """Make `context` the one of this process; called once, before any device is made."""
+    _entered[:] = [context]
+
+
+def current() -> Context:
+    """The context of this process. Raises RuntimeError before `enter`."""
+    if not _entered:
+        raise RuntimeError("device_servers.context.enter was not called")
+    return _entered[0]

@@ -1,0 +1,131 @@
+"""What a device class asks of its hardware: one small Protocol per kind.
+
+A site exchanges the class behind a Protocol (drivers/factory.py), never the device class.
+Every method raises Refused when the hardware refuses and LinkLost when it does not answer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Wake = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A snapshot: `values` in the order of the driver's `quantities` (NaN: unknown), taken at `wall_ns`."""
+
+    values: Floats
+    wall_ns: int
+
+
+class Source(Protocol):
+    """What every driver has: a snapshot that never blocks, and the state of its link."""
+
+    quantities: tuple[str, ...]
+    """Names of the values that `read` gives, for example ("current", "voltage")."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the hardware answers now and its values are fresh."""
+
+    def read(self) -> Reading:
+        """The latest snapshot; all NaN while the link is lost."""
+
+    def listen(self, wake: Wake) -> None:
+        """Call `wake` (from any thread, quickly) after each new snapshot, event or change of the link."""
+
+
+class PowerSupply(Source, Protocol):
+    """Magnet supply, ion source or RF station: a set value that can be switched on."""
+
+    def set(self, name: str, value: float) -> None:
+        """Set a value by its quantity: `set("current", 120.0)`."""
+
+    def on(self) -> None:
+        """Switch the output on."""
+
+    def off(self) -> None:
+        """Switch the output off."""
+
+    def reset(self) -> None:
+        """Clear a fault whose cause is gone."""
+
+
+class Resettable(Source, Protocol):
+    """Something with a fault to clear, such as a water circuit."""
+
+    def reset(self) -> None:
+        """Clear a fault whose cause is gone."""
+
+
+class Valve(Source, Protocol):
+    """A sector valve."""
+
+    def open(self) -> None:
+        """Begin to open."""
+
+    def close(self) -> None:
+        """Begin to close."""
+
+
+class Positioner(Source, Protocol):
+    """Couch or gantry: axes that move together."""
+
+    def move(self, target: Mapping[str, float]) -> None:
+        """Begin to move axes to positions (mm, deg)."""
+
+    def stop(self) -> None:
+        """Stop all axes."""
+
+
+class BeamWatch(Protocol):
+    """Knows whether there is beam."""
+
+    def beam(self) -> bool | None:
+        """Whether the beam is on; None when unknown."""
+
+
+class Nozzle(Source, Protocol):
+    """The dose monitors and spot measurement."""
+
+    def take_spots(self) -> Floats:
+        """Rows (n, 10) of the spots finished since the last call, in order: wall time s, index, x, y,
+        size_x, size_y (mm), primary, secondary (counts), start tick, end tick. Each row comes once.
+        """
+
+
+class TimingSystem(Source, Protocol):
+    """The timing system's sequence and clock."""
+
+    def load_cycles(self, energies: Sequence[float]) -> None:
+        """Load one machine cycle per energy (MeV)."""
+
+    def clock_factor(self) -> float | None:
+        """Tick time over wall time; None when unknown."""
+
+
+class InterlockSystem(Source, Protocol):
+    """The interlock logic in hardware."""
+
+    def status(self) -> Mapping[str, Any]:
+        """The latest `status` reply (empty while unknown): `permit`, `first_fault`, `inputs`, ..."""
+
+    def last_trip(self) -> Mapping[str, Any]:
+        """The latest `trip` event seen on this link; empty if none."""
+
+    def reset(self, user: str, roles: Sequence[str]) -> None:
+        """Clear latched trips whose cause is gone."""
+
+    def set_input(self, name: str, ok: bool) -> None:
+        """Drive an input that belongs to the control system (room search, session request)."""
+
+    def mask(self, name: str, user: str, roles: Sequence[str], reason: str, seconds: float) -> None:
+        """Mask an input for a time."""
+
+    def unmask(self, name: str, user: str, roles: Sequence[str]) -> None:
+        """End a mask."""

@@ -1,0 +1,154 @@
+"""Who may write here: the sessions of this process's clients, and the audit log of their writes.
+
+A session is bound to the (host, pid) that Tango reports for a call, so that a Taurus panel or a
+notebook opens it once and every later write of that process is attributable.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from common import authority
+from common.errors import Unauthorised
+from common.hashchain import ChainLog
+from common.text import _
+
+log = logging.getLogger(__name__)
+
+VALUE_LIMIT = 300
+"""Longest value text, in characters, that the audit log keeps."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client process. `born` is its start time in kernel ticks where it runs on this host, else ""."""
+
+    host: str
+    pid: int
+    born: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An opened session: whom the token names, the token itself, and the client that holds it."""
+
+    identity: authority.Identity
+    token: str
+    client: Client
+
+
+def client_of(ident: Any) -> Client:
+    """The client process behind a Tango `ClientAddr` (or None for a call from inside this process)."""
+    if ident is None:
+        return Client("local", 0)
+    address = str(ident.client_ip)
+    if not address.startswith("giop:"):
+        return Client("local", int(ident.client_pid))
+    host = address.split(":", 2)[-1].rpartition(":")[0]
+    pid = int(ident.client_pid)
+    return Client(host, pid, _born(pid) if host in ("127.0.0.1", "[::1]", "") else "")
+
+
+def _born(pid: int) -> str:
+    """Start time of a local process: a new process that gets an old pid is another client."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+class Guard:
+    """Sessions and audit log of one server process. Every method may be called from any thread."""
+
+    def __init__(self, public_key: Path, audit: Path, now: Callable[[], datetime] | None = None) -> None:
+        """`public_key` may appear later; `audit` is opened now (raises Tampered if its chain is broken)."""
+        self._public_key = public_key
+        self._now = now or (lambda: datetime.now(UTC))
+        self._sessions: dict[Client, Session] = {}
+        self._lock = threading.Lock()
+        self._audit = ChainLog(audit)
+        self._audit_broken = False
+
+    def open(self, client: Client, token: str) -> Session:
+        """Open a session for a client. Raises Unauthorised for a token that is not valid now."""
+        try:
+            key = authority.load_public(self._public_key)
+        except (OSError, ValueError) as why:
+            raise Unauthorised(
+                _("no public key of the OIS yet; start the OIS, then open the session again")
+            ) from why
+        session = Session(authority.verify(key, token, self._now()), token, client)
+        with self._lock:
+            self._sessions[client] = session
+        return session
+
+    def close(self, client: Client) -> None:
+        """Forget a client's session, if it has one."""
+        with self._lock:
+            self._sessions.pop(client, None)
+
+    def session(self, client: Client) -> Session | None:
+        """The client's session, expired or not."""
+        with self._lock:
+            return self._sessions.get(client)
+
+    def user(self, client: Client) -> str:
+        """The user of a client's session while it is valid, else ""."""
+        session = self.session(client)
+        return "" if session is None or session.identity.expired(self._now()) else session.identity.user
+
+    def check(self, client: Client, area: str, *, safe: bool) -> Session:
+        """The session under which a client may write in an area now.
+
+        A write in the safe direction (`safe`) accepts an expired session and a full disk.
+        Raises Unauthorised.
+        """
+        session = self.session(client)
+        if session is None:
+            raise Unauthorised(_("no session of this client; log in and open a session first"))
+        now = self._now()
+        if safe:
+            now = min(now, session.identity.expires - timedelta(microseconds=1))
+        authority.check_write(session.identity, area, now)
+        if self._audit_broken and not safe:
+            self._resume_audit()
+        return session
+
+    def record(self, client: Client, device: str, what: str, value: str, why: str = "") -> None:
+        """Append one write to the audit log: accepted, or refused with its reason `why`."""
+        session = self.session(client)
+        entry = {
+            "time": self._now().isoformat(),
+            "user": session.identity.user if session else "",
+            "host": client.host,
+            "pid": client.pid,
+            "device": device,
+            "what": what,
+            "value": value[:VALUE_LIMIT],
+            "outcome": "refused" if why else "accepted",
+            "why": why,
+        }
+        try:
+            with self._lock:
+                self._audit.append(entry)
+        except OSError:
+            self._audit_broken = True
+            log.exception("audit log cannot be written: writes are refused until it can")
+
+    def _resume_audit(self) -> None:
+        try:
+            with self._lock:
+                self._audit.append({"time": self._now().isoformat(), "what": "audit resumed"})
+        except OSError as why:
+            raise Unauthorised(
+                _("the audit log cannot be written ({why}); free disk space").format(why=why)
+            ) from why
+        self._audit_broken = False
+
+    def shut(self) -> None:
+        """Close the audit log."""
+        self._audit.close()
