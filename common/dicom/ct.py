@@ -53,7 +53,7 @@ class CtVolume:
     @property
     def z(self) -> NDArray[np.float64]:
         """(nz,) position of each slice, mm."""
-        return self.origin[2] + self.spacing[2] * np.arange(self.hu.shape[0])
+        return self.origin[2] + self.spacing[2] * np.arange(self.hu.shape[0], dtype=np.float64)
 
 
 def read_series(datasets: Iterable[Dataset]) -> CtVolume:
@@ -195,6 +195,7 @@ def _slice(volume: CtVolume, index: int, plane: NDArray[np.int16]) -> Dataset:
     ds.PatientPosition = volume.patient_position
     ds.FrameOfReferenceUID = volume.frame_of_reference_uid
     ds.PositionReferenceIndicator = ""
+    ds.Laterality = ""
     x, y, z = volume.spacing
     ds.SliceThickness = decimal(z)
     ds.KVP = None

@@ -75,10 +75,10 @@ def new_dataset(
     ds.SeriesInstanceUID = UID(series)
     if created:
         ds.InstanceCreationDate, ds.InstanceCreationTime = created[:8], created[8:]
-    for keyword in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"):
+    for keyword in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"):
         setattr(ds, keyword, "")
     ds.Manufacturer = MANUFACTURER
-    ds.SeriesNumber = None
+    ds.StudyID, ds.SeriesNumber = "1", 1
     return ds
 
 

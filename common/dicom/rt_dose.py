@@ -15,7 +15,7 @@ from common.errors import BadDicom
 
 DOSE_TYPES = ("PHYSICAL", "EFFECTIVE")
 SUMMATIONS = ("PLAN", "MULTI_PLAN", "FRACTION", "BEAM", "RECORD")
-_FULL_SCALE = 2**32 - 1
+_FULL_SCALE = 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class DoseGrid:
 
 
 def to_dataset(grid: DoseGrid) -> Dataset:
-    """A dose grid as an RT Dose instance; scaling loses less than 1e-6 of the maximum.
+    """A dose grid as an RT Dose instance; scaling loses less than 1e-5 of the maximum.
 
     Raises BadDicom for negative or non-finite dose and for an unknown type or summation.
     """
@@ -108,11 +108,11 @@ def _add_pixels(ds: Dataset, grid: DoseGrid) -> None:
     ds.PixelSpacing = [decimal(y), decimal(x)]
     ds.SliceThickness = decimal(z)
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 32, 32, 31, 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
     ds.DoseGridScaling = scaling
     # the scaling was rounded to 16 characters: divide by what was written, and stay below full scale
     counts = np.minimum(np.rint(grid.dose.astype(np.float64) / float(scaling)), _FULL_SCALE)
-    ds.PixelData = counts.astype("<u4").tobytes()
+    ds.PixelData = counts.astype("<u2").tobytes()
     ds["PixelData"].VR = "OW"
 
 
