@@ -12,6 +12,7 @@ from common.errors import BadInput
 from common.state import StateDir
 from common.text import _
 from ptcs.demo.context import DemoOptions
+from ptcs.running import bring_up, take_down
 
 
 @click.command()
@@ -35,7 +36,6 @@ def demo(
 ) -> None:
     """One patient through all four systems: OIS, TPS, OIS, TCS, ACS, record."""
     # Imported late: planning pulls in numba and matplotlib, which `ptcs status` need not wait for.
-    from ptcs.cli import bring_up, take_down  # noqa: PLC0415
     from ptcs.demo import loop  # noqa: PLC0415
 
     if ct is not None and not ct.is_dir():

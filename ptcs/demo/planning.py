@@ -46,7 +46,7 @@ def images(demo: Demo) -> list[Dataset]:
 def read_folder(folder: Path) -> list[Dataset]:
     """All DICOM objects of a folder. Raises BadInput, BadDicom."""
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    datasets = []
+    datasets: list[Dataset] = []
     for path in files:
         try:
             datasets.append(pydicom.dcmread(path))
