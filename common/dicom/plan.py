@@ -15,7 +15,8 @@ class IonLayer:
     """One energy layer of a beam.
 
     x, y: (n,) float32 spot positions in mm. mu: (n,) float32 meterset of each spot in MU.
-    fwhm_x, fwhm_y: nominal spot size at isocentre in air, mm. paintings: number of paintings.
+    fwhm_x, fwhm_y: nominal spot size at isocentre in air, mm (NaN where a foreign plan does not say).
+    paintings: number of paintings.
     """
 
     energy: float
@@ -39,6 +40,8 @@ class IonBeam:
 
     isocentre: (x, y, z) in DICOM patient coordinates, mm. couch: patient support angle, deg.
     virtual_sad: (x, y) virtual source-axis distances, mm. range_shifter: its id, or None.
+    accessories: what else a foreign plan puts into the beam (blocks, compensators, ...), by name only:
+    their geometry is not read, so a beam with accessories is for display and must not be delivered.
     """
 
     number: int
@@ -50,6 +53,7 @@ class IonBeam:
     virtual_sad: tuple[float, float] = (2000.0, 2000.0)
     snout_position: float = 400.0
     range_shifter: str | None = None
+    accessories: tuple[str, ...] = ()
 
     @property
     def meterset(self) -> float:
@@ -76,8 +80,10 @@ class PatientIdentity:
 class IonPlan:
     """A proton or ion plan of one fraction group, as RT Ion Plan carries it.
 
-    prescription: RBE-weighted dose per fraction to the target, Gy. rbe_model: its name.
-    radiation: PROTON or ION. dose_sop_instance_uid: the RT Dose calculated for this plan, or "".
+    prescription: RBE-weighted dose per fraction to the target, Gy (0 where a foreign plan does not say).
+    rbe_model: its name, "" where a foreign plan does not say. radiation: PROTON, or ION for carbon-12.
+    dose_sop_instance_uid: the RT Dose calculated for this plan, or "". meterset_unit: unit of all metersets,
+    MU, or NP (number of particles) in a foreign plan, which no machine here delivers.
     """
 
     patient: PatientIdentity
@@ -96,5 +102,6 @@ class IonPlan:
     radiation: str = "PROTON"
     patient_position: str = "HFS"
     dose_sop_instance_uid: str = ""
+    meterset_unit: str = "MU"
     created: str = ""
     """Date and time of creation, YYYYMMDDhhmmss."""
