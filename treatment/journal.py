@@ -7,8 +7,9 @@ from typing import Any
 from common.errors import Refused, Tampered
 from common.hashchain import ChainLog, entries
 from common.text import _
-from treatment.accounting import Counters
-from treatment.ledger import COUNTS, QUEUED, RECORD, RUN, STEP, Ledger, Run, apply, pack
+from treatment.accounting import Counters, pack
+from treatment.delivery_map import DeliveryMap
+from treatment.ledger import COUNTS, QUEUED, RECORD, STEP, Ledger, Run, apply
 from treatment.session import Event, advance
 
 
@@ -31,26 +32,25 @@ class Journal:
         head = {"kind": STEP, "event": event.value, "state": after.value}
         self._append({**head, "wall_ns": wall_ns, "user": user, "cause": cause, **data})
 
-    def open_run(
-        self, beam: int, digest: str, k_tp: float, spots: int, setup: Mapping[str, float], wall_ns: int
+    def begin(
+        self, event: Event, wall_ns: int, user: str, wanted: DeliveryMap, setup: Mapping[str, float]
     ) -> Run:
-        """Journal that a map is about to be loaded. Raises Refused while an earlier run is open."""
+        """Journal StartIrradiation or ResumeIrradiation with the run that it begins, of a loaded map.
+
+        Raises Refused while the counters of an earlier run were not read back.
+        """
         history = self.ledger.history
         if history.open_run is not None:
             raise Refused(_("the counters of the last run were not read back yet"))
-        serial = 1 + max((run.serial for run in history.runs), default=0)
-        self._append(
-            {
-                "kind": RUN,
-                "serial": serial,
-                "beam": beam,
-                "digest": digest,
-                "k_tp": k_tp,
-                "spots": spots,
-                "setup": dict(setup),
-                "wall_ns": wall_ns,
-            }
-        )
+        run = {
+            "serial": 1 + max((run.serial for run in history.runs), default=0),
+            "beam": wanted.beam_number,
+            "digest": wanted.digest(),
+            "k_tp": wanted.k_tp,
+            "spots": wanted.spot_count,
+            "setup": dict(setup),
+        }
+        self.step(event, wall_ns, user, run=run)
         return self.ledger.history.runs[-1]
 
     def close_run(self, counters: Counters, termination: str, cause: str, wall_ns: int) -> None:

@@ -16,9 +16,9 @@ from treatment.session import Event, State, advance
 
 Entry = Mapping[str, Any]
 
-STEP, RUN, COUNTS, RECORD, QUEUED = "step", "run", "counts", "record", "queued"
-"""Kinds of entries: a change of state; a map about to be loaded; its counters read back; a record part
-about to be written; that part written and handed to the outbox."""
+STEP, COUNTS, RECORD, QUEUED = "step", "counts", "record", "queued"
+"""Kinds of entries: a change of state; the counters of a run read back; a record part about to be
+written; that part written and handed to the outbox."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Course:
 
 @dataclass
 class Run:
-    """One load of a beam's map and what it delivered. `counters` is None until they were read back.
+    """One irradiation from one load of a beam's map. `counters` is None until they were read back.
 
     setup: what the room read back (angles, couch position, air). termination: NORMAL, OPERATOR or MACHINE.
     """
@@ -134,8 +134,6 @@ def apply(ledger: Ledger, entry: Entry) -> None:
         kind = entry["kind"]
         if kind == STEP:
             _step(ledger, entry)
-        elif kind == RUN:
-            ledger.history.runs.append(_run(entry))
         elif kind == COUNTS:
             _close(ledger, entry)
         elif kind == RECORD:
@@ -197,6 +195,23 @@ def _select_patient(ledger: Ledger, entry: Entry) -> None:
     ledger.identified_by = str(entry.get("user", ""))
 
 
+def _open_run(ledger: Ledger, entry: Entry) -> None:
+    run = entry["run"]
+    if ledger.history.open_run is not None:
+        raise ValueError("a run began before the counters of the last one were read back")
+    ledger.history.runs.append(
+        Run(
+            serial=int(run["serial"]),
+            beam=int(run["beam"]),
+            digest=str(run["digest"]),
+            k_tp=float(run["k_tp"]),
+            spots=int(run["spots"]),
+            setup={str(key): float(value) for key, value in run["setup"].items()},
+            start_ns=int(entry["wall_ns"]),
+        )
+    )
+
+
 def _fraction_finished(ledger: Ledger, _: Entry) -> None:
     ledger.history.finished = True
 
@@ -226,22 +241,12 @@ _SELECTIONS = {
     Event.CONFIRM_IDENTITY: _select_patient,
     Event.POSITION: _select_beam,
     Event.VERIFY_SETUP: _select_setup,
+    Event.START: _open_run,
+    Event.RESUME: _open_run,
     Event.FRACTION_FINISHED: _fraction_finished,
     Event.TERMINATE: _terminated,
     Event.UNLOAD: _unloaded,
 }
-
-
-def _run(entry: Entry) -> Run:
-    return Run(
-        serial=int(entry["serial"]),
-        beam=int(entry["beam"]),
-        digest=str(entry["digest"]),
-        k_tp=float(entry["k_tp"]),
-        spots=int(entry["spots"]),
-        setup={str(key): float(value) for key, value in entry["setup"].items()},
-        start_ns=int(entry["wall_ns"]),
-    )
 
 
 def _close(ledger: Ledger, entry: Entry) -> None:
