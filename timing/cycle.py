@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from common.clock import ticks
 from common.errors import BadInput, Refused
+from common.text import _
 from timing.events import Code
 
 RAMP_DOWN_SHARE = 0.3
@@ -106,7 +107,7 @@ class Cycle:
 
     def __init__(self, energies: Sequence[float], durations: Durations) -> None:
         if not energies or any(not energy > 0 for energy in energies):
-            raise BadInput("a cycle plan needs energies above 0 MeV, one at least")
+            raise BadInput(_("a cycle plan needs energies above 0 MeV, one at least"))
         self.energies = tuple(float(energy) for energy in energies)
         self.durations = durations
         self.phase = Phase.IDLE
@@ -179,7 +180,9 @@ class Cycle:
         allowed = TABLE[self.phase]
         if trigger not in allowed:
             raise Refused(
-                f"machine cycle: {trigger} is not possible in {self.phase}; possible: {', '.join(allowed)}"
+                _("machine cycle: {trigger} is not possible in {phase}; possible: {allowed}").format(
+                    trigger=trigger, phase=self.phase, allowed=", ".join(allowed)
+                )
             )
         self._enter(tick, allowed[trigger], index)
 

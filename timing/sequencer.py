@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.errors import BadInput, Refused
+from common.text import _
 from timing.events import Event, check_code
 
 MAX_STEPS = 2048
@@ -61,7 +62,7 @@ class Sequencer:
     def trigger(self, tick: int) -> None:
         """Begin at a tick. Raises Refused while it runs."""
         if self._origin is not None:
-            raise Refused("sequencer is running; stop it before the next trigger")
+            raise Refused(_("sequencer is running; stop it before the next trigger"))
         self._origin, self._position = tick, 0
 
     def stop(self) -> None:
