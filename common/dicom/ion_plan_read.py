@@ -243,7 +243,5 @@ def _weights(point: Dataset, index: int) -> NDArray[np.float64]:
 def _positions(point: Dataset, index: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     flat = np.asarray(modules.require(point, "ScanSpotPositionMap"), dtype=np.float32).ravel()
     if flat.size != 2 * count or not np.isfinite(flat).all():
-        raise BadDicom(
-            f"control point {index}: ScanSpotPositionMap holds {flat.size} values: allowed are 2 x {count} spots"
-        )
+        raise BadDicom(f"control point {index}: {flat.size} values in ScanSpotPositionMap for {count} spots")
     return flat[0::2].copy(), flat[1::2].copy()

@@ -1,16 +1,14 @@
 """The private block of PTCS (PS3.5 7.8.1): what the standard has no attribute for.
 
 Private creator `PTCS`, in group 300B of plans and 3009 of treatment records. An implementation that does
-not know the block keeps its elements as UN; numbers are therefore arrays of fixed width whose bytes are
-the same under any VR (OF float32, OD float64, OV int64, little endian), and texts are UTF-8 (UT, LT).
+not know the block keeps its elements as UN; numbers are therefore float32 arrays whose bytes are the same
+under any VR (OF, little endian), and texts are UTF-8 (UT).
 
 | element | VR | in | what |
 |---|---|---|---|
 | (300B,xx01) | UT | plan | name of the RBE model of the prescription |
 | (3009,xx01) | UT | record | JSON: part, verified_by, operators, clock_factor, start_ns, end_ns, monitor |
-| (3009,xx10) | UT | beam item | JSON: cause, tune_ids, range_shifter, times in ns, beam geometry |
-| (3009,xx11) | OD | beam item | energy of each planned layer, MeV |
-| (3009,xx12) | OV | beam item | rows of 4, each planned layer: spots, paintings, start ns, end ns (0: none) |
+| (3009,xx10) | UT | beam item | JSON: cause, layers (all planned: energy, spots, paintings, start_ns, end_ns, tune) |
 | (3009,xx13) | OF | beam item | rows of 2, each planned spot: measured x, y, mm |
 | (3009,xx14) | OF | beam item | secondary meterset of each planned spot, MU |
 | (3009,xx15) | OF | beam item | rows of 2, each planned spot: measured sigma x, y, mm |
@@ -30,14 +28,12 @@ RECORD_GROUP = 0x3009
 RBE_MODEL = 0x01
 SESSION = 0x01
 BEAM = 0x10
-LAYER_ENERGY = 0x11
-LAYER_TABLE = 0x12
 SPOT_POSITION = 0x13
 SPOT_SECONDARY = 0x14
 SPOT_SIGMA = 0x15
 SPOT_PRESCRIBED = 0x16
 
-_DTYPES = {"OF": "<f4", "OD": "<f8", "OV": "<i8"}
+_FLOAT = np.dtype("<f4")
 
 
 def put_text(ds: Dataset, group: int, element: int, value: str) -> None:
@@ -45,10 +41,10 @@ def put_text(ds: Dataset, group: int, element: int, value: str) -> None:
     ds.private_block(group, CREATOR, create=True).add_new(element, "UT", value)
 
 
-def put_array(ds: Dataset, group: int, element: int, vr: str, values: NDArray[np.generic]) -> None:
-    """Add an array to the block as OF, OD or OV, flattened."""
-    data = np.ascontiguousarray(values, dtype=_DTYPES[vr]).tobytes()
-    ds.private_block(group, CREATOR, create=True).add_new(element, vr, data)
+def put_array(ds: Dataset, group: int, element: int, values: NDArray[np.float32]) -> None:
+    """Add a float32 array (OF) to the block, flattened."""
+    data = np.ascontiguousarray(values, dtype=_FLOAT).tobytes()
+    ds.private_block(group, CREATOR, create=True).add_new(element, "OF", data)
 
 
 def get_bytes(ds: Dataset, group: int, element: int) -> bytes | None:
@@ -69,11 +65,9 @@ def get_text(ds: Dataset, group: int, element: int) -> str | None:
         raise BadDicom(f"private element ({group:04X},xx{element:02X}) is no text") from why
 
 
-def get_array(ds: Dataset, group: int, element: int, vr: str, columns: int = 1) -> NDArray[np.generic]:
-    """An array written by `put_array`: (n,) or (n, columns). Raises BadDicom when absent or cut off."""
+def get_array(ds: Dataset, group: int, element: int, columns: int) -> NDArray[np.float32]:
+    """An array written by `put_array`, (n, columns). Raises BadDicom when it is absent or cut off."""
     value = get_bytes(ds, group, element)
-    width = np.dtype(_DTYPES[vr]).itemsize * columns
-    if value is None or len(value) % width:
+    if value is None or len(value) % (_FLOAT.itemsize * columns):
         raise BadDicom(f"private element ({group:04X},xx{element:02X}) is missing or cut off")
-    flat = np.frombuffer(value, _DTYPES[vr])
-    return flat if columns == 1 else flat.reshape(-1, columns)
+    return np.frombuffer(value, _FLOAT).astype(np.float32).reshape(-1, columns)
