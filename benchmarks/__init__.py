@@ -1,0 +1,1 @@
+"""Benchmarks: each prints one JSON line {"name", "ours", "peer", "unit", "ratio", "n", "warm"}."""
