@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import tango
-from tango.server import Device, DeviceMeta, attribute
+from tango import AttrWriteType
+from tango.server import Device, DeviceMeta, attribute, inheritance_patch
 
 from common.errors import LinkLost, PtcsError, Unauthorised
 from common.site import Device as SiteDevice
@@ -73,14 +74,22 @@ class GuardedMeta(DeviceMeta):
     """Puts every command and write method of a device class behind the guard, so that none is forgotten."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
-        """Make the class."""
+        """Make the class. Raises TypeError for a writable attribute whose write method is not in its class."""
+        inheritance_patch(members)
         for key, member in list(members.items()):
             if isinstance(member, attribute):
                 if getattr(member, "fset", None) and not hasattr(member.fset, "is_guarded"):
                     member.fset = _guarded(key, member.fset)
             elif hasattr(member, "__tango_command__") and not hasattr(member, "is_guarded"):
                 members[key] = _guarded(key, member)
-        return super().__new__(mcs, name, bases, members)
+        made = super().__new__(mcs, name, bases, members)
+        for key, member in vars(made).items():
+            if isinstance(member, attribute) and member.attr_write != AttrWriteType.READ:
+                if not hasattr(getattr(member, "fset", None), "is_guarded"):
+                    raise TypeError(
+                        f"{name}.{key} is writable without a guard: give it a write method of its class"
+                    )
+        return made
 
 
 class GuardedDevice(Device, metaclass=GuardedMeta):

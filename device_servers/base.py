@@ -81,7 +81,7 @@ class PtcsDevice(GuardedDevice):
         if self.driver is not None and not self.driver.up:
             return DevState.UNKNOWN, _("no link to the hardware; values are unknown")
         state, text = self._state()
-        if state in (DevState.FAULT, DevState.UNKNOWN):
+        if not self.site.alarms or state in (DevState.FAULT, DevState.UNKNOWN):
             return state, text
         alarms = [
             name for name, shown in self.channels.items() if self.shown(shown)[2] == AttrQuality.ATTR_ALARM

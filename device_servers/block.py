@@ -35,7 +35,7 @@ class Block:
         """`devices` are PtcsDevice objects; those without channels take no place."""
         self.names: list[str] = []
         self.places: list[Place] = []
-        deadbands: list[float] = []
+        deadbands: list[tuple[float, float]] = []
         for device in devices:
             if device.driver is None or not device.channels:
                 continue
@@ -43,8 +43,8 @@ class Block:
             picks = np.array([order[c.quantity] for c in device.channels.values()], dtype=np.intp)
             self.places.append(Place(device.site.name, len(self.names), picks))
             self.names += [f"{device.site.name}/{name}" for name in device.channels]
-            deadbands += [c.deadband for c in device.channels.values()]
-        self._deadband = np.array(deadbands)
+            deadbands += [(c.deadband, c.relative) for c in device.channels.values()]
+        self._deadband, self._relative = np.array(deadbands).reshape(-1, 2).T
         self.values = np.full(len(self.names), np.nan)
         self.times = np.zeros(len(self.names))
         self._pushed = np.full(len(self.names), np.nan)
@@ -64,7 +64,8 @@ class Block:
     def moved(self) -> Indices:
         """Indices whose value left the dead-band around what was last pushed, or became (un)known."""
         with np.errstate(invalid="ignore"):
-            moved = np.abs(self.values - self._pushed) > self._deadband
+            band = np.maximum(self._deadband, self._relative * np.abs(self._pushed))
+            moved = np.abs(self.values - self._pushed) > band
         moved |= np.isnan(self.values) != np.isnan(self._pushed)
         moved |= ~self._pushed_once
         return np.flatnonzero(moved)

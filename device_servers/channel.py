@@ -13,8 +13,8 @@ EMPTY: dict[type, Any] = {float: 0.0, int: 0, bool: False, str: ""}
 class channel(attribute):  # noqa: N801 - reads as the decorator it is, like tango's own
     """A scalar attribute that shows one quantity of the device's driver.
 
-    `deadband` is the smallest change that is pushed, in the attribute's unit. `names` turns a
-    number into a word (dtype str). `bounds` names the site limits that a written value must keep.
+    `deadband` is the smallest change that is pushed, in the attribute's unit; `relative` the same as a
+    share of the value. `names` turns a number into a word (dtype str).
     """
 
     def __init__(
@@ -23,11 +23,12 @@ class channel(attribute):  # noqa: N801 - reads as the decorator it is, like tan
         *,
         dtype: type = float,
         deadband: float = 0.0,
+        relative: float = 0.0,
         names: Sequence[str] = (),
-        bounds: str = "",
         **options: Any,
     ) -> None:
-        self.quantity, self.deadband, self.names, self.bounds = quantity, deadband, tuple(names), bounds
+        self.quantity, self.names = quantity, tuple(names)
+        self.deadband, self.relative = deadband, relative
         self.shown_as = dtype
 
         def read(device: Any) -> tuple[Any, float, Any]:

@@ -1,0 +1,68 @@
+"""What magnet supply, ion source and RF station have in common: a set value that can be switched on."""
+
+import math
+from typing import ClassVar
+
+from tango import DevState
+from tango.server import command
+
+from common.errors import Refused
+from common.text import _
+from device_servers.base import PtcsDevice
+from device_servers.channel import channel
+from device_servers.faults import fault_text
+
+
+class Supply(PtcsDevice):
+    """On, Off, Reset, and a set value within the site's limits."""
+
+    quantity: ClassVar[str] = "current"
+    """The quantity that is set: name of its site limits and of its driver value."""
+    unit: ClassVar[str] = "A"
+    ramp_share: ClassVar[float] = 0.002
+    """A value farther from its set value than this share of the limits' span is still moving."""
+
+    FaultCode = channel("fault", dtype=int, format="%d", doc="0: none; see Status for the fault's name")
+
+    def _state(self) -> tuple[DevState, str]:
+        fault, on = self.value("fault"), self.value("on")
+        if not math.isfinite(on):
+            return DevState.UNKNOWN, _("the hardware does not know whether it is on")
+        if fault:
+            return DevState.FAULT, _("fault: {fault}; mend it, then send Reset").format(
+                fault=fault_text(fault)
+            )
+        if not on:
+            return DevState.OFF, _("off")
+        now, wanted = self.value(self.quantity), self.value("setpoint")
+        low, high = self.site.limits.get(self.quantity, (0.0, 1.0))
+        if abs(now - wanted) > self.ramp_share * (high - low):
+            text = _("moving to {wanted:g} {unit}")
+            return DevState.MOVING, text.format(wanted=wanted, unit=self.unit)
+        return DevState.ON, _("on, at {wanted:g} {unit}").format(wanted=wanted, unit=self.unit)
+
+    def set_value(self, value: float) -> None:
+        """Give the supply a new set value. Raises Refused outside the limits or while it is off."""
+        self.check_limits(self.quantity, value, self.unit)
+        if self.value("fault") > 0:
+            raise Refused(_("supply has a fault; mend it, then send Reset and On"))
+        if not self.value("on") > 0:
+            raise Refused(_("supply is off; send On first"))
+        self.driver.set(self.quantity, float(value))
+
+    @command
+    def On(self) -> None:
+        """Switch the output on."""
+        if self.value("fault") > 0:
+            raise Refused(_("supply has a fault; mend it, then send Reset"))
+        self.driver.on()
+
+    @command
+    def Off(self) -> None:
+        """Switch the output off."""
+        self.driver.off()
+
+    @command
+    def Reset(self) -> None:
+        """Clear a fault whose cause is gone."""
+        self.driver.reset()

@@ -1,0 +1,118 @@
+"""The one fixed mapping from a device class of the site to its wire driver."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadConfig
+from common.site import Device, Site
+from device_servers.drivers.fpga import FpgaBeam, FpgaInterlock, FpgaNozzle, FpgaTiming, StatusPoller
+from device_servers.drivers.link import FrameLink
+from device_servers.drivers.plant import PlantDevice, PlantPositioner
+from device_servers.drivers.station import ScpiStation
+
+WATCHED = {"Interlock": "interlock", "Nozzle": "nozzle"}
+"""Device class -> name under which its server's process link presents itself to the fpga."""
+
+QUANTITIES = {
+    "MagnetSupply": ("current", "voltage", "setpoint", "on", "fault"),
+    "IonSource": ("current", "setpoint", "on", "fault"),
+    "RfCavity": ("voltage", "setpoint", "frequency", "on", "fault"),
+    "VacuumGauge": ("pressure", "fault"),
+    "SectorValve": ("position", "fault"),
+    "WaterCircuit": ("flow", "temperature", "pressure", "conductivity", "fault"),
+    "CurrentTransformer": ("current", "fault"),
+    "Couch": ("x", "y", "z", "pitch", "roll", "yaw", "moving", "enabled", "fault"),
+    "Gantry": ("angle", "moving", "enabled", "fault"),
+}
+"""Quantities of the plant's device classes, as its channels name them."""
+
+POSITIONERS = ("Couch", "Gantry")
+
+
+class Drivers:
+    """Makes the drivers of one server process on its shared links."""
+
+    def __init__(self, site: Site, state: Path, server: str) -> None:
+        """Opens no link before a driver needs it."""
+        self._site, self._state, self._server = site, state, server
+        self._links: dict[str, FrameLink] = {}
+        self._pollers: dict[str, StatusPoller] = {}
+        self._made: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, device: Device) -> Any:
+        """The driver of a device, the same one each time; None for a class without hardware of its own.
+
+        Raises BadConfig for a class that has no entry.
+        """
+        if device.name not in self._made:
+            self._made[device.name] = self._make(device)
+        return self._made[device.name]
+
+    def _make(self, device: Device) -> Any:
+        if device.tango_class in POSITIONERS:
+            quantities = QUANTITIES[device.tango_class]
+            return PlantPositioner(self.plant(), self.fpga(), device.wire, quantities)
+        if device.tango_class in QUANTITIES:
+            return PlantDevice(self.plant(), device.wire, QUANTITIES[device.tango_class])
+        try:
+            return BUILDERS[device.tango_class](self)
+        except KeyError as why:
+            known = ", ".join(sorted({*QUANTITIES, *BUILDERS}))
+            raise BadConfig(f"{device.name}: no driver for class {device.tango_class}: {known}") from why
+
+    def plant(self) -> FrameLink:
+        """The link of this process to the plant."""
+        return self._link("plant", self._server, watched=False)
+
+    def fpga(self, name: str = "") -> FrameLink:
+        """The link of this process to the fpga; with a watched name of its own if `name` says so."""
+        name = name or self._main_name()
+        return self._link("fpga", name, watched=name in self._site.watchdogs["clients"])
+
+    def status(self) -> StatusPoller:
+        """The poller of the fpga's status on the interlock's link."""
+        link = self.fpga()
+        with self._lock:
+            if link.name not in self._pollers:
+                self._pollers[link.name] = StatusPoller(link)
+            return self._pollers[link.name]
+
+    def station(self) -> ScpiStation:
+        """The temperature and pressure station."""
+        return ScpiStation(self._state / "run" / "plant.json")
+
+    def close(self) -> None:
+        """End every link."""
+        for link in self._links.values():
+            link.close()
+
+    def _main_name(self) -> str:
+        """The first watched name among this server's devices, so that they share one watched link."""
+        for device in self._site.on_server(self._server):
+            if device.tango_class in WATCHED:
+                return WATCHED[device.tango_class]
+        return self._server
+
+    def _link(self, peer: str, name: str, *, watched: bool) -> FrameLink:
+        with self._lock:
+            key = f"{peer}/{name}"
+            if key not in self._links:
+                pulse_s = float(self._site.watchdogs["pulse_s"])
+                run_file = self._state / "run" / f"{peer}.json"
+                self._links[key] = FrameLink(run_file, name, watchdog=watched, pulse_s=pulse_s)
+            return self._links[key]
+
+
+BUILDERS: dict[str, Callable[[Drivers], Any]] = {
+    "EnvironmentStation": Drivers.station,
+    "Nozzle": lambda drivers: FpgaNozzle(drivers.fpga("nozzle")),
+    "Timing": lambda drivers: FpgaTiming(drivers.fpga(), drivers.status()),
+    "Interlock": lambda drivers: FpgaInterlock(drivers.fpga("interlock"), drivers.status()),
+    "BeamAllocation": lambda drivers: FpgaBeam(drivers.fpga()),
+    "TreatmentSession": lambda _drivers: None,
+    "Archiver": lambda _drivers: None,
+    "Crate": lambda _drivers: None,
+}

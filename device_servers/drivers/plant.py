@@ -1,0 +1,65 @@
+"""Wire drivers of everything that stands behind the plant's frames."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from device_servers.drivers.link import FrameLink
+from device_servers.drivers.view import FrameView
+
+
+class PlantDevice(FrameView):
+    """One device of the plant; implements PowerSupply, Resettable and Valve."""
+
+    def __init__(self, link: FrameLink, wire: str, quantities: Sequence[str]) -> None:
+        """`wire`: the device's address; its channels are `WIRE.QUANTITY`."""
+        super().__init__(link, {quantity: f"{wire}.{quantity}" for quantity in quantities})
+        self._wire = wire
+
+    def set(self, name: str, value: float) -> None:
+        """Set a value by its quantity."""
+        self.link.request("set", {"device": self._wire, "name": name, "value": value})
+
+    def on(self) -> None:
+        """Switch the output on."""
+        self._do("on")
+
+    def off(self) -> None:
+        """Switch the output off."""
+        self._do("off")
+
+    def reset(self) -> None:
+        """Clear a fault whose cause is gone."""
+        self._do("reset")
+
+    def open(self) -> None:
+        """Begin to open."""
+        self._do("open")
+
+    def close(self) -> None:
+        """Begin to close."""
+        self._do("close")
+
+    def _do(self, verb: str) -> None:
+        self.link.request(verb, {"device": self._wire})
+
+
+class PlantPositioner(PlantDevice):
+    """Couch or gantry; implements Positioner. The fpga's link tells whether there is beam."""
+
+    def __init__(self, link: FrameLink, fpga: FrameLink, wire: str, quantities: Sequence[str]) -> None:
+        """`fpga`: the link whose channel `fpga.beam` forbids motion."""
+        super().__init__(link, wire, quantities)
+        self._beam = FrameView(fpga, {"beam": "fpga.beam"})
+
+    def beam(self) -> bool | None:
+        """Whether the beam is on; None when unknown."""
+        value = float(self._beam.read().values[0])
+        return bool(value) if math.isfinite(value) else None
+
+    def move(self, target: Mapping[str, float]) -> None:
+        """Begin to move axes to positions (mm, deg)."""
+        self.link.request("move", {"device": self._wire, "target": dict(target)})
+
+    def stop(self) -> None:
+        """Stop all axes."""
+        self._do("stop")

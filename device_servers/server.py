@@ -1,0 +1,44 @@
+"""One device server process: all devices of one server of the site, and its Crate.
+
+A fork server may import this module first: nothing here talks to Tango before `run`.
+"""
+
+import logging
+from pathlib import Path
+
+import tango.server
+
+from common import logs
+from common.site import Site
+from device_servers import context
+from device_servers.classes import class_named
+from device_servers.drivers.factory import Drivers
+from device_servers.guard import Guard
+from device_servers.registration import EXECUTABLE, register, server_name
+
+__all__ = ["register", "run", "server_name"]
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+
+
+def run(server: str, site: Site, state: Path, host: str = LOOPBACK) -> None:
+    """Serve until SIGTERM. The server must be registered in the database at TANGO_HOST.
+
+    host: address to listen on. Raises BadConfig for a class without code or driver, Tampered when
+    the audit log of this server was altered, tango.DevFailed when the database does not answer.
+    """
+    logs.set_up(server)
+    classes = sorted({device.tango_class for device in site.on_server(server)} | {"Crate"})
+    kinds = [class_named(name) for name in classes]
+    drivers = Drivers(site, state, server)
+    guard = Guard(state / "keys" / "ois_public.pem", state / "audit" / f"{server}.log")
+    context.enter(context.Context(server, site, state, guard, drivers))
+    try:
+        arguments = [EXECUTABLE, server, "-ORBendPoint", f"giop:tcp:{host}:"]
+        tango.server.run(kinds, args=arguments, msg_stream=None, raises=True)
+    finally:
+        drivers.close()
+        guard.shut()
+        log.info("stopped")
