@@ -74,7 +74,7 @@ class GuardedMeta(DeviceMeta):
     """Puts every command and write method of a device class behind the guard, so that none is forgotten."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
-        """Make the class. Raises TypeError for a writable attribute whose write method is not in its class."""
+        """Make the class. Raises TypeError for a writable attribute without a write method in its class."""
         inheritance_patch(members)
         for key, member in list(members.items()):
             if isinstance(member, attribute):
@@ -84,11 +84,9 @@ class GuardedMeta(DeviceMeta):
                 members[key] = _guarded(key, member)
         made = super().__new__(mcs, name, bases, members)
         for key, member in vars(made).items():
-            if isinstance(member, attribute) and member.attr_write != AttrWriteType.READ:
-                if not hasattr(getattr(member, "fset", None), "is_guarded"):
-                    raise TypeError(
-                        f"{name}.{key} is writable without a guard: give it a write method of its class"
-                    )
+            writable = isinstance(member, attribute) and member.attr_write != AttrWriteType.READ
+            if writable and not hasattr(getattr(member, "fset", None), "is_guarded"):
+                raise TypeError(f"{name}.{key} is writable without a guard: give it a write method")
         return made
 
 

@@ -17,5 +17,5 @@ class IonSource(Supply):
         unit="uA",
         format="%8.2f",
         fset=Supply.set_value,
-        doc="extracted current that is asked for",
+        doc="extracted current asked for",
     )

@@ -14,5 +14,5 @@ class MagnetSupply(Supply):
         unit="A",
         format="%9.4f",
         fset=Supply.set_value,
-        doc="current that the supply regulates to",
+        doc="current that it regulates to",
     )

@@ -28,7 +28,7 @@ class Supply(PtcsDevice):
         fault, on = self.value("fault"), self.value("on")
         if not math.isfinite(on):
             return DevState.UNKNOWN, _("the hardware does not know whether it is on")
-        if fault:
+        if fault > 0:
             return DevState.FAULT, _("fault: {fault}; mend it, then send Reset").format(
                 fault=fault_text(fault)
             )
