@@ -61,7 +61,7 @@ def _steps(demo: Demo, site: Site) -> None:
     case = planning.take_in(demo)
     planned = planning.plan(demo, case)
     planning.approve(demo, case, planned["plan_uid"])
-    delivery.start_machine(demo, [(device.name, device.tango_class) for device in site.devices])
+    delivery.start_machine(demo, site.devices)
     delivery.treat(demo, case, planned["plan_uid"])
     records = results.recorded(demo, planned["plan_uid"])
     results.export_archive(demo)

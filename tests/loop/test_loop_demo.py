@@ -62,7 +62,9 @@ def test_plan_meets_its_goals_and_delivery_the_plan(treated: Treated) -> None:
 def test_every_object_satisfies_independent_judge_and_our_checker(treated: Treated) -> None:
     for folder in FOLDERS:
         for path in objects(treated.out, folder)[:3]:
-            findings = [str(finding) for finding in check(pydicom.dcmread(path)) if finding.severity == "error"]
+            findings = [
+                str(finding) for finding in check(pydicom.dcmread(path)) if finding.severity == "error"
+            ]
             assert findings == [], f"{folder}: {findings}"
             if shutil.which("dciodvfy") is None:
                 pytest.skip("dciodvfy (apt install dicom3tools) is not on this machine")
