@@ -95,11 +95,11 @@ def check_fraction(plan: IonPlan, number: int, standing: Standing, ours: History
     known = next((fraction for fraction in standing.fractions if fraction.number == number), None)
     if ours.finished or (known is not None and known.state == DELIVERED):
         raise Refused(_("fraction {number} is already delivered").format(number=number))
-    if ours.open_run is not None:
+    if ours.open_run is not None or any(run.termination == "UNKNOWN" for run in ours.runs):
         raise Refused(
-            _("the counters of an earlier part of fraction {number} were never read back").format(
-                number=number
-            )
+            _(
+                "the counters of an earlier part of fraction {number} were never read back; a physicist must resolve this"
+            ).format(number=number)
         )
     counted = sum(
         float(monitor.mu(int(run.counters.primary.sum()), run.k_tp))

@@ -5,7 +5,7 @@ with a map made anew from the plan, so that a change in transit or at rest names
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,12 +36,26 @@ ENERGY_TOLERANCE_MEV = 0.01
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the nozzle can do. half_x, half_y: reach of the scanning magnets at isocentre, mm."""
+class Machine:
+    """What this machine can deliver. energies: MeV. scan_x, scan_y: reach at isocentre, (low, high) mm."""
 
-    half_x: float = 200.0
-    half_y: float = 200.0
-    max_spot_mu: float = 100.0
+    name: str
+    energies: tuple[float, ...]
+    scan_x: tuple[float, float]
+    scan_y: tuple[float, float]
+    max_spot_mu: float
+
+    @classmethod
+    def from_beam_model(cls, name: str, model: Mapping[str, Any]) -> "Machine":
+        """Read a beam model file's content (config/beam_models). Raises KeyError for a missing key."""
+        x, y = model["scan_limits_mm"]["x"], model["scan_limits_mm"]["y"]
+        return cls(
+            name=name,
+            energies=tuple(float(row[0]) for row in model["energies"]),
+            scan_x=(float(x[0]), float(x[1])),
+            scan_y=(float(y[0]), float(y[1])),
+            max_spot_mu=float(model["maximum_mu"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -135,12 +149,12 @@ def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return content.hexdigest()
 
 
-def check_machine(wanted: DeliveryMap, energies: Sequence[float], limits: Limits) -> None:
-    """Refuse what the machine cannot deliver. energies: the machine's list, MeV.
+def check_machine(wanted: DeliveryMap, machine: Machine) -> None:
+    """Refuse what the machine cannot deliver.
 
     Raises Refused naming the energy with its nearest neighbour, or the spot outside the limits.
     """
-    known = np.asarray(energies, dtype=np.float64)
+    known = np.asarray(machine.energies, dtype=np.float64)
     for number, energy in enumerate(wanted.energy):
         gap = np.abs(known - energy)
         if not known.size or gap.min() > ENERGY_TOLERANCE_MEV:
@@ -151,25 +165,32 @@ def check_machine(wanted: DeliveryMap, energies: Sequence[float], limits: Limits
                     "nearest: {nearest}"
                 ).format(layer=number + 1, beam=wanted.beam_number, energy=energy, nearest=nearest)
             )
-    finite = np.isfinite(wanted.x) & np.isfinite(wanted.y) & (wanted.size_x > 0) & (wanted.size_y > 0)
-    inside = (np.abs(wanted.x) <= limits.half_x) & (np.abs(wanted.y) <= limits.half_y)
-    dose = (wanted.preset >= 0) & (wanted.preset * wanted.mu_per_count <= limits.max_spot_mu)
-    bad = np.flatnonzero(~(finite & inside & dose))
+    _check_spots(wanted, machine)
+
+
+def _check_spots(wanted: DeliveryMap, machine: Machine) -> None:
+    (left, right), (low, high) = machine.scan_x, machine.scan_y
+    inside = (wanted.x >= left) & (wanted.x <= right) & (wanted.y >= low) & (wanted.y <= high)
+    shaped = np.isfinite(wanted.size_x * wanted.size_y) & (wanted.size_x > 0) & (wanted.size_y > 0)
+    mu = wanted.preset * wanted.mu_per_count
+    bad = np.flatnonzero(~(inside & shaped & (wanted.preset > 0) & (mu <= machine.max_spot_mu * 1.001)))
     if bad.size:
         spot = int(bad[0])
         raise Refused(
             _(
-                "spot {spot} of beam {beam} at ({x:.1f}, {y:.1f}) mm with {mu:.3f} MU is outside the limits "
-                "of +-{half_x:.0f} x +-{half_y:.0f} mm and 0..{most:.0f} MU"
+                "spot {spot} of beam {beam} at ({x:.1f}, {y:.1f}) mm with {mu:.4f} MU is outside the limits: "
+                "x {left:.0f}..{right:.0f} mm, y {low:.0f}..{high:.0f} mm, one count .. {most:g} MU"
             ).format(
                 spot=spot,
                 beam=wanted.beam_number,
                 x=float(wanted.x[spot]),
                 y=float(wanted.y[spot]),
-                mu=float(wanted.preset[spot] * wanted.mu_per_count),
-                half_x=limits.half_x,
-                half_y=limits.half_y,
-                most=limits.max_spot_mu,
+                mu=float(mu[spot]),
+                left=left,
+                right=right,
+                low=low,
+                high=high,
+                most=machine.max_spot_mu,
             )
         )
 
