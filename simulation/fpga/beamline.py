@@ -1,0 +1,148 @@
+"""What the beam hardware does as ticks pass: cycle, beam, counts, checks, interlock, and how beam ends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from common.errors import Refused
+from interlock.matrix import Matrix
+from simulation.fpga.beam_cycle import BeamCycle
+from simulation.fpga.delivery import Delivery
+from simulation.fpga.guard import Guard
+from simulation.fpga.model import ENERGY_TOLERANCE, BeamView, Faults, Model
+from simulation.fpga.outputs import Output, SpotsEnded, StateChanged, Tripped
+from simulation.fpga.run import Ints
+from simulation.fpga.states import ACTIVE, State, after
+
+
+@dataclass(frozen=True)
+class Sense:
+    """What the hardware sees from outside at a tick; `inputs` by interlock input name."""
+
+    beam: BeamView = field(default_factory=BeamView)
+    inputs: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+class Beamline:
+    """One beam line's hardware between commands."""
+
+    def __init__(self, model: Model, layer_switch_s: float, matrix: Matrix, seed: int, tick: int = 0) -> None:
+        self.model = model
+        self.seed = seed
+        self.tick = tick
+        self.state = State.IDLE
+        self.cause = ""
+        self.energies: tuple[float, ...] = ()
+        self.guard = Guard(matrix)
+        self.cycle = BeamCycle(layer_switch_s)
+        self.delivery: Delivery | None = None
+        self.faults = Faults()
+        self.beam_on = False
+        """Whether beam was on at any tick of the last advance."""
+        self._hold = ""
+        self._stuck_until = -1
+        self._sense = Sense()
+        self._outputs: list[Output] = []
+
+    def drain(self) -> list[Output]:
+        """What happened since the last call, in order."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def advance(self, tick: int, sense: Sense) -> None:
+        """Go on to a tick: beam as permitted until now, then the inputs as they are now.
+
+        Raises ValueError if ticks run backwards.
+        """
+        if tick < self.tick:
+            raise ValueError(f"tick {tick} comes before tick {self.tick}: ticks never run backwards")
+        self._sense, self.beam_on = sense, False
+        while (self.state is State.SWITCHING and self._switch(tick)) or (
+            self.state is State.DELIVERING and self._deliver(tick)
+        ):
+            pass
+        if self.state is not State.DELIVERING:
+            self._outputs += self.cycle.advance(tick)
+        self.tick = tick
+        self._judge(tick)
+
+    def _switch(self, tick: int) -> bool:
+        """Wait for the flat-top and the layer's energy; True when beam has begun."""
+        self._outputs += self.cycle.advance(tick)
+        if self.cycle.flat_top is None:
+            return False
+        beam, wanted = self._sense.beam, self.cycle.energy
+        if beam.ready and abs(beam.energy - wanted) <= ENERGY_TOLERANCE * wanted:
+            begin = max(self.cycle.flat_top, self.tick)
+            self._loaded().begin(begin, beam, self.faults)
+            self._go("beam", begin)
+            return True
+        if tick > self.cycle.flat_top + self.model.energy_wait:
+            self._violate("energy.selection", tick)
+        return False
+
+    def _deliver(self, tick: int) -> bool:
+        """Count up to the tick; True when the run is over and the next cycle has begun."""
+        delivery = self._loaded()
+        step = delivery.advance(tick, self._sense.beam, self.faults)
+        self.beam_on = self.beam_on or len(step.touched) > 0
+        self._tell(step.ended, step.tick)
+        if step.violation is not None:
+            self._violate(step.violation.input, step.tick)
+            return False
+        if delivery.end_tick > tick:
+            return False
+        end, left = delivery.end_tick, delivery.layers_left()
+        if left and self._hold:
+            self.cycle.abort(end)
+            self._go("held", end, self._hold)
+        elif not left or delivery.spots.energy[left[0]] != self.cycle.energy:
+            self.cycle.next_layer(end)
+            self._go("spill" if left else "complete", end)
+        else:
+            self.cycle.refill(end)
+            self._go("spill", end)
+        return self.state is State.SWITCHING
+
+    def _judge(self, tick: int) -> None:
+        """Look at all inputs; without every permit, active beam is taken away."""
+        stuck = tick <= self._stuck_until and self.state is State.TRIPPED
+        bad = ["beam.unexpected"] if self.faults.unexpected_beam or stuck else []
+        before = self.guard.outputs.tripped if self.guard.outputs else ()
+        outputs = self.guard.look(tick, self._sense.inputs, bad)
+        if self.state in ACTIVE and not self.guard.permitted:
+            fresh = [name for name in outputs.tripped if name not in before]
+            self._trip((*fresh, *outputs.blocking)[0], tick)
+
+    def _violate(self, name: str, tick: int) -> None:
+        """One of the hardware's own checks has failed at a tick."""
+        self.guard.look(tick, self._sense.inputs, (name,))
+        self._trip(name, tick)
+
+    def _trip(self, name: str, tick: int) -> None:
+        """Take beam away at a tick: the fast actuator, or the slow one where that fails."""
+        off_tick = tick
+        if self.state is State.DELIVERING:
+            off = self.model.slow_off if self.faults.fast_off_fails else self.model.fast_off
+            off_tick = self._cut(tick, off)
+            self._stuck_until = off_tick if self.faults.fast_off_fails else -1
+        self.cycle.abort(tick)
+        self._outputs.append(Tripped(name, name, tick, off_tick))
+        self._go("trip", tick, name)
+
+    def _cut(self, tick: int, off: int) -> int:
+        cut, off_tick = self._loaded().cut(tick, off, self._sense.beam, self.faults)
+        self._tell(cut, tick)
+        return off_tick
+
+    def _tell(self, index: Ints, tick: int) -> None:
+        if len(index):
+            self._outputs.append(SpotsEnded(index, int(self._loaded().spots.layer[index[0]]), tick))
+
+    def _go(self, event: str, tick: int, cause: str = "") -> None:
+        self.state, self.cause, self._hold = after(self.state, event), cause, ""
+        self._outputs.append(StateChanged(self.state, cause, tick))
+
+    def _loaded(self) -> Delivery:
+        if self.delivery is None:
+            raise Refused("no map is loaded: load_map first")
+        return self.delivery

@@ -1,0 +1,105 @@
+"""The beam hardware as a pure function of ticks: interlock, machine cycle, spot delivery, dose counters.
+
+No socket, no clock, no randomness but the seed's: the same calls give the same counts. The process
+around it (`service.py`) turns wall time into ticks and carries what `drain` returns.
+"""
+
+from dataclasses import replace
+
+from common.errors import Refused
+from simulation.fpga.beamline import Beamline
+from simulation.fpga.delivery import Delivery
+from simulation.fpga.model import FAULT_SIZES
+from simulation.fpga.rows import Rows, blank
+from simulation.fpga.spotmap import SpotMap, check_machine
+from simulation.fpga.states import ACTIVE, State, after
+
+
+class Core(Beamline):
+    """The hardware with its commands; each happens at the tick of the last `advance`."""
+
+    def load(self, spots: SpotMap) -> str:
+        """Take a map with counters at zero; returns its digest. Raises Refused."""
+        after(self.state, "load")
+        check_machine(spots, self.energies, self.model.counts_per_mu)
+        self.delivery = Delivery(self.model, spots, blank(spots.count), self.seed)
+        self._go("load", self.tick)
+        return spots.digest
+
+    def restore(self, spots: SpotMap, rows: Rows, state: State, cause: str) -> None:
+        """Take map and counters from retained memory after a restart. Beam that was on is tripped."""
+        self.delivery = Delivery(self.model, spots, rows, self.seed)
+        self.energies = tuple(float(energy) for energy in spots.energy)
+        cut = state in ACTIVE or state is State.TRIPPED
+        self.state, self.cause = (State.TRIPPED, "fpga restarted") if cut else (state, cause)
+
+    def unload(self) -> None:
+        """Forget the map and its counters. Raises Refused while beam may come."""
+        self._go("unload", self.tick)
+        self.delivery = None
+
+    def start(self) -> None:
+        """Begin the loaded map. Raises Refused, also without permit."""
+        self._enter("start")
+
+    def resume(self) -> None:
+        """Go on with what is left after a hold. Raises Refused, also without permit."""
+        self._enter("resume")
+
+    def _enter(self, event: str) -> None:
+        after(self.state, event)
+        if not self.guard.permitted:
+            raise Refused(f"no beam permit: {', '.join(self.guard.blocking)}; mend and reset first")
+        delivery = self._loaded()
+        drift = abs(delivery.spots.k_tp / self._sense.beam.k_tp - 1.0)
+        if drift > self.model.tolerance["k_tp_drift"]:
+            raise Refused(f"air has drifted by {drift:.2%} since k_tp was measured: load the map anew")
+        layers = delivery.layers_left()
+        self._go(event, self.tick)
+        if layers:
+            self.cycle.start(self.tick, [float(delivery.spots.energy[layer]) for layer in layers])
+        else:
+            self._go("complete", self.tick)
+
+    def hold(self, cause: str) -> None:
+        """Stop after the spot under way, or within it where it lasts too long. Raises Refused."""
+        if self.state in (State.HELD, State.TRIPPED):
+            return
+        after(self.state, "held")
+        if self.state is State.DELIVERING:
+            delivery = self._loaded()
+            end = delivery.spot_end(self.tick)
+            if end is not None and end - self.tick <= self.model.hold_limit:
+                delivery.shorten(self.tick)
+                self._hold = cause
+                return
+            self._cut(self.tick, self.model.fast_off)
+        self.cycle.abort(self.tick)
+        self._go("held", self.tick, cause)
+
+    def terminate(self, cause: str) -> None:
+        """End this map for good; beam off at once. Raises Refused where nothing is loaded or all is over."""
+        after(self.state, "terminate")
+        if self.state is State.DELIVERING:
+            self._cut(self.tick, self.model.fast_off)
+        self.cycle.abort(self.tick)
+        self._go("terminate", self.tick, cause)
+
+    def reset(self, user: str, roles: list[str]) -> None:
+        """Clear trips whose cause is gone. Raises Refused or Unauthorised."""
+        self.guard.reset(user, roles, self.tick)
+        if self.state is State.TRIPPED and self.guard.outputs and not self.guard.outputs.tripped:
+            self._go("reset", self.tick, self.cause)
+
+    def drive(self, name: str, ok: bool) -> None:
+        """Set an interlock input from outside; it counts at once. Raises Refused."""
+        self.guard.drive(name, ok)
+        self._judge(self.tick)
+
+    def fault(self, kind: str, size: float | None) -> None:
+        """Inject a fault (size None: its usual one; 0: none). Raises Refused for an unknown kind."""
+        if kind not in FAULT_SIZES:
+            raise Refused(f"unknown fault {kind!r}: allowed are {', '.join(FAULT_SIZES)}")
+        self.faults = replace(self.faults, **{kind: FAULT_SIZES[kind] if size is None else size})
+        if self.state is State.DELIVERING and not self._hold:
+            self._loaded().begin(self.tick, self._sense.beam, self.faults)
