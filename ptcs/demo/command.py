@@ -12,7 +12,7 @@ from common.errors import BadInput
 from common.state import StateDir
 from common.text import _
 from ptcs.demo.context import DemoOptions
-from ptcs.running import bring_up, take_down
+from ptcs.running import bring_up, running, take_down
 
 
 @click.command()
@@ -21,7 +21,11 @@ from ptcs.running import bring_up, take_down
 @click.option("--ion", type=click.Choice(["proton"]), default="proton", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("--keep", is_flag=True, help="Leave the facility up.")
-@click.option("--state", type=click.Path(path_type=Path), help="State directory; default: a temporary one.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="State directory; a facility that runs there is used. Default: a temporary one.",
+)
 @click.option("--site", "site_file", type=click.Path(path_type=Path, exists=True), default=site.DEFAULT_SITE)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of noise and interruption.")
 def demo(
@@ -42,12 +46,13 @@ def demo(
         raise BadInput(f"{ct} is no folder; --ct wants the folder of a CT series and its RTSTRUCT")
     options = DemoOptions(ct=ct, target=target, out=out.resolve(), ion=ion, seed=seed)
     root = (state or loop.temporary_state()).resolve()
-    facility = bring_up(root, site_file, seed)
+    there_before = running(root)
+    facility = there_before or bring_up(root, site_file, seed)
     try:
         os.environ["TANGO_HOST"] = facility["tango_host"]
         loop.run(options, StateDir(root).facility, site.load(site_file), Console())
     finally:
-        if keep:
+        if keep or there_before:
             click.echo(f"{_('the facility stays up')}: ptcs status --state {root}; {facility['ois_url']}")
         else:
             take_down(root)

@@ -83,15 +83,8 @@ def take_in(demo: Demo) -> dict[str, Any]:
         )
     with demo.step("OIS", _("registers patient, course and prescription")), demo.ois("physician") as ois:
         patient_id = str(structure_set.PatientID)
-        ois.post(
-            "/patients",
-            {
-                "patient_id": patient_id,
-                "name": str(structure_set.PatientName),
-                "birth_date": str(structure_set.get("PatientBirthDate", "")),
-                "sex": str(structure_set.get("PatientSex", "O") or "O"),
-            },
-        )
+        if patient_id not in {row["patient_id"] for row in ois.get("/patients")}:
+            ois.post("/patients", _demographics(structure_set))
         course = ois.post(f"/patients/{patient_id}/courses", {"name": "C1", "diagnosis": target})["id"]
         prescription = ois.post(
             f"/courses/{course}/prescriptions",
@@ -119,6 +112,15 @@ def take_in(demo: Demo) -> dict[str, Any]:
         "birth_date": str(structure_set.get("PatientBirthDate", "")),
         "prescription_id": prescription,
         "target": target,
+    }
+
+
+def _demographics(ds: Dataset) -> dict[str, str]:
+    return {
+        "patient_id": str(ds.PatientID),
+        "name": str(ds.PatientName),
+        "birth_date": str(ds.get("PatientBirthDate", "")),
+        "sex": str(ds.get("PatientSex", "O") or "O"),
     }
 
 

@@ -18,7 +18,7 @@ from common.state import StateDir
 from ptcs.child import alive
 from ptcs.demo.therapist import Therapist
 from ptcs.running import take_down
-from tests.loop.conftest import PTCS, Treated, pids, ptcs, status
+from tests.loop.conftest import Treated, pids, ptcs, status
 
 TRIPS = ("treatment", "room1", "central", "plant", "fpga")
 DOES_NOT_TRIP = ("services", "accelerator", "ois", "tps", "database")
@@ -98,11 +98,6 @@ def counters(treated: Treated) -> tuple[dict[str, object], np.ndarray]:
 def kill(treated: Treated, process: str) -> None:
     row = next(row for row in status(treated.state)["servers"] if row["name"] == process)
     os.kill(row["pid"], signal.SIGKILL)
-
-
-def restarted(treated: Treated, process: str, former: int) -> bool:
-    row = next(row for row in status(treated.state)["servers"] if row["name"] == process)
-    return row["restarts"] > former and row["state"] == "RUNNING"
 
 
 @pytest.mark.slow
@@ -186,4 +181,3 @@ def test_two_facilities_side_by_side_and_no_orphans(treated: Treated, tmp_path: 
     assert [pid for pid in pids(facility) if alive(pid)] == []
     assert not take_down(tmp_path / "state")
     assert ptcs("status", "--state", tmp_path / "state").returncode == 1
-    assert PTCS
