@@ -29,22 +29,20 @@ class Crate(PtcsDevice):
     """Sessions, and the block of changes of this server."""
 
     def init_device(self) -> None:
-        """Set up; the thread starts when every device of the server exists."""
+        """Lay out the block. The Crate is the last device of its server to be made, so the others exist."""
         super().init_device()
-        self._block = Block([])
+        devices = self.context.devices
+        listed = self.context.site.on_server(self.context.server)
+        self._block = Block([devices[entry.name] for entry in listed if entry.name in devices])
         self._pending: dict[str, set[str]] = {}
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self.set_change_event("changes", True, False)
+        if not tango.Util.instance().is_svr_starting():
+            self.server_init_hook()
 
     def server_init_hook(self) -> None:
-        """Start the I/O path."""
-        devices = self.context.devices
-        ordered = [
-            devices[d.name] for d in self.context.site.on_server(self.context.server) if d.name in devices
-        ]
-        self._block = Block(ordered)
-        self._block.take(devices)
+        """Start the I/O path once the server can push."""
         self._thread = threading.Thread(target=self._run, name="crate", daemon=True)
         self._thread.start()
 

@@ -48,9 +48,11 @@ def client_of(ident: Any) -> Client:
     address = str(ident.client_ip)
     if not address.startswith("giop:"):
         return Client("local", int(ident.client_pid))
-    host = address.split(":", 2)[-1].rpartition(":")[0]
     pid = int(ident.client_pid)
-    return Client(host, pid, _born(pid) if host in ("127.0.0.1", "[::1]", "") else "")
+    host = address.split(":", 2)[-1].rpartition(":")[0]
+    if address.startswith("giop:unix:") or host in ("127.0.0.1", "[::1]"):
+        return Client("localhost", pid, _born(pid))
+    return Client(host, pid)
 
 
 def _born(pid: int) -> str:

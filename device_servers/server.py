@@ -24,21 +24,28 @@ LOOPBACK = "127.0.0.1"
 
 
 def run(server: str, site: Site, state: Path, host: str = LOOPBACK) -> None:
-    """Serve until SIGTERM. The server must be registered in the database at TANGO_HOST.
+    """Serve on wire drivers until SIGTERM. The server must be registered in the database at TANGO_HOST.
 
     host: address to listen on. Raises BadConfig for a class without code or driver, Tampered when
     the audit log of this server was altered, tango.DevFailed when the database does not answer.
     """
     logs.set_up(server)
-    classes = sorted({device.tango_class for device in site.on_server(server)} | {"Crate"})
-    kinds = [class_named(name) for name in classes]
     drivers = Drivers(site, state, server)
+    try:
+        serve(server, site, state, drivers, host)
+    finally:
+        drivers.close()
+        log.info("stopped")
+
+
+def serve(server: str, site: Site, state: Path, drivers: context.DriverFor, host: str = LOOPBACK) -> None:
+    """Serve on the drivers given. Raises as `run` does."""
+    names = sorted({device.tango_class for device in site.on_server(server)})
+    kinds = [class_named(name) for name in (*names, "Crate")]
     guard = Guard(state / "keys" / "ois_public.pem", state / "audit" / f"{server}.log")
     context.enter(context.Context(server, site, state, guard, drivers))
     try:
         arguments = [EXECUTABLE, server, "-ORBendPoint", f"giop:tcp:{host}:"]
         tango.server.run(kinds, args=arguments, msg_stream=None, raises=True)
     finally:
-        drivers.close()
         guard.shut()
-        log.info("stopped")

@@ -1,0 +1,117 @@
+"""A small facility for the tests: Tango database and server processes in a temporary directory."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import tango
+
+from common import authority
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+START_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Any, what: str, limit_s: float = START_S) -> None:
+    end = time.monotonic() + limit_s
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class Bench:
+    """Processes of one temporary facility. `host` is its TANGO_HOST."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        authority.new_key(state / "keys" / "ois_signing.pem", state / "keys" / "ois_public.pem")
+        for folder in ("tango", "log", "run"):
+            (state / folder).mkdir(parents=True, exist_ok=True)
+
+    def token(self, user: str, *roles: str, lifetime_s: float = 3600.0) -> str:
+        key = authority.load_private(self.state / "keys" / "ois_signing.pem")
+        return authority.issue(key, user, frozenset(roles), datetime.now(UTC), timedelta(seconds=lifetime_s))
+
+    def start(self, name: str, command: Sequence[str | Path], **options: Any) -> "subprocess.Popen[bytes]":
+        env = {
+            **os.environ,
+            "TANGO_HOST": self.host,
+            "PYTANGO_DATABASE_NAME": str(self.state / "tango" / "tango.db"),
+            "PYTHONPATH": str(ROOT),
+            "PTCS_LANG": "en",
+        }
+        with (self.state / "log" / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(part) for part in command], cwd=self.state, env=env, stdout=log, stderr=log, **options
+            )
+        self.processes[name] = process
+        return process
+
+    def start_database(self) -> None:
+        endpoint = f"giop:tcp:127.0.0.1:{self.port}"
+        self.start("database", [BIN / "PyDatabaseds", "2", "-ORBendPoint", endpoint])
+        wait_until(self._database_answers, "the database")
+        os.environ["TANGO_HOST"] = self.host
+
+    def _database_answers(self) -> bool:
+        if self.processes["database"].poll() is not None:
+            raise RuntimeError((self.state / "log" / "database.log").read_text())
+        try:
+            tango.Database("127.0.0.1", self.port).get_info()
+        except tango.DevFailed:
+            return False
+        return True
+
+    def proxy(self, device: str) -> tango.DeviceProxy:
+        return tango.DeviceProxy(f"tango://{self.host}/{device}")
+
+    def wait_exported(self, devices: Sequence[str], limit_s: float = START_S) -> None:
+        def ready() -> bool:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise RuntimeError(name + " ended: " + (self.state / "log" / f"{name}.log").read_text())
+            try:
+                return all(self.proxy(device).ping() > 0 for device in devices)
+            except tango.DevFailed:
+                return False
+
+        wait_until(ready, f"export of {devices}", limit_s)
+
+    def stop(self, name: str, limit_s: float = 10.0) -> float:
+        """End one process with SIGTERM; the seconds it took."""
+        process = self.processes.pop(name)
+        began = time.monotonic()
+        process.terminate()
+        try:
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        for name in [*(n for n in self.processes if n != "database"), "database"]:
+            if name in self.processes:
+                self.stop(name)
+
+
+def run_file(state: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads((state / "run" / f"{name}.json").read_text()))
