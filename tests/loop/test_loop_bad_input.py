@@ -43,6 +43,11 @@ def _rename_references(ds: pydicom.Dataset, salt: str) -> None:
                     assert image.ReferencedSOPInstanceUID
 
 
+def height(path: Path) -> float:
+    """z of a slice, mm."""
+    return float(pydicom.dcmread(path).ImagePositionPatient[2])
+
+
 def drop_slice(folder: Path) -> None:
     slices = sorted(
         folder.glob("ct-*"), key=lambda path: float(pydicom.dcmread(path).ImagePositionPatient[2])
@@ -72,7 +77,7 @@ def cut_target(folder: Path) -> None:
     heights = sorted(float(contour.ContourData[2]) for contour in target.ContourSequence)
     middle = heights[len(heights) // 2]
     for path in slices:
-        if float(pydicom.dcmread(path).ImagePositionPatient[2]) < middle:
+        if height(path) < middle:
             path.unlink()
 
 
