@@ -1,0 +1,43 @@
+"""Dose of whole beams on a grid, without a matrix: planned spots, or spots as they were measured."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.dicom.plan import IonBeam
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose import engine, spots
+from tps_engine.dose.field import prepare
+from tps_engine.patient.grid import Floats, Grid, resample_nearest
+from tps_engine.patient.model import Patient
+from tps_engine.plan.geometry import beam_frame
+
+
+def beam_dose(patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel) -> NDArray[np.float32]:
+    """Physical dose to water in Gy of one fraction of a planned beam, (nz, ny, nx) on `grid`.
+
+    Raises BadInput for an energy that the machine lacks or spots outside its scan limits.
+    """
+    placed, mu = spots.of_beam(beam, beam_model)
+    return spot_dose(patient, grid, beam, placed, mu, beam_model)
+
+
+def spot_dose(
+    patient: Patient, grid: Grid, beam: IonBeam, placed: spots.Spots, mu: Floats, beam_model: BeamModel
+) -> NDArray[np.float32]:
+    """Physical dose to water in Gy, (nz, ny, nx) on `grid`, of any spots in the geometry of a beam.
+
+    placed, mu: energies, positions, sizes and metersets of the spots, measured ones for instance; the
+    beam's own layers are not read. Dose is given inside the body only. Raises BadInput for energies
+    outside the machine.
+    """
+    frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
+    flat = np.flatnonzero(resample_nearest(patient.body, patient.grid, grid))
+    points = grid.points(flat)
+    out = np.zeros(grid.size, dtype=np.float32)
+    if len(placed) and len(flat):
+        height = float(np.abs(frame.to_gantry(points)[:, 2]).max())
+        reach = engine.reach_across(beam_model, placed, frame.sad, height)
+        window = (np.column_stack([placed.x, placed.y]), reach)
+        voxels = prepare(patient.rsp, patient.grid, frame, points, window)
+        out[flat] = engine.forward(voxels, beam_model, placed, mu)
+    return out.reshape(grid.shape)

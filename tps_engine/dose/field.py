@@ -1,0 +1,68 @@
+"""The voxels of one field, laid out for the kernel: binned on the isocentric plane, by depth within a bin."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tps_engine.dose.raytrace import water_depth
+from tps_engine.patient.grid import Floats, Grid
+from tps_engine.plan.geometry import BeamFrame
+
+BIN_MM = 5.0
+
+
+@dataclass(frozen=True)
+class FieldVoxels:
+    """Points of a patient as a field sees them.
+
+    count: number of the caller's points. order: (n,) the caller's index of each kept point.
+    voxels: (n, 4) f4 u, v (isocentric plane), z towards the source, water-equivalent depth, mm.
+    low: (u, v) corner of the bins. bins: (2,) their numbers. start: (bins + 1,) first voxel of each bin.
+    """
+
+    frame: BeamFrame
+    count: int
+    order: NDArray[np.int64] = field(repr=False)
+    voxels: NDArray[np.float32] = field(repr=False)
+    low: tuple[float, float]
+    bins: NDArray[np.int64]
+    start: NDArray[np.int64] = field(repr=False)
+
+
+def prepare(
+    rsp: NDArray[np.float32],
+    grid: Grid,
+    frame: BeamFrame,
+    points: Floats,
+    window: tuple[Floats, float] | None = None,
+) -> FieldVoxels:
+    """Trace the rays to points (n, 3) in patient mm and sort them into bins.
+
+    window: spot positions (m, 2) and a reach in mm across the beam; points farther from all of them
+    than that in u or v are left out, because no spot reaches them.
+    """
+    projected = frame.project(points)
+    kept = np.arange(len(points))
+    if window is not None:
+        spots, reach = window
+        low, high = spots.min(axis=0) - reach, spots.max(axis=0) + reach
+        kept = np.flatnonzero(((projected[:, :2] >= low) & (projected[:, :2] <= high)).all(axis=1))
+        projected = projected[kept]
+    depth, _ = water_depth(rsp, grid, frame, points[kept])
+    corner = projected[:, :2].min(axis=0) if len(kept) else np.zeros(2)
+    cell = np.floor((projected[:, :2] - corner) / BIN_MM).astype(np.int64)
+    bins = cell.max(axis=0) + 1 if len(kept) else np.ones(2, dtype=np.int64)
+    box = cell[:, 0] * bins[1] + cell[:, 1]
+    order = np.lexsort((depth, box))
+    start = np.searchsorted(box[order], np.arange(bins[0] * bins[1] + 1))
+    voxels = np.column_stack([projected, depth])[order].astype(np.float32)
+    return FieldVoxels(
+        frame,
+        len(points),
+        kept[order],
+        np.ascontiguousarray(voxels),
+        (float(corner[0]), float(corner[1])),
+        bins,
+        start.astype(np.int64),
+    )

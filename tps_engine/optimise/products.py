@@ -1,0 +1,60 @@
+"""Products of the influence matrix with vectors, on all cores."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from tps_engine.dose.engine import Influence
+from tps_engine.dose.parallel import spread, workers
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _dose(indptr, indices, data, weights, first, behind, out):  # type: ignore[no-untyped-def]
+    for column in range(first, behind):
+        weight = weights[column]
+        if weight != 0.0:
+            for k in range(indptr[column], indptr[column + 1]):
+                out[indices[k]] += weight * data[k]
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _back(indptr, indices, data, slope, first, behind, out):  # type: ignore[no-untyped-def]
+    for column in range(first, behind):
+        total = np.float32(0.0)
+        for k in range(indptr[column], indptr[column + 1]):
+            total += slope[indices[k]] * data[k]
+        out[column] = total
+
+
+def dose(matrix: Influence, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix times weights (spots,): dose (voxels,), summed in float32."""
+    narrow = weights.astype(np.float32)
+    spans = _balanced(matrix)
+
+    def work(part: int, _behind: int) -> NDArray[np.float32]:
+        out = np.zeros(matrix.voxels, dtype=np.float32)
+        _dose(matrix.indptr, matrix.indices, matrix.data, narrow, spans[part], spans[part + 1], out)
+        return out
+
+    parts = spread(work, len(spans) - 1, parts=len(spans) - 1)
+    return np.asarray(np.sum(parts, axis=0, dtype=np.float64))
+
+
+def back(matrix: Influence, slope: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Transposed matrix times slope (voxels,): derivative by each weight (spots,), summed in float32."""
+    narrow = slope.astype(np.float32)
+    out = np.zeros(matrix.spots, dtype=np.float32)
+    spans = _balanced(matrix)
+
+    def work(part: int, _behind: int) -> None:
+        _back(matrix.indptr, matrix.indices, matrix.data, narrow, spans[part], spans[part + 1], out)
+
+    spread(work, len(spans) - 1, parts=len(spans) - 1)
+    return out.astype(np.float64)
+
+
+def _balanced(matrix: Influence) -> list[int]:
+    """Column numbers that cut the matrix into one part a core with as many entries each."""
+    parts = workers()
+    wanted = [matrix.indptr[-1] * k // parts for k in range(1, parts)]
+    return [0, *(int(np.searchsorted(matrix.indptr, entry)) for entry in wanted), matrix.spots]

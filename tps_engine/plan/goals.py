@@ -1,0 +1,68 @@
+"""The objectives of a standard plan: cover the target, fall off around it, spare organs."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tps_engine.optimise.objectives import MeanDose, Objective, Overdose, Underdose
+from tps_engine.patient import masks
+from tps_engine.plan.request import Prescription
+from tps_engine.plan.scene import Scene
+
+RING_MM = 25.0
+"""How far around the planning target the dose is asked to fall."""
+
+_FAR_STRIDE = 5
+_WEIGHTS = {"under": 100.0, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30.0, "mean": 0.5}
+
+
+@dataclass(frozen=True)
+class OptimisationVoxels:
+    """flat: (n,) voxels of the dose grid that any objective looks at. objectives index into `flat`."""
+
+    flat: NDArray[np.int64] = field(repr=False)
+    objectives: tuple[Objective, ...]
+
+
+def standard(scene: Scene, wanted: Prescription) -> OptimisationVoxels:
+    """Objectives in RBE-weighted Gy per fraction.
+
+    Planning target: no less than the prescription and no more than 2 % above; around it a ring in which
+    the dose falls to half; farther away a sample of the body below 80 %; organs: low mean dose outside
+    the planning target, and no more than their limit.
+    """
+    dose = wanted.dose_per_fraction
+    grid, body, planning_target = scene.grid, scene.body, scene.planning_target
+    far_off = masks.distance_outside(planning_target, grid, RING_MM)
+    ring = body & np.isfinite(far_off) & ~planning_target
+    rest = np.zeros_like(body)
+    rest.ravel()[np.flatnonzero(body & ~np.isfinite(far_off))[::_FAR_STRIDE]] = True
+    used = planning_target | ring | rest
+    for mask in scene.organs.values():
+        used |= mask
+    flat = np.flatnonzero(used)
+    place = np.full(grid.size, -1, dtype=np.int64)
+    place[flat] = np.arange(len(flat))
+
+    def at(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return place[np.flatnonzero(mask)]
+
+    levels = dose * (1.0 - 0.5 * np.minimum(far_off[ring] / 20.0, 1.0))
+    found: list[Objective] = [
+        Underdose(at(planning_target), 1.0 * dose, _WEIGHTS["under"]),
+        Overdose(at(planning_target), 1.02 * dose, _WEIGHTS["over"]),
+    ]
+    if ring.any():
+        found.append(Overdose(at(ring), levels, _WEIGHTS["ring"]))
+    if rest.any():
+        found.append(Overdose(at(rest), 0.8 * dose, _WEIGHTS["far"]))
+    limits = {organ.name: organ.max_gy for organ in wanted.organs}
+    for name, mask in scene.organs.items():
+        outside = mask & ~planning_target
+        if outside.any():
+            found.append(MeanDose(at(outside), _WEIGHTS["mean"]))
+            limit = limits.get(name)
+            if limit is not None:
+                found.append(Overdose(at(outside), limit / wanted.fractions, _WEIGHTS["limit"]))
+    return OptimisationVoxels(flat, tuple(found))

@@ -1,0 +1,133 @@
+"""From images, regions and a prescription to beams with metersets and their dose."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.dicom.ct import CtVolume
+from common.dicom.structures import StructureSet
+from common.errors import BadInput
+from common.text import _
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose import engine
+from tps_engine.dose.beam import beam_dose
+from tps_engine.dose.engine import Influence
+from tps_engine.dose.field import prepare
+from tps_engine.optimise import deliverable, products
+from tps_engine.patient import stopping_power
+from tps_engine.patient.grid import Floats
+from tps_engine.plan import goals
+from tps_engine.plan.beams import to_beams
+from tps_engine.plan.goals import OptimisationVoxels
+from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Progress
+from tps_engine.plan.scene import PlannedField, Scene, build_scene, lay_out
+
+
+def _silent(_fraction: float, _step: str) -> None:
+    """Report to nobody."""
+
+
+def make_plan(
+    ct: CtVolume,
+    structures: StructureSet,
+    prescription: Prescription,
+    fields: Sequence[FieldRequest],
+    beam_model: BeamModel,
+    options: PlanOptions | None = None,
+    progress: Progress = _silent,
+    calibration: stopping_power.CtCalibration | None = None,
+) -> PlanResult:
+    """An intensity-modulated plan: spots, optimised metersets within the machine's limits, and their dose.
+
+    Raises BadInput for: no such region, a target cut by the image edge or outside the body, a field that
+    enters the body where the image ends, a target out of the machine's range or scan limits, no field,
+    CT values that are no numbers, a dose matrix that does not fit in memory.
+    """
+    if not fields:
+        raise BadInput(_("a plan needs one field or more"))
+    chosen = options or PlanOptions()
+    progress(0.0, _("patient model"))
+    scene = build_scene(ct, structures, prescription, chosen, calibration or stopping_power.load())
+    progress(0.1, _("spots and layers"))
+    isocentre = scene.isocentre
+    planned = [lay_out(scene, request, isocentre, beam_model, chosen) for request in fields]
+    progress(0.15, _("dose influence"))
+    wanted = goals.standard(scene, prescription)
+    matrix = _matrix(scene, planned, wanted.flat, beam_model, prescription.rbe)
+    limits = (beam_model.minimum_mu, beam_model.maximum_mu)
+    progress(0.3, _("optimisation"))
+    start = _start(matrix, wanted, prescription)
+    solution = deliverable.deliver(matrix, wanted.objectives, start, limits, _counting(progress))
+    mu = _normalise(matrix, solution.weights, scene, wanted, prescription, limits)
+    progress(0.85, _("dose calculation"))
+    beams = to_beams(planned, mu, isocentre, beam_model)
+    factor = np.float32(prescription.rbe)
+    doses = tuple(factor * beam_dose(scene.patient, scene.grid, beam, beam_model) for beam in beams)
+    progress(1.0, _("plan finished"))
+    return PlanResult(
+        beams=beams,
+        grid=scene.grid,
+        dose=np.sum(doses, axis=0, dtype=np.float32),
+        beam_doses=doses,
+        regions={prescription.target: scene.target, "PTV": scene.planning_target, **scene.organs},
+        body=scene.body,
+        warnings=scene.patient.warnings,
+        optimiser=solution.values,
+        converged=solution.converged,
+    )
+
+
+def _matrix(
+    scene: Scene,
+    planned: Sequence[PlannedField],
+    flat: NDArray[np.int64],
+    beam_model: BeamModel,
+    rbe: float,
+) -> Influence:
+    """One matrix over the spots of all fields, RBE-weighted Gy per MU in the voxels `flat`."""
+    points = scene.grid.points(flat)
+    share = engine.MEMORY_LIMIT // len(planned)
+    parts = []
+    for field in planned:
+        voxels = prepare(scene.patient.rsp, scene.patient.grid, field.frame, points)
+        parts.append(engine.influence(voxels, beam_model, field.spots, share, factor=rbe))
+    return engine.side_by_side(parts)
+
+
+def _start(matrix: Influence, wanted: OptimisationVoxels, prescription: Prescription) -> Floats:
+    """Equal weights that give the planning target the prescription on average."""
+    ones = np.ones(matrix.spots)
+    mean = float(products.dose(matrix, ones)[wanted.objectives[0].voxels].mean())
+    if mean <= 0.0:
+        raise BadInput(_("the spots give the target no dose; check the target and the field angles"))
+    return ones * (prescription.dose_per_fraction / mean)
+
+
+def _counting(progress: Progress) -> Callable[[int, float], None]:
+    """Turn iterations into a fraction that approaches the end of the step."""
+    done = 0
+
+    def report(_iteration: int, _value: float) -> None:
+        nonlocal done
+        done += 1
+        progress(0.3 + 0.55 * (1.0 - 0.985**done), _("optimisation"))
+
+    return report
+
+
+def _normalise(
+    matrix: Influence,
+    weights: Floats,
+    scene: Scene,
+    wanted: OptimisationVoxels,
+    prescription: Prescription,
+    limits: tuple[float, float],
+) -> NDArray[np.float32]:
+    """Metersets whose median target dose is the prescription, each within the machine's limits."""
+    inside = np.flatnonzero(scene.target.ravel()[wanted.flat])
+    mu = weights
+    for _attempt in range(3):
+        median = float(np.median(products.dose(matrix, mu)[inside]))
+        mu = deliverable.settle(mu, prescription.dose_per_fraction / median, limits).astype(np.float64)
+    return mu.astype(np.float32)

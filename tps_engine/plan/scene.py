@@ -1,0 +1,108 @@
+"""The patient on the dose grid, and the fields laid out on it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.dicom.ct import CtVolume
+from common.dicom.structures import StructureSet
+from common.errors import BadInput
+from common.text import _
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose.raytrace import water_depth
+from tps_engine.dose.spots import Spots, nominal
+from tps_engine.patient import masks, model, stopping_power
+from tps_engine.patient.grid import Grid, dose_grid, resample_nearest
+from tps_engine.patient.model import Patient
+from tps_engine.plan.geometry import BeamFrame, beam_frame
+from tps_engine.plan.layout import Layout, place_spots
+from tps_engine.plan.request import FieldRequest, PlanOptions, Prescription
+
+Mask = NDArray[np.bool_]
+
+_TISSUE = 0.2
+_EDGE_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Masks (nz, ny, nx) on the dose grid. planning_target: the target with its margin, inside the body."""
+
+    patient: Patient
+    grid: Grid
+    body: Mask = field(repr=False)
+    target: Mask = field(repr=False)
+    planning_target: Mask = field(repr=False)
+    organs: dict[str, Mask] = field(repr=False)
+
+    @property
+    def isocentre(self) -> tuple[float, float, float]:
+        """Centre of the target, patient mm, rounded to 0.1 mm."""
+        centre = self.grid.points(np.flatnonzero(self.target)).mean(axis=0).round(1)
+        return (float(centre[0]), float(centre[1]), float(centre[2]))
+
+
+@dataclass(frozen=True)
+class PlannedField:
+    """A field with its spots laid out and no metersets yet."""
+
+    request: FieldRequest
+    frame: BeamFrame
+    layout: Layout = field(repr=False)
+    spots: Spots = field(repr=False)
+
+
+def build_scene(
+    ct: CtVolume,
+    structures: StructureSet,
+    prescription: Prescription,
+    options: PlanOptions,
+    calibration: stopping_power.CtCalibration,
+) -> Scene:
+    """The patient model and its regions on the dose grid. Raises BadInput as `patient.model.build` does."""
+    names = [organ.name for organ in prescription.organs]
+    patient = model.build(ct, structures, names, prescription.target, calibration)
+    grid = dose_grid(patient.grid, patient.body, options.dose_spacing)
+    body = resample_nearest(patient.body, patient.grid, grid)
+    target = resample_nearest(patient.region(prescription.target), patient.grid, grid) & body
+    if not target.any():
+        raise BadInput(
+            _("target {name} holds no voxel of the {spacing} mm dose grid; take a finer grid").format(
+                name=prescription.target, spacing=options.dose_spacing
+            )
+        )
+    organs = {
+        name: resample_nearest(patient.region(name), patient.grid, grid) & body
+        for name in names
+        if name != prescription.target
+    }
+    return Scene(patient, grid, body, target, masks.expand(target, grid, options.margin) & body, organs)
+
+
+def lay_out(
+    scene: Scene,
+    request: FieldRequest,
+    isocentre: tuple[float, float, float],
+    beam_model: BeamModel,
+    options: PlanOptions,
+) -> PlannedField:
+    """The spots of one field.
+
+    Raises BadInput where its rays enter the body at the end of the image, and for a target out of the
+    machine's range or scan limits.
+    """
+    position = scene.patient.position
+    frame = beam_frame(request.gantry, request.couch, isocentre, beam_model.virtual_sad, position)
+    points = scene.grid.points(np.flatnonzero(scene.planning_target))
+    depth, surface = water_depth(scene.patient.rsp, scene.patient.grid, frame, points)
+    if float((surface > _TISSUE).mean()) > _EDGE_SHARE:
+        raise BadInput(
+            _(
+                "field {name} enters the body where the image ends: its depth is unknown; "
+                "choose another angle or take a wider scan"
+            ).format(name=request.name)
+        )
+    layout = place_spots(beam_model, frame.project(points), depth, options.layout)
+    placed = nominal(beam_model, layout.energy, layout.x, layout.y)
+    return PlannedField(request, frame, layout, placed)
