@@ -209,7 +209,7 @@ def _same_length(array: NDArray[np.float32], table: list[dict[str, Any]]) -> NDA
 def _own_layer(
     index: int, row: Mapping[str, Any], spots: NDArray[np.float32], point: _Point | None
 ) -> LayerRecord:
-    """One layer from columns x, y, secondary, sigma x, sigma y, prescribed; metersets from `point` or zero."""
+    """A layer from columns x, y, secondary, sigma x, sigma y, prescribed; metersets of `point`, or 0."""
     x, y, secondary, size_x, size_y, prescribed = (column.copy() for column in spots.T)
     mu = np.zeros(len(spots), np.float32) if point is None else point.mu
     if point is not None and not (np.array_equal(point.x, x) and np.array_equal(point.y, y)):

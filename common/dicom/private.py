@@ -8,7 +8,7 @@ under any VR (OF, little endian), and texts are UTF-8 (UT).
 |---|---|---|---|
 | (300B,xx01) | UT | plan | name of the RBE model of the prescription |
 | (3009,xx01) | UT | record | JSON: part, verified_by, operators, clock_factor, start_ns, end_ns, monitor |
-| (3009,xx10) | UT | beam item | JSON: cause, layers (all planned: energy, spots, paintings, start_ns, end_ns, tune) |
+| (3009,xx10) | UT | beam item | JSON: cause, all planned layers (energy, spots, paintings, times, tune) |
 | (3009,xx13) | OF | beam item | rows of 2, each planned spot: measured x, y, mm |
 | (3009,xx14) | OF | beam item | secondary meterset of each planned spot, MU |
 | (3009,xx15) | OF | beam item | rows of 2, each planned spot: measured sigma x, y, mm |
