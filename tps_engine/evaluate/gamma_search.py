@@ -1,9 +1,9 @@
-"""The compiled search of the gamma index: trilinear samples, sorted candidates, one point a thread."""
+"""The compiled search of the gamma index: trilinear samples, sorted candidates, one point after the other."""
 
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -87,15 +87,20 @@ def _search(
     dose: Floats, points: Floats, asked: Floats, offsets: Floats, step: Floats
 ) -> NDArray[np.float32]:
     result = np.empty(len(points), np.float32)
-    for n in prange(len(points)):
-        slope = np.zeros(3)
+    slope = np.zeros(3)
+    for n in range(len(points)):
         aim = asked[n].copy()
         where = -1
         for m in range(len(offsets)):
             if offsets[m, 0] >= aim[2]:
                 break
-            place = points[n] + offsets[m, 1:4]
-            here = _sample_jit(dose, place[0], place[1], place[2], slope)
+            here = _sample_jit(
+                dose,
+                points[n, 0] + offsets[m, 1],
+                points[n, 1] + offsets[m, 2],
+                points[n, 2] + offsets[m, 3],
+                slope,
+            )
             value = offsets[m, 0] + ((here - aim[0]) / aim[1]) ** 2
             if value < aim[2]:
                 aim[2], where = value, m
@@ -106,7 +111,7 @@ def _search(
 
 
 search: Callable[[Floats, Floats, Floats, Floats, Floats], NDArray[np.float32]] = njit(
-    cache=True, parallel=True
+    cache=True, nogil=True
 )(_search)
 """Gamma of each point, (n,).
 
