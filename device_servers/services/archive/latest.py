@@ -1,0 +1,90 @@
+"""The last sample of every channel, and the last spots: what tells news from repetition.
+
+A subscriber gets the whole picture again whenever it subscribes again; only what is new is written.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device_servers.services.archive.layout import CHANNEL, SPOT_COLUMNS, Content, Floats, Rows
+from device_servers.services.archive.segment import encode_name
+
+SPOTS_REMEMBERED = 50_000
+_KEY = [SPOT_COLUMNS.index(name) for name in ("time", "index", "end_tick")]
+
+SpotKey = tuple[float, float, float]
+
+
+class Latest:
+    """Channel numbers by name, with the time and value of the last sample (time 0: none yet)."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._rows: Rows = np.empty(0, CHANNEL)
+        self._spots: dict[SpotKey, None] = {}
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """The names without a number, each once."""
+        return [name for name in dict.fromkeys(names) if name not in self._numbers]
+
+    def rows_for(self, names: Sequence[str]) -> Rows:
+        """Rows for new channels, without a sample. Raises BadInput for a name that is too long."""
+        rows = np.zeros(len(names), CHANNEL)
+        rows["name"] = [encode_name(name) for name in names]
+        return rows
+
+    def add(self, names: Sequence[str]) -> None:
+        """Give numbers to new names."""
+        rows = self.rows_for(names)
+        self._numbers.update({name: len(self._rows) + i for i, name in enumerate(names)})
+        self._rows = np.concatenate([self._rows, rows])
+
+    def numbers(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Numbers of known names."""
+        return np.array([self._numbers[name] for name in names], np.int32)
+
+    def rows(self) -> Rows:
+        """Every channel with its last sample (dtype CHANNEL), by number."""
+        return self._rows.copy()
+
+    def news(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which samples (dtype VALUE) have a time and differ from the last one of their channel."""
+        last = self._rows[rows["channel"]]
+        same_value = (rows["value"] == last["before_value"]) | (
+            np.isnan(rows["value"]) & np.isnan(last["before_value"])
+        )
+        same = (rows["time"] == last["before_time"]) & same_value
+        return np.isfinite(rows["time"]) & (rows["time"] > 0) & ~same
+
+    def note(self, rows: Rows) -> None:
+        """Remember samples as written; the last of each channel in a batch counts."""
+        self._rows["before_time"][rows["channel"]] = rows["time"]
+        self._rows["before_value"][rows["channel"]] = rows["value"]
+
+    def fresh_spots(self, spots: Floats) -> Floats:
+        """The spots that have a time and were not written yet."""
+        keep = [_key(spot) not in self._spots and 0 < spot[0] < np.inf for spot in spots]
+        return spots[np.array(keep, bool)]
+
+    def note_spots(self, spots: Floats) -> None:
+        """Remember spots as written."""
+        self._spots.update(dict.fromkeys(_key(spot) for spot in spots))
+        for key in list(self._spots)[: max(0, len(self._spots) - SPOTS_REMEMBERED)]:
+            del self._spots[key]
+
+    def take_up(self, content: Content) -> None:
+        """Go on from a closed segment: its channels and their last samples, its spots."""
+        self.add(self.missing(content.names))
+        numbers = self.numbers(content.names)
+        self._rows[numbers] = content.channels[list(CHANNEL.names or ())]
+        rows = content.values.copy()
+        rows["channel"] = numbers[rows["channel"]]
+        self.note(rows)
+        self.note_spots(content.spots[-SPOTS_REMEMBERED:])
+
+
+def _key(spot: Floats) -> SpotKey:
+    time, index, end_tick = (float(spot[column]) for column in _KEY)
+    return time, index, end_tick

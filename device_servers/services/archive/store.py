@@ -1,0 +1,207 @@
+"""The archive of one facility on disk: the open segment, its roll-over, and recovery after a crash.
+
+One thread writes. The clock is an argument: seconds since the epoch.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import BadInput, Refused
+from common.text import _
+from device_servers.services.archive.closed import (
+    Listed,
+    list_again,
+    load_closed,
+    read_manifest,
+    write_closed,
+    write_manifest,
+)
+from device_servers.services.archive.latest import Latest
+from device_servers.services.archive.layout import (
+    CLOSED_PREFIX,
+    DAMAGED_PREFIX,
+    OPEN_PREFIX,
+    VALUE,
+    Content,
+    Floats,
+    Limits,
+)
+from device_servers.services.archive.segment import OpenSegment, load_open
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """Writes values and spots into segments. `close` it, or let the next Store recover.
+
+    Raises Refused if another process writes this archive, and OSError (disk full): what was not
+    written then is to be written again, what was written is safe.
+    """
+
+    def __init__(self, folder: Path, now: float, limits: Limits | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.limits = limits or Limits()
+        self.damaged = 0
+        """Segments found unreadable at the start, set aside."""
+        self._now = now
+        self._lock = _lock(folder)
+        self._latest = Latest()
+        try:
+            self._listed = self._recover()
+            self._segment = self._open(now)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    @property
+    def segment_name(self) -> str:
+        """File name of the open segment."""
+        return self._segment.path.name
+
+    def channels(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Numbers of channels by name; new names get new numbers. Raises BadInput for too many."""
+        fresh = self._latest.missing(names)
+        if fresh:
+            self._segment.add_channels(self._latest.rows_for(fresh))
+            self._latest.add(fresh)
+        return self._latest.numbers(names)
+
+    def write(self, times: Floats, channels: NDArray[np.int32], values: Floats) -> int:
+        """Append samples; the number written.
+
+        A sample without a time, or equal to the last one of its channel, is no news and is left out.
+        Raises BadInput for more than a segment holds, and OSError; nothing is written then.
+        """
+        rows = np.empty(len(times), VALUE)
+        rows["time"], rows["channel"], rows["value"] = times, channels, values
+        rows = rows[self._latest.news(rows)]
+        if len(rows):
+            self._make_room(values=len(rows))
+            self._segment.append(rows)
+            self._latest.note(rows)
+        return len(rows)
+
+    def write_spots(self, spots: Floats) -> int:
+        """Append spots, rows of 10; the number written. A spot seen before is left out.
+
+        Raises as `write` does.
+        """
+        fresh = self._latest.fresh_spots(spots)
+        if len(fresh):
+            self._make_room(spots=len(fresh))
+            self._segment.append_spots(fresh)
+            self._latest.note_spots(fresh)
+        return len(fresh)
+
+    def commit(self, now: float) -> None:
+        """Make everything written durable; begin a new segment when this one is old or full."""
+        self._now = now
+        self._segment.commit()
+        age = now - self._segment.opened
+        # A clock that was set back makes the age negative: the segment then ends too.
+        if not 0 <= age < self.limits.seconds or not self._segment.room_for(1, 1):
+            self._roll_over(now)
+
+    def close(self) -> None:
+        """Commit and let go. The open segment stays as it is; the next Store closes it."""
+        self._segment.commit()
+        self._segment.close()
+        os.close(self._lock)
+
+    def _make_room(self, values: int = 0, spots: int = 0) -> None:
+        most = self.limits
+        if values > most.values or spots > most.spots:
+            raise BadInput(f"{values} values, {spots} spots at once: allowed are {most.values}, {most.spots}")
+        if not self._segment.room_for(values, spots):
+            self._roll_over(self._now)
+
+    def _roll_over(self, now: float) -> None:
+        """Open the next segment first: if that fails, nothing has changed."""
+        self._segment.commit()
+        old, self._segment = self._segment, self._open(now)
+        old.close()
+        for path in sorted(self.folder.glob(f"{OPEN_PREFIX}*.h5")):
+            if path != self._segment.path:
+                self._finish(path)
+
+    def _open(self, now: float) -> OpenSegment:
+        segment = OpenSegment(self._new_path(now), now, self.limits)
+        segment.add_channels(self._latest.rows())
+        segment.commit()
+        return segment
+
+    def _new_path(self, now: float) -> Path:
+        stem = datetime.fromtimestamp(now, tz=UTC).strftime("%Y%m%dT%H%M%S.%f")
+        number, path = 1, self.folder / f"{OPEN_PREFIX}{stem}.h5"
+        while path.exists() or (self.folder / path.name.replace(OPEN_PREFIX, CLOSED_PREFIX, 1)).exists():
+            number += 1
+            path = self.folder / f"{OPEN_PREFIX}{stem}-{number}.h5"
+        return path
+
+    def _finish(self, path: Path) -> None:
+        """Turn an open segment into a closed one; what fails (disk full) is tried at the next roll-over."""
+        try:
+            self._list(path, load_open(path))
+        except OSError:
+            log.exception("segment %s stays open for now", path.name)
+
+    def _list(self, path: Path, content: Content) -> None:
+        if len(content.values) or len(content.spots):
+            closed = path.with_name(path.name.replace(OPEN_PREFIX, CLOSED_PREFIX, 1))
+            listed = write_closed(closed, content)
+            self._listed = [entry for entry in self._listed if entry.file != listed.file] + [listed]
+            write_manifest(self.folder, self._listed)
+        path.unlink()
+
+    def _recover(self) -> list[Listed]:
+        """Close what a killed process left open, mend the manifest, and take up the last samples."""
+        for leftover in self.folder.glob(".*.new"):
+            leftover.unlink()
+        self._listed = self._read_list()
+        for path in sorted(self.folder.glob(f"{OPEN_PREFIX}*.h5")):
+            try:
+                content = load_open(path)
+            except (OSError, KeyError) as why:
+                log.error("segment %s is unreadable and set aside: %s", path.name, why)
+                path.replace(path.with_name(DAMAGED_PREFIX + path.name))
+                self.damaged += 1
+                continue
+            self._list(path, content)
+        newest = max(self._listed, key=lambda listed: listed.opened, default=None)
+        if newest is not None:
+            self._latest.take_up(load_closed(self.folder / newest.file))
+        return self._listed
+
+    def _read_list(self) -> list[Listed]:
+        """The manifest if it names every closed segment, else a new one from the files."""
+        files = {path.name for path in self.folder.glob(f"{CLOSED_PREFIX}*.h5")}
+        try:
+            listed = read_manifest(self.folder)
+        except (OSError, ValueError, TypeError, KeyError) as why:
+            log.warning("manifest unreadable, made again from the segments: %s", why)
+            listed = []
+        if {entry.file for entry in listed} == files:
+            return listed
+        listed = list_again(self.folder)
+        write_manifest(self.folder, listed)
+        return listed
+
+
+def _lock(folder: Path) -> int:
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as why:
+        os.close(handle)
+        raise Refused(
+            _("the archive {folder} is written by another process; stop that one first").format(folder=folder)
+        ) from why
+    return handle
