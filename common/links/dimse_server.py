@@ -196,6 +196,7 @@ class ArchiveServer(StoreServer):
                 if event.is_cancelled:
                     yield _CANCELLED, None
                     return
+                match.SpecificCharacterSet = "ISO_IR 192"
                 match.QueryRetrieveLevel = level
                 match.RetrieveAETitle = self.aet
                 yield _PENDING, match
