@@ -1,0 +1,116 @@
+"""The plant's process: `python -m simulation.plant --state DIR --site FILE [--port N]`."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.errors import PtcsError, Refused
+from common.site import DEFAULT_SITE, load
+from common.wire.frame import Frame
+from simulation.plant.plant import Plant
+from simulation.plant.station import StationServer
+from simulation.process import Announced, listen, run
+from simulation.wire_server import Answer, Client, WireServer, number, text
+
+log = logging.getLogger(__name__)
+
+BUSY_STEP_S = 0.01
+IDLE_STEP_S = 0.05
+FPGA_BLOCK_HZ = 50.0
+DEVICE_VERBS = frozenset({"set", "on", "off", "reset", "open", "close", "move", "stop"})
+
+
+class PlantCrate:
+    """The plant behind its frames."""
+
+    name = "plant"
+
+    def __init__(self, plant: Plant) -> None:
+        self.plant = plant
+        self._wake = asyncio.Event()
+
+    def channels(self) -> list[dict[str, str]]:
+        """All channels in block order."""
+        return self.plant.channels()
+
+    def greeted(self, client: Client) -> None:
+        """The fpga gets its blocks more often."""
+        if client.name == "fpga":
+            client.block_period = 1.0 / FPGA_BLOCK_HZ
+
+    def left(self, client: Client) -> None:
+        """A client has gone; the plant goes on."""
+        log.info("client %s left", client.name or "(unnamed)")
+
+    def handle(self, client: Client, frame: Frame) -> Answer:
+        """The verbs of the contract."""
+        body, verb = frame.body, text(frame.body, "do")
+        if verb in DEVICE_VERBS:
+            self.plant.do(verb, body)
+            log.info("%s: %s %s", client.name, verb, body.get("device"))
+        elif verb == "cycle":
+            self.plant.cycle(text(body, "phase"), number(body, "energy"))
+            self._wake.set()
+        elif verb == "fault":
+            self.plant.inject(body)
+        elif verb == "clear":
+            self.plant.clear(body)
+        elif verb == "faults":
+            return {"faults": self.plant.faults()}, {}
+        else:
+            allowed = sorted({*DEVICE_VERBS, "cycle", "fault", "clear", "faults", "hello"})
+            raise Refused(f"unknown verb {verb!r}: allowed are {', '.join(allowed)}")
+        return {}, {}
+
+    async def pause(self) -> None:
+        """Sleep until the next step is due; a new phase of the cycle ends an idle pause."""
+        self._wake.clear()
+        try:
+            step = BUSY_STEP_S if self.plant.busy else IDLE_STEP_S
+            await asyncio.wait_for(self._wake.wait(), step)
+        except TimeoutError:
+            pass
+
+
+async def serve(state: Path, site_file: Path, port: int) -> None:
+    """Run until SIGTERM."""
+    plant = Plant(load(site_file))
+    crate = PlantCrate(plant)
+    server, station = WireServer(crate), StationServer(plant)
+    with Announced(state, "plant") as announced:
+        ports = announced.earlier_ports()
+        await listen(server.start, port, ports.get("port", 0))
+        await listen(station.start, 0, ports.get("environment_port", 0))
+        announced.write({"port": server.port, "environment_port": station.port})
+        last = time.monotonic()
+        try:
+            while not announced.stopping:
+                await crate.pause()
+                now = time.monotonic()
+                plant.step(max(now - last, 1e-4))
+                last = now
+                if server.due():
+                    server.push_block(plant.values(), 0, time.time_ns())
+        finally:
+            await station.stop()
+            await server.stop()
+
+
+@click.command()
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="State directory.")
+@click.option("--site", type=click.Path(path_type=Path), default=DEFAULT_SITE, help="Site file.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the frames; 0: any free one.")
+def main(**options: Any) -> None:
+    """Simulate the accelerator's and the room's equipment, without Tango."""
+    try:
+        run("plant", serve(options["state"], options["site"], options["port"]))
+    except (PtcsError, OSError) as why:
+        raise click.ClickException(str(why)) from why
+
+
+if __name__ == "__main__":
+    main()

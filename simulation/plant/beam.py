@@ -1,0 +1,44 @@
+"""What the magnets make of the beam: energy, position and size at the isocentre, linear in their errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulation.plant.supplies import Supplies
+from simulation.plant.world import World, energy_of
+
+LEVER_MM = {"dipole": 0.7854 * 6000.0, "septum": 0.2 * 15000.0, "corrector": 0.002 * 5000.0}
+"""Bending angle (rad) x distance to the isocentre (mm) by kind of magnet: offset per relative error."""
+QUADRUPOLE_SIZE = 20.0
+"""Relative growth of the spot per relative error of a quadrupole."""
+
+
+@dataclass(frozen=True)
+class BeamState:
+    """energy MeV per nucleon; offsets mm at isocentre; size relative to nominal."""
+
+    ready: bool
+    energy: float
+    offset_x: float
+    offset_y: float
+    size: float
+
+
+def beam_state(supplies: Supplies, world: World, usable: bool) -> BeamState:
+    """The beam as the magnets stand now. `usable`: vacuum, water, RF and source are good.
+
+    A lever acts in y where the device's `plant` section says `plane: y`, else in x.
+    """
+    energy = energy_of(world.ion, world.rho_now) if world.rho_now > 0 else 0.0
+    if world.energy <= 0 or not supplies.standing(world):
+        return BeamState(False, energy, 0.0, 0.0, 1.0)
+    errors = np.where(supplies.ring, 0.0, supplies.errors(world))
+    offset = {"x": 0.0, "y": 0.0}
+    growth = 0.0
+    for error, device in zip(errors, supplies.devices, strict=True):
+        kind = next((name for name in LEVER_MM if name in device.wire), None)
+        if kind is not None:
+            offset[str(device.plant.get("plane", "x"))] += LEVER_MM[kind] * float(error)
+        elif "quad" in device.wire:
+            growth += QUADRUPOLE_SIZE * abs(float(error))
+    return BeamState(usable, energy, offset["x"], offset["y"], 1.0 + growth)

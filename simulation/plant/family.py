@@ -1,0 +1,115 @@
+"""All devices of one class as one block of arrays: the frame that each kind of physics fills in."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import Refused
+from common.site import Device
+from simulation.plant.world import World
+
+Floats = NDArray[np.float64]
+
+
+class Family(ABC):
+    """Devices of one class. Row i of `values` belongs to `devices[i]`, column j to `quantities[j]`.
+
+    faults: kind -> code shown in `fault` (0: the fault shows in the readings only).
+    latching: a fault code stays until `reset`, which works once the cause is cleared.
+    """
+
+    quantities: ClassVar[tuple[tuple[str, str], ...]]
+    faults: ClassVar[Mapping[str, int]] = {}
+    latching: ClassVar[bool] = False
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self.devices = tuple(devices)
+        self.count = len(self.devices)
+        self.code = np.zeros(self.count)
+        self._causes = {kind: np.zeros(self.count, dtype=np.bool_) for kind in self.faults}
+        self.values: Floats = np.zeros((self.count, len(self.quantities)))
+
+    @abstractmethod
+    def step(self, dt: float, world: World) -> None:
+        """Let `dt` seconds of wall time pass and write `values`."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether beam may be made with these devices as they are; read after `step`."""
+        return not self.code.any()
+
+    def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
+        """A command to device i. Raises Refused with the verbs that this class knows."""
+        device = self.devices[i]
+        what = f"{verb} {body.get('name', '')}".strip()
+        raise Refused(f"{device.wire}: a {device.tango_class} does not know {what!r}")
+
+    def inject(self, i: int, kind: str) -> None:
+        """Let a fault happen. Raises Refused for a kind that this class does not have."""
+        if kind not in self.faults:
+            raise Refused(
+                f"{self.devices[i].wire} has no fault {kind!r}: allowed are {', '.join(self.faults)}"
+            )
+        self._causes[kind][i] = True
+        self.update_code(i)
+
+    def clear(self, i: int, kind: str | None) -> None:
+        """Take the cause of a fault away (None: of all). A latched code waits for `reset`."""
+        if kind is not None and kind not in self.faults:
+            raise Refused(
+                f"{self.devices[i].wire} has no fault {kind!r}: allowed are {', '.join(self.faults)}"
+            )
+        for gone in self.faults if kind is None else (kind,):
+            self._causes[gone][i] = False
+        if not self.latching:
+            self.code[i] = 0.0
+            self.update_code(i)
+
+    def update_code(self, i: int) -> None:
+        """Show the code of what is wrong with device i; a code that is there already stays."""
+        codes = sorted(self.faults[kind] for kind in self.causes(i) if self.faults[kind])
+        if codes and not self.code[i]:
+            self.code[i] = codes[0]
+
+    def reset(self, i: int) -> None:
+        """Clear a latched code. Raises Refused while its cause is there."""
+        causes = [kind for kind in self.causes(i) if self.faults[kind]]
+        if causes:
+            raise Refused(f"{self.devices[i].wire}: {', '.join(causes)} is still there; mend it, then reset")
+        self.code[i] = 0.0
+
+    def has(self, kind: str) -> NDArray[np.bool_]:
+        """Which devices have a cause of that kind, (n,)."""
+        return self._causes[kind]
+
+    def causes(self, i: int) -> list[str]:
+        """Kinds of faults that device i has a cause of."""
+        return [kind for kind, flags in self._causes.items() if flags[i]]
+
+    def column(self, name: str) -> int:
+        """Place of a quantity in `values`."""
+        return [quantity for quantity, _ in self.quantities].index(name)
+
+    def parameter(self, key: str, default: float) -> Floats:
+        """A number of each device's `plant` section, (n,)."""
+        return np.array([float(device.plant.get(key, default)) for device in self.devices])
+
+    def limit(self, key: str, side: int, default: float) -> Floats:
+        """A limit of each device, (n,); side 0 lowest, 1 highest."""
+        return np.array([device.limits.get(key, (default, default))[side] for device in self.devices])
+
+
+def setting(device: Device, names: Sequence[str], limit: str, body: Mapping[str, Any]) -> float:
+    """The value of a `set` request, within the device's limits. Raises Refused."""
+    name, value = body.get("name"), body.get("value")
+    if name not in names:
+        raise Refused(f"{device.wire} has nothing to set called {name!r}: allowed are {', '.join(names)}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise Refused(f"{device.wire}: a setting must be a finite number")
+    low, high = device.limits.get(limit, (-np.inf, np.inf))
+    if not low <= value <= high:
+        raise Refused(f"{device.wire}: {value:g} is outside its limits: allowed are {low:g} to {high:g}")
+    return float(value)

@@ -1,0 +1,106 @@
+"""Couch and gantry: axes that move with limited speed and acceleration, in wall time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from common.errors import Refused
+from common.site import Device
+from simulation.plant.family import Family
+from simulation.plant.world import World
+
+STOP_S = 0.5
+"""Time from full speed to standstill."""
+
+
+class Movers(Family):
+    """Devices with axes. collision: contact plate pressed, no motion; drive: motor fault.
+
+    `enabled` is the dead-man switch: without it, nothing moves. `plant` section: speed_mm_s, speed_deg_s.
+    """
+
+    axes: ClassVar[tuple[tuple[str, str], ...]]
+    faults: ClassVar[Mapping[str, int]] = {"collision": 1, "drive": 2}
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        super().__init__(devices)
+        size = (self.count, len(self.axes))
+        speeds = {"mm": self.parameter("speed_mm_s", 50.0), "deg": self.parameter("speed_deg_s", 5.0)}
+        self.speed = np.array([speeds[unit] for _, unit in self.axes]).T.reshape(size)
+        self.position = np.zeros(size)
+        self.velocity = np.zeros(size)
+        self.target = np.zeros(size)
+        self.enabled = np.ones(self.count, dtype=np.bool_)
+
+    def step(self, dt: float, world: World) -> None:  # noqa: ARG002 - one signature for all families
+        """As fast as speed, acceleration and the way that is left to brake in allow."""
+        free = (self.enabled & (self.code == 0))[:, None]
+        way = self.target - self.position
+        brake = self.speed / STOP_S
+        fastest = np.minimum(self.speed, np.sqrt(2.0 * brake * np.abs(way)))
+        wanted = np.sign(way) * np.minimum(fastest, np.abs(way) / dt)
+        gain = np.clip(wanted - self.velocity, -2 * brake * dt, 2 * brake * dt)
+        self.velocity = np.where(free, self.velocity + gain, 0.0)
+        move = self.velocity * dt
+        there = np.abs(way - move) < 1e-4
+        self.position = np.where(there & free, self.target, self.position + move)
+        self.velocity = np.where(there, 0.0, self.velocity)
+        axes = len(self.axes)
+        self.values[:, :axes] = self.position
+        self.values[:, axes] = self.moving
+        self.values[:, axes + 1], self.values[:, axes + 2] = self.enabled, self.code
+
+    @property
+    def moving(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which devices are not at their target or still turning, (n,)."""
+        away = (self.position != self.target) | (self.velocity != 0.0)
+        result: np.ndarray[Any, np.dtype[np.bool_]] = away.any(axis=1)
+        return result
+
+    @property
+    def ok(self) -> bool:
+        """Enabled, at rest at their targets, without fault."""
+        return bool(np.all(self.enabled) and not self.moving.any()) and not self.code.any()
+
+    def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
+        """Move {axis: value}, stop, set enabled."""
+        if verb == "move":
+            self._move(i, body.get("target"))
+        elif verb == "stop":
+            # The axes come to rest within the way they need to brake.
+            brake = self.speed[i] / STOP_S
+            self.target[i] = self.position[i] + self.velocity[i] * np.abs(self.velocity[i]) / (2.0 * brake)
+        elif verb == "set" and body.get("name") == "enabled" and body.get("value") in (0, 1):
+            self.enabled[i] = bool(body["value"])
+        else:
+            super().do(verb, i, body)
+
+    def _move(self, i: int, target: object) -> None:
+        device = self.devices[i]
+        names = [name for name, _ in self.axes]
+        if not isinstance(target, Mapping) or not target or set(target) - set(names):
+            raise Refused(f"{device.wire}: a target gives values for some of {', '.join(names)}")
+        if not self.enabled[i] or self.code[i]:
+            raise Refused(f"{device.wire}: motion is not enabled or fault {self.code[i]:.0f} stands")
+        goal = self.target[i].copy()
+        for name, value in target.items():
+            low, high = device.limits.get(name, (-np.inf, np.inf))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise Refused(f"{device.wire}: {name} to {value!r}: allowed are {low:g} to {high:g}")
+            goal[names.index(name)] = value
+        self.target[i] = goal
+
+
+class Couches(Movers):
+    """Patient supports with six axes."""
+
+    axes = (("x", "mm"), ("y", "mm"), ("z", "mm"), ("pitch", "deg"), ("roll", "deg"), ("yaw", "deg"))
+    quantities = (*axes, ("moving", ""), ("enabled", ""), ("fault", ""))
+
+
+class Gantries(Movers):
+    """Gantries with one axis."""
+
+    axes = (("angle", "deg"),)
+    quantities = (*axes, ("moving", ""), ("enabled", ""), ("fault", ""))

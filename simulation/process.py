@@ -1,0 +1,90 @@
+"""What the simulated processes share: run file, the port they had before, a clean stop on SIGTERM."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from common.errors import Refused
+from common.files import read_json, write_json
+from common.logs import set_up
+
+log = logging.getLogger(__name__)
+
+
+class Announced:
+    """A process with its `run/NAME.json`; as a context it also watches for SIGTERM and SIGINT."""
+
+    def __init__(self, state: Path, name: str) -> None:
+        self.path = state / "run" / f"{name}.json"
+        self.name = name
+        self.stopping = False
+
+    def earlier_ports(self) -> dict[str, int]:
+        """Ports of a process of this name that ended without removing its file, so that clients find it.
+
+        Raises Refused while that process lives.
+        """
+        try:
+            entry = read_json(self.path)
+        except (OSError, ValueError):
+            return {}
+        pid = int(entry.get("pid", 0))
+        if pid != os.getpid() and _lives(pid):
+            raise Refused(f"{self.name} runs already in this state directory (process {pid}); stop it first")
+        return {key: int(value) for key, value in entry.items() if key.endswith("port")}
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Tell where this process listens."""
+        write_json(self.path, {"pid": os.getpid(), "host": "127.0.0.1", **entry})
+
+    def __enter__(self) -> "Announced":
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.path.unlink(missing_ok=True)
+
+    def _stop(self) -> None:
+        self.stopping = True
+
+
+async def listen(start: Callable[[int], Awaitable[None]], asked: int, earlier: int) -> None:
+    """Listen on the port asked for, else on the one this process had before, else on any free one.
+
+    Raises OSError when the port asked for is taken.
+    """
+    if asked or not earlier:
+        await start(asked)
+        return
+    try:
+        await start(earlier)
+    except OSError as why:
+        log.warning("port %d, which was ours before, is taken (%s); another one is used", earlier, why)
+        await start(0)
+
+
+def run(name: str, main: Coroutine[Any, Any, None]) -> None:
+    """Run a process's main coroutine with logging set up and without pauses for garbage collection."""
+    set_up(name)
+    gc.freeze()
+    asyncio.run(main)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process of that number is one of ours that runs (not a zombie, not another program)."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"simulation." in command
