@@ -90,3 +90,16 @@ class Report(Base):
     facts: Mapped[str] = mapped_column(Text)
 
     fraction: Mapped[Fraction] = relationship(back_populates="reports")
+    files: Mapped[list["ReportFile"]] = relationship(
+        cascade="all, delete-orphan", order_by="ReportFile.name", lazy="selectin"
+    )
+
+
+class ReportFile(Base):
+    """A picture or a PDF of a report, kept as REPORT/NAME; sha256 of its content."""
+
+    __tablename__ = "report_file"
+
+    report_key: Mapped[str] = mapped_column(ForeignKey("report.key", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    sha256: Mapped[Text64]

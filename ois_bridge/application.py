@@ -1,0 +1,104 @@
+"""The web application: pages and REST interface on one port, errors in one form."""
+
+import logging
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from common.errors import BadInput, LinkLost, PtcsError, Refused, Tampered, Unauthorised
+from common.text import _
+from ois_bridge.borders import Borders
+from ois_bridge.interfaces.rest import entry as rest_entry
+from ois_bridge.interfaces.rest import patients as rest_patients
+from ois_bridge.interfaces.rest import plans as rest_plans
+from ois_bridge.interfaces.rest import schemas
+from ois_bridge.services.context import Context
+from ois_bridge.services.errors import NotFound, NotLoggedIn
+from ois_bridge.web import entry as web_entry
+from ois_bridge.web import patients as web_patients
+from ois_bridge.web.render import HERE, page
+
+log = logging.getLogger(__name__)
+API = "/api/v1"
+
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NotLoggedIn, 401),
+    (Unauthorised, 403),
+    (NotFound, 404),
+    (Refused, 409),
+    (Tampered, 409),
+    (BadInput, 422),
+    (LinkLost, 503),
+    (OSError, 503),
+    (SQLAlchemyError, 503),
+)
+"""Error -> HTTP status; the first that fits."""
+
+
+def create(context: Context) -> FastAPI:
+    """The application on the given means. No page that describes it is served without a log-in."""
+    app = FastAPI(
+        title="PTCS oncology information system", version="1", docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.context = context
+    refusals: dict[int | str, dict[str, object]] = {
+        code: {"model": schemas.Refusal} for code in (401, 403, 404, 409, 422)
+    }
+    for router in (rest_entry.router, rest_patients.router, rest_plans.router):
+        app.include_router(router, prefix=API, responses=refusals)
+    app.include_router(web_entry.router)
+    app.include_router(web_patients.router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    for kind in (PtcsError, OSError, SQLAlchemyError):
+        app.add_exception_handler(kind, _told)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_middleware(Borders)
+    return app
+
+
+def status_of(error: Exception) -> int:
+    """HTTP status of an error."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    status = status_of(error)
+    if isinstance(error, PtcsError):
+        text = str(error)
+    else:
+        log.error("request failed: %s", type(error).__name__, exc_info=error)
+        text = _("The OIS cannot do this now (disk or database); nothing was kept. Try again later.")
+    if isinstance(error, NotLoggedIn) and not _is_api(request):
+        wanted = request.url.path if request.method == "GET" else "/"
+        return RedirectResponse(f"/login?next={quote(wanted)}", 303)
+    return _answer(request, status, text)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    return _answer(request, 422, f"{place}: {first['msg']}" if place else first["msg"])
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _answer(request, error.status_code, str(error.detail))
+
+
+def _answer(request: Request, status: int, text: str) -> Response:
+    if _is_api(request):
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        return JSONResponse({"error": text}, status, headers)
+    titles = {403: _("Not allowed"), 404: _("Not found"), 503: _("Not available")}
+    return page(request, "error.html", status, title=titles.get(status, _("Not possible")), text=text)
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith(API)

@@ -1,0 +1,112 @@
+"""Irradiation reports as A4 PDF: facts and pictures into a page template, then into the renderer."""
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from common.links import pdf
+from common.text import translate
+from ois_bridge.domain import timeline
+
+PAGES = Path(__file__).parent / "report_pages"
+
+CAPTIONS = {
+    "dose_planes.png": "Delivered dose in three planes",
+    "dvh.png": "Dose-volume histogram, planned and delivered",
+    "spot_map.png": "Spots, planned and measured",
+    "gamma.png": "Gamma index",
+}
+"""Known pictures in their order -> caption; others follow with their name."""
+
+
+class Pages:
+    """Composes reports."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(PAGES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update({"born": _born, "moment": _moment, "clock": _clock, "name": _name})
+
+    def compose(self, facts: Mapping[str, Any], pictures: Mapping[str, bytes], language: str) -> bytes:
+        """The report as PDF."""
+
+        def text(message: str) -> str:
+            return translate(message, language)
+
+        html = self._environment.get_template("report.html").render(
+            _=text,
+            lang="zh-CN" if language == "zh" else "en",
+            facts=facts,
+            check=facts["summary"],
+            line=_line(facts),
+            pictures=[(text(CAPTIONS.get(name, name)), _data(pictures[name])) for name in _order(pictures)],
+            metrics=_metrics(facts["summary"]),
+        )
+        return pdf.render(html)
+
+
+def _order(pictures: Mapping[str, bytes]) -> list[str]:
+    known = [name for name in CAPTIONS if name in pictures]
+    return known + sorted(name for name in pictures if name not in CAPTIONS)
+
+
+def _data(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def _line(facts: Mapping[str, Any]) -> timeline.Line | None:
+    rows = {field["number"]: row for row, field in enumerate(facts["plan"]["fields"])}
+    return timeline.draw(
+        [
+            timeline.Span(
+                datetime.fromisoformat(beam["started"]),
+                datetime.fromisoformat(beam["ended"]),
+                rows.get(beam["number"], len(rows)),
+                str(part["part"]),
+                beam["termination"] == "NORMAL",
+            )
+            for part in facts["fraction"]["parts"]
+            for beam in part["beams"]
+        ]
+    )
+
+
+def _metrics(check: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the dose table: region, quantity, planned, delivered (None: not stated)."""
+    planned, delivered = check["planned_metrics"], check["delivered_metrics"]
+    regions = [("", planned.get("target") or {}, delivered.get("target") or {})]
+    organs = planned.get("organs") or {}
+    given = delivered.get("organs") or {}
+    regions += [(name, organs[name], given.get(name) or {}) for name in organs]
+    return [
+        {"region": region, "quantity": quantity, "planned": value, "delivered": after.get(quantity)}
+        for region, before, after in regions
+        for quantity, value in before.items()
+        if isinstance(value, int | float) and quantity != "prescription"
+    ]
+
+
+def _born(text: str) -> str:
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}" if text else "–"
+
+
+def _clock(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S.%f}"[:-5]
+
+
+def _name(name: str) -> str:
+    groups = [" ".join(part for part in group.split("^") if part) for group in name.split("=")]
+    return " · ".join(group for group in groups if group)

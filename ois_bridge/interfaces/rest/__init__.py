@@ -1,0 +1,1 @@
+"""The OIS over HTTP for the other systems: JSON under /api/v1."""

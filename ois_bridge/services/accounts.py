@@ -1,0 +1,180 @@
+"""Logging in: passwords, lock-out, tokens, and the sessions of the web pages."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from common import authority
+from common.errors import Unauthorised
+from common.logs import opaque
+from common.text import _
+from ois_bridge.domain import lockout
+from ois_bridge.models.accounts import Account, AccountRole, WebSession
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.errors import NotLoggedIn
+
+IDLE = timedelta(minutes=30)
+"""A web session ends after this time without a page."""
+
+
+@dataclass(frozen=True)
+class LogIn:
+    """A token and when it expires."""
+
+    token: str
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class WebUser:
+    """Who sits before a page."""
+
+    caller: Caller
+    full_name: str
+    csrf_token: str
+
+
+def log_in(context: Context, user: str, password: str) -> LogIn:
+    """A token for a user. Raises Unauthorised for a wrong name or password, or a locked account."""
+    account = authenticate(context, user, password, "log in")
+    now = context.now()
+    token = authority.issue(context.signing_key, account.user, account.roles, now)
+    return LogIn(token, now + authority.LIFETIME)
+
+
+def authenticate(context: Context, user: str, password: str, action: str) -> Account:
+    """The account that a name and password belong to; right or wrong, it is counted and audited.
+
+    Raises Unauthorised with the same text for an unknown name and a wrong password.
+    """
+    with context.database.reading() as session:
+        found = _by_name(session, user)
+    right = context.hasher.verify(found.password_hash if found else context.hasher.decoy, password)
+    failure: Unauthorised | None = None
+    with context.database.writing() as session:
+        account = _by_name(session, user)
+        if account is not None:
+            failure = _count(account, right, context.now())
+        elif failure is None:
+            failure = _wrong()
+        name = account.user if account else "unknown " + opaque(user)
+        outcome = "refused" if failure else "done"
+        context.audit.note(session, context.now(), name, action, opaque(user), outcome, str(failure or ""))
+    context.audit.flush()
+    if failure is not None or account is None:
+        raise failure or _wrong()
+    return account
+
+
+def _count(account: Account, right: bool, now: datetime) -> Unauthorised | None:
+    if lockout.closed(account.locked_until, now):
+        return Unauthorised(
+            _("This account is locked after {n} wrong passwords; try again in {m} minutes.").format(
+                n=lockout.LIMIT, m=int(lockout.CLOSED_FOR.total_seconds() // 60)
+            )
+        )
+    if right and account.active:
+        account.failures, account.locked_until = 0, None
+        return None
+    account.failures, account.locked_until = lockout.after_failure(account.failures, now)
+    return _wrong()
+
+
+def _wrong() -> Unauthorised:
+    return Unauthorised(_("User name or password is wrong."))
+
+
+def bearer(context: Context, token: str) -> Caller:
+    """The caller whom a token names, with the roles that the account still has. Raises NotLoggedIn."""
+    try:
+        identity = authority.verify(context.signing_key.public_key(), token, context.now())
+    except Unauthorised as why:
+        raise NotLoggedIn(str(why)) from why
+    with context.database.reading() as session:
+        account = _by_name(session, identity.user)
+        if account is None or not account.active:
+            raise NotLoggedIn(_("This account is closed."))
+        return Caller(account.user, identity.roles & account.roles)
+
+
+def open_web_session(context: Context, user: str, password: str) -> str:
+    """Log in to the pages; returns the cookie's secret. Raises Unauthorised."""
+    account = authenticate(context, user, password, "log in to the pages")
+    secret, now = secrets.token_urlsafe(32), context.now()
+    with context.database.writing() as session:
+        session.execute(delete(WebSession).where(WebSession.last_seen < now - IDLE))
+        session.add(
+            WebSession(
+                secret_hash=_digest(secret),
+                account_key=account.key,
+                csrf_token=secrets.token_urlsafe(32),
+                created=now,
+                last_seen=now,
+            )
+        )
+    return secret
+
+
+def web_user(context: Context, secret: str) -> WebUser:
+    """Who a cookie belongs to; keeps the session awake. Raises NotLoggedIn."""
+    now = context.now()
+    with context.database.reading() as session:
+        found = session.get(WebSession, _digest(secret)) if secret else None
+        over = found is None or now - found.last_seen > IDLE or now - found.created > authority.LIFETIME
+        if found is None or over or not found.account.active:
+            raise NotLoggedIn(_("Please log in."))
+        who = WebUser(
+            Caller(found.account.user, found.account.roles), found.account.full_name, found.csrf_token
+        )
+        stale = now - found.last_seen > timedelta(minutes=1)
+    if stale:
+        with context.database.writing() as session:
+            kept = session.get(WebSession, _digest(secret))
+            if kept is not None:
+                kept.last_seen = now
+    return who
+
+
+def close_web_session(context: Context, secret: str) -> None:
+    """Log out of the pages."""
+    with context.database.writing() as session:
+        session.execute(delete(WebSession).where(WebSession.secret_hash == _digest(secret)))
+
+
+def none_yet(context: Context) -> bool:
+    """Whether this OIS has no account."""
+    with context.database.reading() as session:
+        return session.scalar(select(Account.key).limit(1)) is None
+
+
+def create_accounts(context: Context, rows: Sequence[Mapping[str, Any]], passwords: Mapping[str, str]) -> int:
+    """Put accounts (user, full_name, roles) into an OIS that has none; returns how many were made."""
+    with context.database.writing() as session:
+        if session.scalar(select(Account.key).limit(1)) is not None:
+            return 0
+        for row in rows:
+            account = Account(
+                user=row["user"],
+                full_name=row["full_name"],
+                password_hash=context.hasher.hash(passwords[row["user"]]),
+                created=context.now(),
+            )
+            account.role_rows = [AccountRole(role=role) for role in row["roles"]]
+            session.add(account)
+            context.audit.note(session, context.now(), "start", "create account", opaque(row["user"]), "done")
+    context.audit.flush()
+    return len(rows)
+
+
+def _by_name(session: Session, user: str) -> Account | None:
+    return session.scalar(select(Account).where(Account.user == user))
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

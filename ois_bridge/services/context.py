@@ -1,0 +1,85 @@
+"""What every use case gets: the house's means, and who calls."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.orm import Session
+
+from common.errors import PtcsError
+from common.logs import opaque
+from ois_bridge.domain import permissions
+from ois_bridge.models.database import Database
+from ois_bridge.services.audit import Audit
+from ois_bridge.services.ports import Composer, FileStore, Hasher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a logged-in person, or a peer by its AE title (without roles)."""
+
+    user: str
+    roles: frozenset[str] = frozenset()
+
+    def may(self, action: permissions.Action) -> bool:
+        """Whether the caller has the right."""
+        return permissions.may(self.roles, action)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The means of the use cases. `machine`: name of the site's treatment machine."""
+
+    database: Database
+    audit: Audit
+    files: FileStore
+    reports: FileStore
+    hasher: Hasher
+    composer: Composer
+    signing_key: Ed25519PrivateKey
+    now: Callable[[], datetime]
+    machine: str
+
+    @contextmanager
+    def reading(self, caller: Caller, action: permissions.Action) -> Iterator[Session]:
+        """A session for a caller who has the right. Raises Unauthorised."""
+        permissions.check(caller.user, caller.roles, action)
+        with self.database.reading() as session:
+            yield session
+
+    @contextmanager
+    def deed(self, user: str, action: str, subject: str, detail: str = "") -> Iterator[Session]:
+        """One transaction with its audit entry; a refusal is rolled back, audited and raised on.
+
+        `subject` is an identifier; the audit keeps an opaque stand-in of it.
+        """
+        try:
+            with self.database.writing() as session:
+                yield session
+                self.audit.note(session, self.now(), user, action, opaque(subject), "done", detail)
+        except PtcsError as why:
+            self.refused(user, action, subject, why)
+            raise
+        self.audit.flush()
+
+    def refused(self, user: str, action: str, subject: str, why: PtcsError) -> None:
+        """Put a refusal into the audit trail."""
+        log.warning("%s of %s by %s refused: %s", action, opaque(subject), user, type(why).__name__)
+        with self.database.writing() as session:
+            kind = type(why).__name__
+            self.audit.note(session, self.now(), user, action, opaque(subject), "refused", f"{kind}: {why}")
+        self.audit.flush()
+
+    @contextmanager
+    def permitted(
+        self, caller: Caller, action: permissions.Action, subject: str, detail: str = ""
+    ) -> Iterator[Session]:
+        """A deed that needs a right. Raises Unauthorised, audited."""
+        with self.deed(caller.user, action.value, subject, detail) as session:
+            permissions.check(caller.user, caller.roles, action)
+            yield session

@@ -1,0 +1,143 @@
+"""Patients, courses, prescriptions: what people enter."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.dicom import structures
+from common.dicom.plan import PatientIdentity
+from common.errors import Refused
+from common.text import _
+from ois_bridge.domain import identity, prescription
+from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.prescription import PrescriptionText
+from ois_bridge.models.archive import DicomInstance, DicomSeries
+from ois_bridge.models.clinical import Course, Patient, PrescribedOrgan, Prescription
+from ois_bridge.services import archive
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.errors import NotFound
+
+T = TypeVar("T")
+
+
+def register(
+    context: Context, caller: Caller, patient_id: str, name: str, birth_date: str, sex: str
+) -> Patient:
+    """A new patient; series that arrived earlier and agree with the identity become theirs.
+
+    Raises BadInput for a field that is wrong, Refused when the patient ID is taken.
+    """
+    with context.permitted(caller, Action.REGISTER_PATIENT, patient_id) as session:
+        who = identity.checked(patient_id, name, birth_date, sex, context.now().date())
+        if by_id(session, who.patient_id) is not None:
+            raise Refused(_("A patient with this ID is registered already."))
+        patient = Patient(
+            patient_id=who.patient_id,
+            name=who.name,
+            birth_date=who.birth_date,
+            sex=who.sex,
+            registered=context.now(),
+            registered_by=caller.user,
+        )
+        session.add(patient)
+        session.flush()
+        waiting = session.scalars(
+            select(DicomSeries).where(
+                DicomSeries.stated_id == who.patient_id, DicomSeries.patient_key.is_(None)
+            )
+        )
+        for series in waiting:
+            if not identity.contradictions(who, stated(series)):
+                series.patient_key = patient.key
+    return patient
+
+
+def add_course(context: Context, caller: Caller, patient_id: str, name: str, diagnosis: str) -> Course:
+    """A new course of a patient. Raises NotFound, Refused without a name."""
+    with context.permitted(caller, Action.ADD_COURSE, patient_id) as session:
+        patient = must(by_id(session, patient_id))
+        if not name.strip() or len(name) > 120 or len(diagnosis) > 500:
+            raise Refused(
+                _("Course: a name of at most 120 and a diagnosis of at most 500 characters are needed.")
+            )
+        course = Course(
+            patient_key=patient.key,
+            name=name.strip(),
+            diagnosis=diagnosis.strip(),
+            created=context.now(),
+            created_by=caller.user,
+        )
+        session.add(course)
+        session.flush()
+    return course
+
+
+def prescribe(context: Context, caller: Caller, course_key: str, text: PrescriptionText) -> Prescription:
+    """A new prescription in a course. Raises NotFound, BadInput for a value, Refused for another
+    patient's structure set.
+    """
+    with context.permitted(caller, Action.PRESCRIBE, course_key) as session:
+        course = must(session.get(Course, course_key))
+        prescription.checked(text)
+        structures = session.get(DicomInstance, text.structure_set_uid)
+        if structures is None or structures.series.patient_key != course.patient_key:
+            raise Refused(_("Structure set: none with this UID has arrived for this patient; send it first."))
+        row = Prescription(
+            course_key=course.key,
+            target=text.target.strip(),
+            dose_per_fraction=text.dose_per_fraction,
+            fractions=text.fractions,
+            rbe_model=text.rbe_model.strip(),
+            structure_set_uid=text.structure_set_uid,
+            created=context.now(),
+            created_by=caller.user,
+        )
+        row.organs = [
+            PrescribedOrgan(position=place, name=goal.name.strip(), max_gy=goal.max_gy)
+            for place, goal in enumerate(text.organs)
+        ]
+        session.add(row)
+        session.flush()
+    return row
+
+
+def by_id(session: Session, patient_id: str) -> Patient | None:
+    """The patient with a patient ID."""
+    return session.scalar(select(Patient).where(Patient.patient_id == patient_id))
+
+
+def search(session: Session, wanted: str, limit: int = 100) -> Sequence[Patient]:
+    """Patients whose ID or name begins with or contains a text; the newest where the text is empty."""
+    query = select(Patient).order_by(Patient.registered.desc()).limit(limit)
+    wanted = wanted.strip()
+    if wanted:
+        query = query.where(
+            Patient.patient_id.startswith(wanted, autoescape=True)
+            | Patient.name.icontains(wanted, autoescape=True)
+        )
+    return session.scalars(query).all()
+
+
+def regions(context: Context, structure_sets: Sequence[DicomInstance]) -> list[str]:
+    """Names of the regions of structure sets, sorted. Raises Tampered for one altered at rest."""
+    found = (structures.from_dataset(archive.load(context, row)) for row in structure_sets)
+    return sorted({name for one in found for name in one.rois})
+
+
+def identity_of(patient: Patient) -> PatientIdentity:
+    """The registered identity."""
+    return PatientIdentity(patient.patient_id, patient.name, patient.birth_date, patient.sex)
+
+
+def stated(series: DicomSeries) -> PatientIdentity:
+    """The identity that a series' own objects state."""
+    return PatientIdentity(series.stated_id, series.stated_name, series.stated_birth_date, series.stated_sex)
+
+
+def must(found: T | None) -> T:
+    """What was looked up. Raises NotFound."""
+    if found is None:
+        raise NotFound(_("There is no such entry in the OIS."))
+    return found

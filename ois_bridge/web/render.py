@@ -1,0 +1,78 @@
+"""Templates to pages."""
+
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from common.text import LANGUAGES, _, language
+from ois_bridge.domain.permissions import Action
+from ois_bridge.services.accounts import WebUser
+
+HERE = Path(__file__).parent
+
+
+def _born(text: str) -> str:
+    """YYYYMMDD as YYYY-MM-DD."""
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text
+
+
+def _age(text: str) -> str:
+    if len(text) != 8:
+        return ""
+    today = datetime.now().astimezone().date()
+    birthday_ahead = f"{today:%m%d}" < text[4:]
+    return str(today.year - int(text[:4]) - birthday_ahead)
+
+
+def _person(name: str) -> str:
+    """A DICOM person name as people write it; both groups where there are two."""
+    groups = [" ".join(part for part in _order(group) if part) for group in name.split("=")]
+    return " · ".join(group for group in dict.fromkeys(groups) if group)
+
+
+def _order(group: str) -> list[str]:
+    """Given name before family name for Latin letters; Chinese names keep their order, unspaced."""
+    parts = group.split("^")
+    if group.isascii():
+        return [*parts[1:3], parts[0]]
+    return ["".join(parts[:2])]
+
+
+def _moment(time: datetime) -> str:
+    """A time in the zone of this computer."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _clock(time: datetime) -> str:
+    return f"{time.astimezone():%H:%M:%S}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update({"_": _, "Action": Action, "version": version("ptcs"), "languages": LANGUAGES})
+    environment.filters.update(
+        {"born": _born, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
+    )
+    return environment
+
+
+ENVIRONMENT = _environment()
+
+
+def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
+    """A page in the language of the request."""
+    user: WebUser | None = getattr(request.state, "web_user", None)
+    frame = {"lang": language(), "user": user, "here": request.url.path, "done": "", "error": ""}
+    html = ENVIRONMENT.get_template(template).render({**frame, **content})
+    return HTMLResponse(html, status)
