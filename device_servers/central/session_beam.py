@@ -105,13 +105,15 @@ class BeamControl:
 
     def _check_held(self) -> DeliveryMap:
         wanted = self.wanted()
-        arrays, digest = self._bench.link.read()
+        arrays, digest = self._bench.link.read_map()
         require_same(wanted, arrays, digest)
         return wanted
 
     def _await_permit(self, stop: threading.Event) -> None:
         waited = 0.0
         while missing := without_permit(self._bench):
+            if missing.latched:
+                raise Refused(_("tripped: {inputs}; mend and reset first").format(inputs=missing))
             if stop.wait(0.05):
                 raise Refused(_("stopped"))
             waited += 0.05

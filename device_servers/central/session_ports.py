@@ -4,19 +4,18 @@ Every method may raise Refused (it was understood and not done) and LinkLost (no
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from common.dicom.record import TreatmentRecord
-from treatment.accounting import Counters
+from device_servers.drivers.delivery import DeliveryLink
 from treatment.approval import Standing
-from treatment.delivery_map import DeliveryMap, Machine
+from treatment.delivery_map import Machine
 from treatment.journal import Journal
 from treatment.monitor import Monitor
 from treatment.positioning import Setup, Target
@@ -28,15 +27,6 @@ class Operator:
 
     user: str
     token: str
-
-
-@dataclass(frozen=True)
-class Readback:
-    """Counters of the hardware with the map they belong to. state: of the beam hardware at that moment."""
-
-    counters: Counters
-    digest: str
-    state: str
 
 
 class PlanSource(Protocol):
@@ -61,41 +51,6 @@ class PlanVault(Protocol):
 
     def plan(self) -> Dataset:
         """The plan kept, read from the disk anew. Raises Refused when there is none."""
-
-
-class DeliveryLink(Protocol):
-    """The beam hardware. `hold` and `terminate` may be called from any thread at any time."""
-
-    @property
-    def up(self) -> bool:
-        """Whether the hardware answers."""
-
-    def status(self) -> Mapping[str, Any]:
-        """The hardware's `status`: state, digest, permit, inputs, cause."""
-
-    def load(self, wanted: DeliveryMap, plan_hash: str) -> None:
-        """Load a map; its counters begin at zero."""
-
-    def read(self) -> tuple[Mapping[str, NDArray[Any]], str]:
-        """The map's arrays as the hardware holds them, and its digest."""
-
-    def start(self) -> None:
-        """Begin to irradiate the loaded map."""
-
-    def hold(self, cause: str) -> None:
-        """Stop after the spot under way."""
-
-    def terminate(self, cause: str) -> None:
-        """Stop for good."""
-
-    def unload(self) -> None:
-        """Forget the map."""
-
-    def request_beam(self, wanted: bool) -> None:
-        """Ask for beam, or stop asking: one of the permit's inputs."""
-
-    def counters(self) -> Readback:
-        """The counters of the loaded map."""
 
 
 class RoomDevices(Protocol):

@@ -14,7 +14,8 @@ from common.errors import LinkLost, PtcsError, Refused
 from common.text import _
 from device_servers.central.session_flow import Flow, approved_plan, beam_of, withdraw
 from device_servers.central.session_parts import Parts
-from device_servers.central.session_ports import Bench, Readback
+from device_servers.central.session_ports import Bench
+from device_servers.drivers.delivery import Readback
 from treatment.accounting import (
     Counters,
     Violation,
@@ -187,7 +188,7 @@ class Settler:
         except (
             PtcsError,
             OSError,
-        ) as why:  # the plan is gone or altered: what was counted is kept all the same
+        ) as why:  # plan gone or altered: the counts are kept
             fault = str(why)
         ended_by, cause = (NORMAL, "") if complete else (ledger.ended_by, ledger.ended_cause)
         bench.journal.close_run(read.counters, ended_by, cause, bench.now())
@@ -237,16 +238,32 @@ def give_back(bench: Bench) -> None:
             log.warning("beam not given back: %s", why)
 
 
-def without_permit(bench: Bench) -> str:
-    """Names of what keeps the permit away; "" when it is given."""
-    status = bench.link.status()
+@dataclass(frozen=True)
+class Missing:
+    """What keeps the permit away; false when nothing does. latched: a trip has to be reset by a person."""
+
+    inputs: tuple[str, ...] = ()
+    latched: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.inputs)
+
+    def __str__(self) -> str:
+        return ", ".join(self.inputs)
+
+
+def without_permit(bench: Bench) -> Missing:
+    """What keeps the permit away now. Raises LinkLost."""
+    return missing_permit(bench.link.status())
+
+
+def missing_permit(status: Mapping[str, Any]) -> Missing:
+    """What keeps the permit away in a hardware status."""
     permit = status.get("permit") or {}
     if permit and all(permit.values()):
-        return ""
-    bad = [name for name, row in (status.get("inputs") or {}).items() if is_bad(row)]
-    return ", ".join(bad) or _("interlock gives no permit")
-
-
-def is_bad(row: Mapping[str, Any]) -> bool:
-    """Whether an interlock input stands in the way: not good or latched, and not masked."""
-    return not row.get("masked") and (row.get("ok") is not True or bool(row.get("latched")))
+        return Missing()
+    rows = status.get("inputs") or {}
+    open_rows = {name: row for name, row in rows.items() if not row.get("masked")}
+    latched = tuple(name for name, row in open_rows.items() if row.get("latched"))
+    bad = tuple(name for name, row in open_rows.items() if row.get("ok") is not True)
+    return Missing(tuple(dict.fromkeys((*latched, *bad))) or (_("interlock gives no permit"),), bool(latched))

@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import BadConfig
 from common.site import Device, Site
+from device_servers.drivers.delivery import FpgaDelivery
 from device_servers.drivers.fpga import FpgaBeam, FpgaInterlock, FpgaNozzle, FpgaTiming, StatusPoller
 from device_servers.drivers.link import FrameLink
 from device_servers.drivers.plant import PlantDevice, PlantPositioner
@@ -112,7 +113,7 @@ BUILDERS: dict[str, Callable[[Drivers], Any]] = {
     "Timing": lambda drivers: FpgaTiming(drivers.fpga(), drivers.status()),
     "Interlock": lambda drivers: FpgaInterlock(drivers.fpga("interlock"), drivers.status()),
     "BeamAllocation": lambda drivers: FpgaBeam(drivers.fpga()),
-    "TreatmentSession": lambda _drivers: None,
+    "TreatmentSession": lambda drivers: FpgaDelivery(drivers.fpga("session")),
     "Archiver": lambda _drivers: None,
     "Crate": lambda _drivers: None,
 }
