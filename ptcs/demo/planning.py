@@ -13,7 +13,7 @@ from common.errors import BadDicom, BadInput
 from common.links import dimse
 from common.text import _
 from ptcs.demo.context import CT_AET, Demo, run_tps_job
-from simulation import scanner
+from simulation.scanner.scan import pelvis
 
 SYNTHETIC_TARGET, REAL_TARGET = "prostate", "vertebrae_L3"
 DOSE_PER_FRACTION, FRACTIONS, RBE_MODEL = 2.0, 20, "constant 1.1"
@@ -39,7 +39,8 @@ def images(demo: Demo) -> list[Dataset]:
     Raises BadInput when the folder holds no such series, BadDicom for a file that is no DICOM.
     """
     if demo.options.ct is None:
-        return scanner.pelvis_datasets(seed=demo.options.seed)
+        ct, structures = pelvis(seed=demo.options.seed)
+        return [*ct, structures]
     return read_folder(demo.options.ct)
 
 
@@ -70,17 +71,12 @@ def choose_target(demo: Demo, names: Sequence[str]) -> str:
 
 def take_in(demo: Demo) -> dict[str, Any]:
     """Images to the OIS by C-STORE; patient, course and prescription there. Ids for the next steps."""
-    with demo.step("OIS", _("takes in the CT and the structures")) as step:
+    with demo.step("OIS", _("takes in the CT and the structures")):
         datasets = images(demo)
         structure_set = next(ds for ds in datasets if ds.Modality == "RTSTRUCT")
-        rois = read_structures(structure_set).names
+        rois = list(read_structures(structure_set).rois)
         target = choose_target(demo, rois)
-        dimse.store(
-            demo.ois_dicom,
-            datasets,
-            CT_AET,
-            progress=lambda done: step.update(done / len(datasets), f"{done}/{len(datasets)}"),
-        )
+        dimse.store(demo.ois_dicom, datasets, CT_AET)
     with demo.step("OIS", _("registers patient, course and prescription")), demo.ois("physician") as ois:
         patient_id = str(structure_set.PatientID)
         if patient_id not in {row["patient_id"] for row in ois.get("/patients")}:

@@ -22,12 +22,11 @@ class Therapist:
     """A therapist at the console of room 1. Raises JobFailed where the session refuses a step."""
 
     def __init__(self, state: Path, password: str, user: str = "therapist") -> None:
-        self._log_in: Callable[[], Client] = lambda: connect(state, user, password)
-        self.client = self._log_in()
+        self.client: Client = connect(state, user, password)
 
     def log_in_again(self) -> None:
         """Open the sessions anew: a server that was restarted has forgotten them."""
-        self.client = self._log_in()
+        self.client.renew()
 
     @property
     def session(self) -> Any:
