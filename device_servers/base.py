@@ -142,6 +142,8 @@ class PtcsDevice(GuardedDevice):
         """Push State, Status and computed attributes that changed. The Crate's thread only."""
         now = self.state_now()
         last = self._last_state
+        self.set_state(now[0])  # what Tango sends with a State event
+        self.set_status(now[1])
         if last is None or last[0] != now[0]:
             self.push_change_event("State", now[0])
         if last is None or last[1] != now[1]:

@@ -55,13 +55,12 @@ class Bench:
             **os.environ,
             "TANGO_HOST": self.host,
             "PYTANGO_DATABASE_NAME": str(self.state / "tango" / "tango.db"),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
             "PTCS_LANG": "en",
         }
         with (self.state / "log" / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [str(part) for part in command], cwd=self.state, env=env, stdout=log, stderr=log, **options
-            )
+            pipes = {"stdout": log, "stderr": log, **options}
+            process = subprocess.Popen([str(part) for part in command], cwd=self.state, env=env, **pipes)
         self.processes[name] = process
         return process
 
@@ -105,6 +104,9 @@ class Bench:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
         return time.monotonic() - began
 
     def close(self) -> None:

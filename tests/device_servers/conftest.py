@@ -1,0 +1,78 @@
+"""One facility per test run: a Tango database and one server with all classes on in-memory drivers."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tango
+import yaml
+from bench import Bench
+
+from common import site as sites
+from device_servers.server import register
+from device_servers.sessions import close_sessions, open_sessions
+
+SERVER = "all"
+NOT_HERE = ("TreatmentSession", "Archiver")
+
+
+class FakeFacility(Bench):
+    """The facility, and a way to its fakes."""
+
+    def tell(self, line: str) -> None:
+        """Run one line of Python beside the fakes, and wait until it has run."""
+        process = self.processes[SERVER]
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().decode() == "done\n"
+
+    def login(self, user: str, *roles: str, lifetime_s: float = 3600.0) -> None:
+        open_sessions(self.token(user, *roles, lifetime_s=lifetime_s), self.host)
+
+
+@pytest.fixture(scope="session")
+def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeFacility]:
+    bench = FakeFacility(tmp_path_factory.mktemp("facility"))
+    site_file = one_server_site(bench.state)
+    try:
+        bench.start_database()
+        register(sites.load(site_file))
+        script = Path(__file__).parent / "fake_server.py"
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        bench.start(SERVER, [sys.executable, script, SERVER, site_file, bench.state], **pipes)
+        bench.wait_exported([f"crate/server/{SERVER}"])
+        yield bench
+    finally:
+        bench.close()
+
+
+@pytest.fixture(autouse=True)
+def nobody_logged_in(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test starts without a session."""
+    yield
+    if "facility" in request.fixturenames:
+        close_sessions(request.getfixturevalue("facility").host)
+
+
+def one_server_site(folder: Path) -> Path:
+    """The demonstration site with every device on one server."""
+    content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
+    content["servers"] = [{"name": SERVER}]
+    content["devices"] = [d | {"server": SERVER} for d in content["devices"] if d["class"] not in NOT_HERE]
+    content["archive"]["blocks"] = [f"crate/server/{SERVER}"]
+    path = folder / "site.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def refusal(call: Any, *arguments: Any) -> tango.DevError:
+    """The reason of a refusal; fails when the call is not refused."""
+    with pytest.raises(tango.DevFailed) as caught:
+        call(*arguments)
+    error: tango.DevError = caught.value.args[0]
+    assert error.reason == "Refused", error
+    return error

@@ -1,0 +1,189 @@
+"""In-memory drivers: the same Protocols as the wire drivers, on plain values."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.errors import LinkLost, Refused
+from common.site import Device
+from device_servers.drivers.factory import QUANTITIES
+from device_servers.drivers.protocols import Floats, Reading, Wake
+
+FPGA = {
+    "Nozzle": ("primary", "secondary", "x", "y", "dose_rate", "beam"),
+    "Timing": ("phase", "energy", "tick"),
+    "Interlock": ("tripped", "beam"),
+    "BeamAllocation": ("beam",),
+    "EnvironmentStation": ("temperature", "pressure"),
+}
+
+
+class FakeSource:
+    """Values by quantity; `link_up` False behaves like a lost link."""
+
+    def __init__(self, quantities: Sequence[str]) -> None:
+        self.quantities = tuple(quantities)
+        self.values: dict[str, float] = dict.fromkeys(quantities, 0.0)
+        if "enabled" in self.values:
+            self.values["enabled"] = 1.0
+        self.link_up = True
+        self.wakes: list[Wake] = []
+
+    @property
+    def up(self) -> bool:
+        return self.link_up
+
+    def read(self) -> Reading:
+        values = [self.values[q] if self.link_up else math.nan for q in self.quantities]
+        return Reading(np.array(values), time.time_ns())
+
+    def listen(self, wake: Wake) -> None:
+        self.wakes.append(wake)
+
+    def put(self, **values: float) -> None:
+        if not self.link_up:
+            raise LinkLost("no link to the fake")
+        self.values.update(values)
+        self.wake()
+
+    def wake(self) -> None:
+        for wake in self.wakes:
+            wake()
+
+
+class FakeSupply(FakeSource):
+    def set(self, name: str, value: float) -> None:
+        self.put(**{"setpoint": value, name: value})
+
+    def on(self) -> None:
+        self.put(on=1.0)
+
+    def off(self) -> None:
+        self.put(on=0.0)
+
+    def reset(self) -> None:
+        self.put(fault=0.0)
+
+
+class FakeValve(FakeSource):
+    def open(self) -> None:
+        self.put(position=1.0)
+
+    def close(self) -> None:
+        self.put(position=0.0)
+
+
+class FakePositioner(FakeSource):
+    """Moves at once; while `stuck` it never arrives."""
+
+    beam_on: bool | None = False
+    stuck = False
+
+    def beam(self) -> bool | None:
+        return self.beam_on
+
+    def move(self, target: Mapping[str, float]) -> None:
+        if self.stuck:
+            self.put(moving=1.0)
+        else:
+            self.put(**dict(target))
+
+    def stop(self) -> None:
+        self.put(moving=0.0)
+
+
+class FakeNozzle(FakeSource):
+    spots: Floats = np.empty((0, 10))
+
+    def take_spots(self) -> Floats:
+        rows, self.spots = self.spots, np.empty((0, 10))
+        return rows
+
+
+class FakeTiming(FakeSource):
+    loaded: Sequence[float] = ()
+
+    def load_cycles(self, energies: Sequence[float]) -> None:
+        self.put()
+        self.loaded = energies
+
+    def clock_factor(self) -> float | None:
+        return 10.0 if self.link_up else None
+
+
+class FakeInterlock(FakeSource):
+    def __init__(self, quantities: Sequence[str]) -> None:
+        super().__init__(quantities)
+        self.asked: list[Any] = []
+        self.trip: dict[str, Any] = {}
+        self.inputs: dict[str, dict[str, Any]] = {
+            "vacuum": {"ok": True, "latched": False, "masked": False},
+            "water": {"ok": None, "latched": False, "masked": False},
+        }
+
+    def status(self) -> Mapping[str, Any]:
+        if not self.link_up:
+            return {}
+        first = {"input": "vacuum", "tick": 1, "wall_ns": 2} if self.values["tripped"] else None
+        return {"permit": {"extraction": not first}, "first_fault": first, "inputs": self.inputs}
+
+    def last_trip(self) -> Mapping[str, Any]:
+        return self.trip
+
+    def reset(self, user: str, roles: Sequence[str]) -> None:
+        self.asked.append(["reset", user, list(roles)])
+        if not self.inputs["vacuum"]["ok"]:
+            raise Refused("vacuum is still bad")
+        self.inputs["vacuum"]["latched"] = False
+        self.put(tripped=0.0)
+
+    def set_input(self, name: str, ok: bool) -> None:
+        self.inputs[name] = {"ok": ok, "latched": False, "masked": False}
+        self.put()
+
+    def mask(self, name: str, user: str, roles: Sequence[str], reason: str, seconds: float) -> None:
+        self.inputs[name]["masked"] = True
+        self.asked.append(["mask", name, user, list(roles), reason, seconds])
+        self.put()
+
+    def unmask(self, name: str, user: str, roles: Sequence[str]) -> None:
+        self.inputs[name]["masked"] = False
+        self.put()
+
+
+class FakeBeam(FakeSource):
+    def beam(self) -> bool | None:
+        return bool(self.values["beam"]) if self.link_up else None
+
+
+KINDS: dict[str, type[FakeSource]] = {
+    "MagnetSupply": FakeSupply,
+    "IonSource": FakeSupply,
+    "RfCavity": FakeSupply,
+    "WaterCircuit": FakeSupply,
+    "SectorValve": FakeValve,
+    "Couch": FakePositioner,
+    "Gantry": FakePositioner,
+    "Nozzle": FakeNozzle,
+    "Timing": FakeTiming,
+    "Interlock": FakeInterlock,
+    "BeamAllocation": FakeBeam,
+}
+
+
+class FakeDrivers:
+    """Makes one fake per device, and finds it again."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Any] = {}
+
+    def __call__(self, device: Device) -> Any:
+        if device.tango_class == "Crate":
+            return None
+        if device.name not in self.made:
+            quantities = {**QUANTITIES, **FPGA}[device.tango_class]
+            self.made[device.name] = KINDS.get(device.tango_class, FakeSource)(quantities)
+        return self.made[device.name]
