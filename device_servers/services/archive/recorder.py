@@ -1,0 +1,166 @@
+"""From arriving values to the store: a bounded buffer, and the one thread that writes."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import BadInput, PtcsError
+from device_servers.services.archive.layout import Floats, Limits
+from device_servers.services.archive.store import Store
+
+log = logging.getLogger(__name__)
+
+WRITE_PERIOD_S = 0.5
+"""A killed archiver loses no more than this, and what one write takes."""
+RATE_PERIOD_S = 5.0
+MOST_WAITING = 4_000_000
+"""Values that wait for the disk at most; beyond, the newest are lost and counted."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one event brought: samples of some channels, or spots of shape (n, 10)."""
+
+    names: Sequence[str] = ()
+    triples: Floats | None = None
+    spots: Floats | None = None
+
+    @property
+    def size(self) -> int:
+        """Values or spots in it."""
+        return sum(len(table) for table in (self.triples, self.spots) if table is not None)
+
+
+class Recorder:
+    """Takes batches from any thread and writes them; `on_change` is called after every write."""
+
+    def __init__(
+        self, folder: Path, limits: Limits | None = None, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._on_change = on_change
+        self._waiting: deque[Batch] = deque()
+        self._waiting_size = 0
+        self._intake = threading.Lock()
+        self._writing = threading.Lock()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
+        self._store: Store | None = None
+        self._numbers: dict[tuple[str, ...], NDArray[np.int32]] = {}
+        self._history: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self.values = 0
+        """Samples and spots written since the start."""
+        self.lost = 0
+        """Samples and spots that could not be kept, and events that Tango reported as missed."""
+        self.trouble = ""
+        """Why nothing can be written now; empty while all is well."""
+
+    @property
+    def segment(self) -> str:
+        """File name of the open segment; empty before there is one."""
+        store = self._store
+        return "" if store is None else store.segment_name
+
+    @property
+    def rate(self) -> float:
+        """Values written per second, over the last few seconds."""
+        first, last = self._history[0], self._history[-1]
+        return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, commit and let go of the archive."""
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+        with self._writing:
+            if self._store is not None:
+                self._attempt()
+                store, self._store = self._store, None
+                store.close()
+
+    def take(self, batch: Batch) -> None:
+        """Accept a batch. Any thread; never waits for the disk."""
+        with self._intake:
+            if self._waiting_size + batch.size > MOST_WAITING:
+                self.lost += batch.size
+                return
+            self._waiting.append(batch)
+            self._waiting_size += batch.size
+
+    def gap(self, names: Sequence[str], now: float) -> None:
+        """The values of these channels are unknown from now on."""
+        triples = np.column_stack(
+            [np.full(len(names), now), np.arange(len(names)), np.full(len(names), np.nan)]
+        )
+        self.take(Batch(names, triples))
+
+    def missed(self) -> None:
+        """Tango reported a missed event."""
+        with self._intake:
+            self.lost += 1
+
+    def flush(self) -> None:
+        """Write and commit everything that has arrived. Raises PtcsError or OSError if that fails."""
+        with self._writing:
+            self._cycle()
+
+    def _run(self) -> None:
+        while not self._end.wait(WRITE_PERIOD_S):
+            with self._writing:
+                self._attempt()
+            self._on_change()
+
+    def _attempt(self) -> None:
+        try:
+            self._cycle()
+            self.trouble = ""
+        except (OSError, PtcsError) as why:
+            if str(why) != self.trouble:
+                log.error("archive cannot be written, trying again: %s", why)
+            self.trouble = str(why)
+
+    def _cycle(self) -> None:
+        now = time.time()
+        if self._store is None:
+            self._store = Store(self._folder, now, self._limits)
+        refused: BadInput | None = None
+        while self._waiting:
+            batch = self._waiting[0]
+            try:
+                self.values += self._write(self._store, batch)
+            except BadInput as why:
+                refused, self.lost = why, self.lost + batch.size
+            with self._intake:
+                self._waiting.popleft()
+                self._waiting_size -= batch.size
+        self._store.commit(now)
+        self._history.append((time.monotonic(), self.values))
+        while self._history[-1][0] - self._history[0][0] > RATE_PERIOD_S:
+            self._history.popleft()
+        if refused is not None:
+            raise refused
+
+    def _write(self, store: Store, batch: Batch) -> int:
+        written = 0
+        if batch.triples is not None and len(batch.triples):
+            key = tuple(batch.names)
+            numbers = self._numbers.get(key)
+            if numbers is None:
+                numbers = self._numbers[key] = store.channels(batch.names)
+            times, index, values = batch.triples.T
+            written += store.write(times, numbers[index.astype(np.intp)], values)
+        if batch.spots is not None:
+            written += store.write_spots(batch.spots)
+        return written

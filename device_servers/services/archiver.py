@@ -1,0 +1,130 @@
+"""Archiver: every block of the site into HDF5 segments, and a range of time out again."""
+
+import logging
+import threading
+from pathlib import Path
+
+import tango
+from tango import DevState
+from tango.server import command
+
+from common.errors import Refused
+from common.text import _
+from device_servers.base import JobDevice, derived
+from device_servers.parse import json_object, number_field, text_field
+from device_servers.services.archive.export import export
+from device_servers.services.archive.recorder import Recorder
+from device_servers.services.sources import CHECK_PERIOD_S, BlockSource, Source, SpotSource
+
+log = logging.getLogger(__name__)
+
+
+class Archiver(JobDevice):
+    """Subscribes to the blocks named by the site's section `archive` and writes them."""
+
+    eager = True
+
+    def init_device(self) -> None:
+        """Begin to write, and to look for the sources."""
+        super().init_device()
+        self._folder = self.context.state / "archive"
+        self._recorder = Recorder(self._folder, on_change=self.refresh)
+        archive = self.context.site.archive
+        blocks: list[Source] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
+        self._sources = [*blocks, SpotSource(archive["spots"], self._recorder)]
+        self._end = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="archive sources", daemon=True)
+        self._recorder.start()
+        self._keeper.start()
+
+    def delete_device(self) -> None:
+        """Unsubscribe, write what has arrived, and let go of the files."""
+        self._end.set()
+        self._keeper.join(timeout=2.0)
+        self._recorder.stop()
+        super().delete_device()
+
+    # --- Attributes
+
+    @derived(dtype=str)
+    def Segment(self) -> str:
+        """File name of the segment being written."""
+        return self._recorder.segment
+
+    @derived(dtype=float, unit="1/s", format="%.1f")
+    def Rate(self) -> float:
+        """Values written per second, over the last five seconds."""
+        return self._recorder.rate
+
+    @derived(dtype=int)
+    def Values(self) -> int:
+        """Samples and spots written since the start."""
+        return self._recorder.values
+
+    @derived(dtype=int)
+    def Lost(self) -> int:
+        """Samples that found no room, and events that Tango reported as missed."""
+        return self._recorder.lost
+
+    # --- Commands
+
+    @command
+    def Flush(self) -> None:
+        """Write and commit everything that has arrived. Refused when the disk does not take it."""
+        self._flush()
+
+    @command(
+        dtype_in=str,
+        doc_in='JSON {"start", "end": s since the epoch, "path": absolute, ending in .h5}',
+        dtype_out=str,
+        doc_out="job id",
+    )
+    def Export(self, wish: str) -> str:
+        """Write what the archive holds between two times into one HDF5 file."""
+        values = json_object(wish)
+        start, end = number_field(values, "start"), number_field(values, "end")
+        path = Path(text_field(values, "path"))
+        if not path.is_absolute() or path.suffix != ".h5":
+            raise Refused(_("path {path}: it must be absolute and end in .h5").format(path=path))
+        if path.parent.resolve() == self._folder.resolve():
+            raise Refused(_("an export does not go into the archive itself; choose another folder"))
+        if start > end:
+            raise Refused(_("the range ends before it starts"))
+        return self.start_job(lambda _cancel: self._export(start, end, path))
+
+    # --- Inner
+
+    def _state(self) -> tuple[DevState, str]:
+        if self._recorder.trouble:
+            return DevState.FAULT, _("cannot write: {why}").format(why=self._recorder.trouble)
+        if not self._recorder.segment:
+            return DevState.INIT, _("opening the archive")
+        missing = [source.device for source in self._sources if not source.up]
+        if missing:
+            return DevState.ALARM, _("no data from {devices}").format(devices=", ".join(missing))
+        return DevState.RUNNING, _("archiving {count} sources").format(count=len(self._sources))
+
+    def _flush(self) -> None:
+        try:
+            self._recorder.flush()
+        except OSError as why:
+            raise Refused(
+                _("the archive cannot be written ({why}); free disk space").format(why=why)
+            ) from why
+
+    def _export(self, start: float, end: float, path: Path) -> None:
+        self._flush()
+        try:
+            found = export(self._folder, start, end, path)
+        except OSError as why:
+            raise Refused(_("export to {path} failed: {why}").format(path=path, why=why)) from why
+        log.info("exported %d attributes, %d spots", len(found.series), len(found.spots))
+
+    def _keep(self) -> None:
+        with tango.EnsureOmniThread():
+            while not self._end.is_set():
+                for source in self._sources:
+                    source.check()
+                self._end.wait(CHECK_PERIOD_S)
+            for source in self._sources:
+                source.close()

@@ -1,0 +1,166 @@
+"""Where the archiver gets its values: subscriptions to block attributes that find their server again.
+
+A killed server is noticed by a ping, not by Tango (9 s); one that is back is subscribed to anew.
+"""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tango
+
+from device_servers.services.archive.layout import SPOT_COLUMNS
+from device_servers.services.archive.recorder import Batch, Recorder
+
+log = logging.getLogger(__name__)
+
+CHECK_PERIOD_S = 0.5
+TIMEOUT_MS = 1000
+SILENCE_S = 2.0
+"""A source without an event for this long may have been restarted between two pings."""
+
+
+class Source(ABC):
+    """One block attribute. `check` is called by one thread; events come on Tango's."""
+
+    attribute = ""
+
+    def __init__(self, device: str, recorder: Recorder, clock: Callable[[], float] = time.time) -> None:
+        self.device = device
+        self.up = False
+        self._recorder = recorder
+        self._clock = clock
+        self._proxy: tango.DeviceProxy | None = None
+        self._subscription: int | None = None
+        self._last_event = 0.0
+        self._failed = False
+        self._pid = 0
+
+    def check(self) -> None:
+        """See whether the server is there, and (re)subscribe."""
+        try:
+            if self._failed:
+                self._forget()
+            if self._proxy is None:
+                self._proxy = tango.DeviceProxy(self.device)
+                self._proxy.set_timeout_millis(TIMEOUT_MS)
+            self._proxy.ping()
+            if self._subscription is None:
+                self._subscribe(self._proxy)
+            elif time.monotonic() - self._last_event > SILENCE_S and self._process(self._proxy) != self._pid:
+                log.warning("%s was restarted; subscribing again", self.device)
+                self.lost()
+                self._failed = True
+        except tango.DevFailed as why:
+            self._lose(why)
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._forget()
+
+    @abstractmethod
+    def prepare(self, proxy: tango.DeviceProxy) -> None:
+        """Read what is needed to understand the events."""
+
+    @abstractmethod
+    def accept(self, value: Any) -> None:
+        """Hand the value of an event to the recorder."""
+
+    @abstractmethod
+    def lost(self) -> None:
+        """The server is gone: what its values are is unknown from now on."""
+
+    def _subscribe(self, proxy: tango.DeviceProxy) -> None:
+        self.prepare(proxy)
+        self._failed = False
+        self._pid = self._process(proxy)
+        self._subscription = proxy.subscribe_event(
+            self.attribute, tango.EventType.CHANGE_EVENT, self._event, tango.EventSubMode.AsyncRead
+        )
+        self.up = True
+        log.info("archiving %s/%s", self.device, self.attribute)
+
+    def _event(self, event: Any) -> None:
+        """Called by Tango. The first one may carry no value."""
+        if event.err:
+            if any(error.reason == "API_MissedEvents" for error in event.errors):
+                self._recorder.missed()
+            self._failed = True
+            return
+        self._last_event = time.monotonic()
+        if event.attr_value is not None and event.attr_value.value is not None:
+            self.accept(event.attr_value.value)
+
+    def _process(self, proxy: tango.DeviceProxy) -> int:
+        """Process number of the server as the database knows it; the known one without a database."""
+        self._last_event = time.monotonic()
+        try:
+            return int(proxy.get_device_db().get_device_info(proxy.dev_name()).pid)
+        except tango.DevFailed:
+            return self._pid
+
+    def _lose(self, why: tango.DevFailed) -> None:
+        if self.up:
+            log.warning("lost %s: %s", self.device, why.args[0].desc)
+            self.lost()
+        self.up = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the subscription; the next check makes another."""
+        proxy, subscription = self._proxy, self._subscription
+        self._proxy, self._subscription, self._failed = None, None, False
+        if proxy is not None and subscription is not None:
+            try:
+                proxy.unsubscribe_event(subscription)
+            except tango.DevFailed as why:
+                log.debug("unsubscribe of %s: %s", self.device, why.args[0].desc)
+
+
+class BlockSource(Source):
+    """A crate's `changes`: (time, index, value) triples of its channels."""
+
+    attribute = "changes"
+
+    def __init__(self, device: str, recorder: Recorder, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(device, recorder, clock)
+        self._names: Sequence[str] = ()
+
+    def prepare(self, proxy: tango.DeviceProxy) -> None:
+        """The names of the channels."""
+        self._names = tuple(proxy.read_attribute("Channels").value or ())
+
+    def accept(self, value: Any) -> None:
+        """Record the triples; an index without a name belongs to no channel and is an error."""
+        triples = np.asarray(value, float).reshape(-1, 3)
+        known = (triples[:, 1] >= 0) & (triples[:, 1] < len(self._names))
+        if not known.all():
+            self._failed = True
+            triples = triples[known]
+        if len(triples):
+            self._recorder.take(Batch(self._names, triples))
+
+    def lost(self) -> None:
+        """From now on the values are unknown."""
+        self._recorder.gap(self._names, self._clock())
+
+
+class SpotSource(Source):
+    """A nozzle's `SpotBlock`: rows of ten numbers a finished spot."""
+
+    attribute = "SpotBlock"
+
+    def prepare(self, proxy: tango.DeviceProxy) -> None:
+        """Nothing: the columns are fixed."""
+
+    def accept(self, value: Any) -> None:
+        """Record the rows."""
+        rows = np.asarray(value, float).reshape(-1, len(SPOT_COLUMNS))
+        if len(rows):
+            self._recorder.take(Batch(spots=rows))
+
+    def lost(self) -> None:
+        """Nothing: a spot that is not there leaves no gap to mark."""
