@@ -18,10 +18,12 @@ from device_servers.room.couch import Couch
 from device_servers.room.environment_station import EnvironmentStation
 from device_servers.room.gantry import Gantry
 from device_servers.room.nozzle import Nozzle
+from device_servers.services.archiver import Archiver
 
 CLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
+        Archiver,
         BeamAllocation,
         Couch,
         Crate,
