@@ -1,0 +1,187 @@
+"""The Archiver as a server process: what the crates push ends up on disk, whatever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import tango
+import yaml
+from bench import Bench, wait_until
+from conftest import refusal
+
+from common import site as sites
+from device_servers.server import register
+from device_servers.services.archive.reader import read
+from device_servers.sessions import close_sessions, open_sessions
+
+pytestmark = pytest.mark.requirement("ACS-ARCHIVE")
+
+ARCHIVER = "services/archive/1"
+CURRENT = "acs/magnet/ring-quad-f/Current"
+EVER = (0.0, 1e12)
+
+
+class Plant(Bench):
+    """Two servers: `all` on fakes, and the real `services`."""
+
+    def start_fakes(self) -> None:
+        script = Path(__file__).parent / "fake_server.py"
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.start("all", [sys.executable, script, "all", self.state / "site.yaml", self.state], **pipes)
+        self.wait_exported(["crate/server/all"])
+
+    def start_services(self) -> None:
+        module = [sys.executable, "-m", "device_servers", "services"]
+        self.start("services", [*module, "--state", self.state, "--site", self.state / "site.yaml"])
+        self.wait_exported([ARCHIVER])
+
+    def tell(self, line: str) -> None:
+        process = self.processes["all"]
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().decode() == "done\n"
+
+    def set_current(self, value: float) -> None:
+        self.tell(f"drivers['acs/magnet/ring-quad-f'].values.update(current={value})")
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def currents(self) -> list[float]:
+        series = read(self.state / "archive", CURRENT, *EVER)
+        return [float(value) for value in series.values]
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    bench = Plant(tmp_path_factory.mktemp("archiver"))
+    content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
+    content["servers"] = [{"name": "all"}, {"name": "services"}]
+    devices = [device for device in content["devices"] if device["class"] != "TreatmentSession"]
+    content["devices"] = [d | {"server": "services" if d["class"] == "Archiver" else "all"} for d in devices]
+    content["archive"]["blocks"] = ["crate/server/all"]
+    (bench.state / "site.yaml").write_text(yaml.safe_dump(content))
+    before = os.environ.get("TANGO_HOST")
+    try:
+        bench.start_database()
+        register(sites.load(bench.state / "site.yaml"))
+        bench.start_fakes()
+        bench.start_services()
+        yield bench
+    finally:
+        bench.close()
+        os.environ.pop("TANGO_HOST") if before is None else os.environ.update(TANGO_HOST=before)
+
+
+@pytest.fixture
+def archiver(plant: Plant) -> Iterator[tango.DeviceProxy]:
+    proxy = plant.proxy(ARCHIVER)
+    wait_until(lambda: proxy.state() == tango.DevState.RUNNING, "all sources", 20)
+    open_sessions(plant.token("otto", "operator"), plant.host)
+    yield proxy
+    close_sessions(plant.host)
+
+
+def eventually(true: Callable[[], bool], what: str) -> None:
+    wait_until(true, what, 15)
+
+
+def test_changes_and_spots_reach_the_disk_and_the_export(
+    plant: Plant, archiver: tango.DeviceProxy, tmp_path: Path
+) -> None:
+    for value in (10.0, 20.0, 30.0):
+        plant.set_current(value)
+        eventually(lambda value=value: value in plant.currents(), f"{value} A in the archive")
+    rows = np.arange(40.0).reshape(4, 10) + 1.8e9
+    plant.tell(f"drivers['room1/beam/nozzle'].spots = np.arange(40.0).reshape(4, 10) + {1.8e9}")
+    before = archiver.Values
+    eventually(lambda: archiver.Values > before, "the spots")
+    archiver.Flush()
+    assert archiver.Segment.startswith("open-")
+    assert archiver.Lost == 0
+    path = tmp_path / "out.h5"
+    job = archiver.Export(json.dumps({"start": 0, "end": 4e9, "path": str(path)}))
+    eventually(
+        lambda: json.loads(archiver.JobStatus(job))["state"] not in ("QUEUED", "RUNNING"), "the export"
+    )
+    assert json.loads(archiver.JobStatus(job)) == {"state": "DONE", "error": ""}
+    with h5py.File(path) as file:
+        assert np.array_equal(file["spots"][:], rows)
+        values = list(file[f"attributes/{CURRENT}/value"])
+        assert [value for value in values if value in (10.0, 20.0, 30.0)] == [10.0, 20.0, 30.0]
+        assert {"acs", "room1"} <= set(file["attributes"])
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ("", "not JSON"),
+        ('{"start": 0, "end": 1}', "'path' is missing"),
+        ('{"start": 0, "end": 1, "path": "out.h5"}', "absolute"),
+        ('{"start": 0, "end": 1, "path": "/tmp/out.txt"}', "end in .h5"),
+        ('{"start": 2, "end": 1, "path": "/tmp/out.h5"}', "before it starts"),
+        ('{"start": NaN, "end": 1, "path": "/tmp/out.h5"}', "finite number"),
+    ],
+)
+def test_bad_exports_are_refused(archiver: tango.DeviceProxy, wish: str, words: str) -> None:
+    assert words in refusal(archiver.Export, wish).desc
+
+
+def test_export_into_the_archive_or_nowhere_fails(plant: Plant, archiver: tango.DeviceProxy) -> None:
+    inside = {"start": 0, "end": 1, "path": str(plant.state / "archive" / "x.h5")}
+    assert "archive itself" in refusal(archiver.Export, json.dumps(inside)).desc
+    job = archiver.Export(json.dumps(inside | {"path": "/nowhere/x.h5"}))
+    eventually(lambda: json.loads(archiver.JobStatus(job))["state"] == "FAILED", "the refusal")
+    assert "make it first" in json.loads(archiver.JobStatus(job))["error"]
+
+
+def test_writing_needs_a_session(plant: Plant, archiver: tango.DeviceProxy) -> None:
+    close_sessions(plant.host)
+    refusal(archiver.Flush)
+    refusal(archiver.Export, '{"start": 0, "end": 1, "path": "/tmp/out.h5"}')
+
+
+def test_a_killed_archiver_loses_nothing_flushed_and_goes_on(
+    plant: Plant, archiver: tango.DeviceProxy
+) -> None:
+    plant.set_current(40.0)
+    eventually(lambda: 40.0 in plant.currents(), "40 A in the archive")
+    kept = plant.currents()
+    plant.kill("services")
+    assert plant.currents()[: len(kept)] == kept
+    plant.set_current(50.0)
+    plant.start_services()
+    eventually(lambda: 50.0 in plant.currents(), "50 A after the restart")
+    assert plant.currents()[: len(kept)] == kept
+    assert (plant.state / "archive" / "manifest.json").exists()
+    assert len(list((plant.state / "archive").glob("open-*.h5"))) == 1
+
+
+def test_a_killed_server_leaves_a_gap_and_is_found_again(plant: Plant, archiver: tango.DeviceProxy) -> None:
+    plant.set_current(60.0)
+    eventually(lambda: 60.0 in plant.currents(), "60 A in the archive")
+    plant.kill("all")
+    eventually(lambda: np.isnan(plant.currents()[-1]), "the gap")
+    wait_until(lambda: archiver.state() == tango.DevState.ALARM, "the alarm", 10)
+    assert "crate/server/all" in archiver.status()
+    plant.start_fakes()
+    plant.set_current(70.0)
+    eventually(lambda: plant.currents()[-1] == 70.0, "70 A after the restart")
+    plant.set_current(80.0)
+    eventually(lambda: plant.currents()[-1] == 80.0, "an event after the restart")
+    wait_until(lambda: archiver.state() == tango.DevState.RUNNING, "all sources", 10)
+    assert archiver.Lost == 0
