@@ -35,6 +35,8 @@ class Supply(PtcsDevice):
         if not on:
             return DevState.OFF, _("off")
         now, wanted = self.value(self.quantity), self.value("setpoint")
+        if not math.isfinite(now):
+            return DevState.UNKNOWN, _("on, but it does not tell its output")
         low, high = self.site.limits.get(self.quantity, (0.0, 1.0))
         if abs(now - wanted) > self.ramp_share * (high - low):
             text = _("moving to {wanted:g} {unit}")
