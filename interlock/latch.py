@@ -135,7 +135,12 @@ class Interlock:
         )
 
     def _names(self, bits: int) -> tuple[str, ...]:
-        return tuple(name for name, bit in self._bits.items() if bits & bit)
+        names = []
+        while bits:
+            lowest = bits & -bits
+            names.append(self.matrix.inputs[lowest.bit_length() - 1].name)
+            bits ^= lowest
+        return tuple(names)
 
 
 def _strays(inputs: Mapping[str, bool | None], known: Mapping[str, int]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from device_servers.services.archive.layout import (
     SPOT_COLUMNS,
     Content,
     Floats,
+    Rows,
 )
 from device_servers.services.archive.segment import load_open
 
@@ -122,16 +124,24 @@ def _read_closed(file: h5py.File, path: Path, attribute: str, start: float, end:
         return _join([])
     row = channels[found[0]]
     rows = file["values"][int(row["first"]) : int(row["first"] + row["count"])]
-    low, high = np.searchsorted(rows["time"], start), np.searchsorted(rows["time"], end, side="right")
-    ahead = rows[:low]
-    held = (
-        (ahead["time"][-1], ahead["value"][-1]) if len(ahead) else (row["before_time"], row["before_value"])
-    )
-    return Series(rows["time"][low:high], rows["value"][low:high], _held(held, start))
+    return _slice(rows, row, start, end)
 
 
 def _one(content: Content, attribute: str, start: float, end: float) -> Series:
-    return _cut(content, start, end).get(attribute, _join([]))
+    """One channel of an open segment, whose rows stand in the order of their arrival."""
+    found = np.flatnonzero(content.channels["name"] == attribute.encode())
+    if not len(found):
+        return _join([])
+    rows = content.values[content.values["channel"] == found[0]]
+    return _slice(rows[np.argsort(rows["time"], kind="stable")], content.channels[found[0]], start, end)
+
+
+def _slice(rows: Rows, channel: Any, start: float, end: float) -> Series:
+    """The range within the rows of one channel, which are in order of time."""
+    low, high = np.searchsorted(rows["time"], start), np.searchsorted(rows["time"], end, side="right")
+    ahead = rows[low - 1] if low else channel
+    held = (ahead["time"], ahead["value"]) if low else (ahead["before_time"], ahead["before_value"])
+    return Series(rows["time"][low:high], rows["value"][low:high], _held(held, start))
 
 
 def _extract(folder: Path, start: float, end: float) -> Extract:
@@ -154,18 +164,10 @@ def _cut(content: Content, start: float, end: float) -> dict[str, Series]:
     """The series of every channel of a segment within a range, in order of time."""
     rows = content.values[np.lexsort((content.values["time"], content.values["channel"]))]
     bounds = np.searchsorted(rows["channel"], np.arange(len(content.channels) + 1))
-    found = {}
-    for number, name in enumerate(content.names):
-        mine = rows[bounds[number] : bounds[number + 1]]
-        low, high = np.searchsorted(mine["time"], start), np.searchsorted(mine["time"], end, side="right")
-        row = content.channels[number]
-        held = (
-            (mine["time"][low - 1], mine["value"][low - 1])
-            if low
-            else (row["before_time"], row["before_value"])
-        )
-        found[name] = Series(mine["time"][low:high], mine["value"][low:high], _held(held, start))
-    return found
+    return {
+        name: _slice(rows[bounds[i] : bounds[i + 1]], content.channels[i], start, end)
+        for i, name in enumerate(content.names)
+    }
 
 
 def _held(sample: tuple[float, float], start: float) -> tuple[float, float] | None:
