@@ -12,6 +12,7 @@ from device_servers.accelerator.vacuum_gauge import VacuumGauge
 from device_servers.accelerator.water_circuit import WaterCircuit
 from device_servers.central.beam_allocation import BeamAllocation
 from device_servers.central.interlock import Interlock
+from device_servers.central.session import TreatmentSession
 from device_servers.central.timing import Timing
 from device_servers.crate import Crate
 from device_servers.room.couch import Couch
@@ -37,6 +38,7 @@ CLASSES: dict[str, Any] = {
         RfCavity,
         SectorValve,
         Timing,
+        TreatmentSession,
         VacuumGauge,
         WaterCircuit,
     )

@@ -98,7 +98,8 @@ def check_fraction(plan: IonPlan, number: int, standing: Standing, ours: History
     if ours.open_run is not None or any(run.termination == "UNKNOWN" for run in ours.runs):
         raise Refused(
             _(
-                "the counters of an earlier part of fraction {number} were never read back; a physicist must resolve this"
+                "the counters of an earlier part of fraction {number} were never read back; "
+                "a physicist must resolve this"
             ).format(number=number)
         )
     counted = sum(

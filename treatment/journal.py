@@ -23,7 +23,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open or create, and replay. Raises Tampered when the chain or its sense is broken."""
         self._log = ChainLog(path)
-        self.ledger = replay(path)
+        try:
+            self.ledger = replay(path)
+        except Tampered:
+            self._log.close()
+            raise
         self.broken = ""
 
     def step(self, event: Event, wall_ns: int, user: str = "", cause: str = "", **data: Any) -> None:

@@ -9,6 +9,7 @@ import threading
 
 from common.dicom.canonical import plan_hash
 from common.dicom.checker import check
+from common.dicom.findings import ERROR
 from common.dicom.ion_plan import from_dataset
 from common.dicom.plan import IonBeam, IonPlan
 from common.errors import BadInput, PtcsError, Refused, Tampered
@@ -64,7 +65,7 @@ class Flow:
             approval.check_signed(bench.key(), standing.approval, str(dataset.SOPInstanceUID), digest)
             if str(dataset.SOPInstanceUID) != plan_uid:
                 raise Tampered(_("another plan was sent than the one asked for"))
-            errors = [finding for finding in check(dataset) if finding.severity == "error"]
+            errors = [finding.text for finding in check(dataset) if finding.severity == ERROR]
             if errors:
                 raise BadInput(_("the plan is not sound: {why}").format(why=errors[0]))
             plan = from_dataset(dataset)
