@@ -22,7 +22,8 @@ class DeliveredBeam:
 
     layer: index into `energies`. planned_x, planned_y, x, y: mm. planned_mu, mu: MU, `mu` of all parts.
     size_x, size_y: measured sigma, mm. Positions and sizes are means weighted by MU over the parts;
-    NaN where nothing was delivered. quantum: MU of one count of the primary monitor.
+    NaN where nothing was delivered. quantum: MU of one count of the primary monitor. gantry, couch: deg, as
+    recorded by the part that delivered most of the beam (as planned where no part did).
     """
 
     number: int
@@ -38,6 +39,8 @@ class DeliveredBeam:
     size_x: Floats
     size_y: Floats
     quantum: float
+    gantry: float
+    couch: float
 
     @property
     def hit(self) -> NDArray[np.bool_]:
@@ -79,10 +82,10 @@ def _check_belonging(plan: IonPlan, records: Sequence[TreatmentRecord]) -> None:
 
 def _combine_beam(beam: IonBeam, records: Sequence[TreatmentRecord]) -> DeliveredBeam:
     total = {name: np.zeros(beam.spot_count) for name in ("mu", *_COUNTED)}
-    for record in records:
-        for part in record.beams:
-            if part.number == beam.number:
-                _add_part(total, beam, part)
+    parts = [part for record in records for part in record.beams if part.number == beam.number]
+    for part in parts:
+        _add_part(total, beam, part)
+    most = max(parts, key=lambda part: part.delivered_mu, default=beam)
     quantum = max((_quantum(record) for record in records), default=0.0)
     with np.errstate(invalid="ignore"):
         means = {name: total[name] / np.where(total["mu"] > 0, total["mu"], np.nan) for name in _COUNTED}
@@ -97,6 +100,8 @@ def _combine_beam(beam: IonBeam, records: Sequence[TreatmentRecord]) -> Delivere
         planned_mu=_joined(beam.layers, "mu"),
         mu=total["mu"],
         quantum=quantum,
+        gantry=most.gantry,
+        couch=most.couch,
         **means,
     )
 

@@ -39,7 +39,7 @@ _COLOURS = colormaps["turbo"]
 
 
 @dataclass(frozen=True)
-class Scene:
+class Backdrop:
     """What the pictures lie on. ct, target: on the CT's grid. prescription: Gy, of one fraction."""
 
     ct: Volume
@@ -58,7 +58,7 @@ def _row_height(widths: Sequence[float]) -> float:
     return float(np.clip(11.5 / sum(widths), 1.8, 3.6))
 
 
-def dose_planes(scene: Scene, doses: Sequence[tuple[str, Volume]], title: str) -> bytes:
+def dose_planes(scene: Backdrop, doses: Sequence[tuple[str, Volume]], title: str) -> bytes:
     """One row of three planes for each named dose, colour wash and isodoses over the CT."""
     view = View.around(doses[0][1], scene.target)
     norm = Normalize(0.0, _TOP * scene.prescription)
@@ -105,7 +105,7 @@ def _wash(
     return picture
 
 
-def _isodose_legend(figure: Figure, scene: Scene) -> None:
+def _isodose_legend(figure: Figure, scene: Backdrop) -> None:
     lines = [
         Line2D(
             [], [], color=_COLOURS(share / _TOP), linestyle=style, linewidth=2.2, label=f"{100 * share:.0f} %"
@@ -156,7 +156,7 @@ def dvh_chart(
     return render(10.0, 5.6, draw)
 
 
-def gamma_map(scene: Scene, dose: Volume, result: GammaResult, title: str) -> bytes:
+def gamma_map(scene: Backdrop, dose: Volume, result: GammaResult, title: str) -> bytes:
     """Gamma in three planes and as a histogram; failing points carry a cross besides their colour."""
     view = View.around(dose, scene.target)
     values = Volume(result.values, dose.grid)
