@@ -69,7 +69,8 @@ def influence(
     """The dose influence matrix of spots on the points that `voxels` was prepared from, Gy per MU.
 
     Physical dose to water times `factor` (an RBE, for instance). Raises BadInput for
-    energies outside the machine, and, before time is spent, when the matrix would not fit into `memory_limit` bytes.
+    energies outside the machine, and, before time is spent, when the matrix would not fit into
+    `memory_limit` bytes.
     """
     scale = factor * protons(model, spots, np.ones(len(spots)))
     columns = _columns(model, spots, voxels.frame.sad, _height(voxels))

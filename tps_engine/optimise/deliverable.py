@@ -28,14 +28,14 @@ def deliver(
     smallest, largest = limits
     zero = np.zeros(matrix.spots)
     top = np.full(matrix.spots, largest)
-    solution = minimise(matrix, objectives, start, (zero, top), report=report)
+    solution = minimise(matrix, objectives, start, (zero, top), tolerance=3e-2, report=report)
     for part in _DROP:
         keep = solution.weights >= part * smallest
         upper = np.where(keep, top, 0.0)
         last = part == _DROP[-1]
         lower = np.where(keep & last, smallest, 0.0)
         begin = np.clip(solution.weights, lower, upper)
-        solution = minimise(matrix, objectives, begin, (lower, upper), tolerance=4e-3, report=report)
+        solution = minimise(matrix, objectives, begin, (lower, upper), report=report)
     return solution
 
 

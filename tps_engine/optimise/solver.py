@@ -36,7 +36,7 @@ def minimise(
     objectives: tuple[Objective, ...],
     start: Floats,
     bounds: tuple[Floats, Floats],
-    tolerance: float = 2e-3,
+    tolerance: float = 1e-2,
     report: Callable[[int, float], None] | None = None,
 ) -> Solution:
     """Minimise the objectives of dose = matrix @ weights, with lower <= weights <= upper (spots,).

@@ -11,7 +11,8 @@ from tps_engine.patient.grid import Floats, Grid
 
 Mask = NDArray[np.bool_]
 
-_SAMPLES = (-0.25, 0.25)
+_SAMPLES = (-0.02, 0.02)
+"""Four points about the centre of a voxel: outlines through voxel centres keep both sides alike."""
 _SAME_PLANE_MM = 0.05
 _LARGEST_GAP = 2.5
 """Contour planes up to this many slice distances apart are interpolated; wider is a gap between parts."""
@@ -20,7 +21,7 @@ _LARGEST_GAP = 2.5
 def rasterise(contours: Sequence[Floats], grid: Grid) -> Mask:
     """Mask (nz, ny, nx) of the region that closed axial contours, each (n, 3) in mm, enclose.
 
-    A voxel belongs to the region when at least half of 2 x 2 sample points in it lie inside; several
+    A voxel belongs to the region when its centre lies inside (by four points about it); several
     contours of one plane combine by even-odd, so that holes stay holes. Slices between contour planes
     are filled by interpolating the signed distance to the outlines. Parts outside the grid are cut off
     (`reaches_outside` tells). Raises BadInput when there is no contour.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
+from common.text import _
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ def dose_grid(ct: Grid, body: NDArray[np.bool_], spacing: float) -> Grid:
     Raises BadInput for an empty body.
     """
     if not body.any():
-        raise BadInput("the body outline (External) is empty; draw it first")
+        raise BadInput(_("the body outline (External) is empty; draw it first"))
     low, high = _extent(ct, body)
     origin, shape = [], []
     for axis in range(3):

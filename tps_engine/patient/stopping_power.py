@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from common.errors import BadConfig, BadInput
 from common.site import CONFIG, load_checked
+from common.text import _
 
 AIR = np.float32(0.0011)
 """Relative stopping power outside the body."""
@@ -30,7 +31,9 @@ class CtCalibration:
         patient model reports. Raises BadInput for values that are no numbers.
         """
         if not np.isfinite(hu).all():
-            raise BadInput("the CT holds values that are no numbers (NaN or infinite); send the series again")
+            raise BadInput(
+                _("the CT holds values that are no numbers (NaN or infinite); send the series again")
+            )
         return np.interp(hu, self.hu, self.rsp).astype(np.float32)
 
 

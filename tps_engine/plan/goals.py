@@ -13,7 +13,7 @@ from tps_engine.plan.scene import Scene
 RING_MM = 25.0
 """How far around the planning target the dose is asked to fall."""
 
-_FAR_STRIDE = 5
+_FAR_STRIDE = 12
 _WEIGHTS = {"under": 100.0, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30.0, "mean": 0.5}
 
 
