@@ -75,9 +75,17 @@ async def listen(start: Callable[[int], Awaitable[None]], asked: int, earlier: i
 
 
 def run(name: str, main: Coroutine[Any, Any, None]) -> None:
-    """Run a process's main coroutine with logging set up and without pauses for garbage collection."""
+    """Run a process's main coroutine with logging set up.
+
+    Hardware does not wait its turn: where the system allows it, the process gets priority over
+    programs, and what was loaded at the start is kept out of garbage collection.
+    """
     set_up(name)
     gc.freeze()
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    except OSError as why:
+        log.info("no priority over other programs (%s); a busy computer may delay this process", why)
     asyncio.run(main)
 
 

@@ -94,7 +94,7 @@ def test_a_ramp_is_limited_and_needs_voltage(stand: Stand) -> None:
     stand.go(0.2)
     assert stand["ring-dipole.current"] == pytest.approx(900.0, rel=1e-4)
     stand.do("off", "ring-dipole")
-    stand.go(0.025)  # one L/R of beam time
+    stand.go(0.025, 0.005)  # one L/R of beam time
     assert stand["ring-dipole.current"] == pytest.approx(900 * np.exp(-1), rel=0.05)
 
 

@@ -1,0 +1,96 @@
+"""The fpga's process: `python -m simulation.fpga --state DIR --site FILE [--port N] [--seed N]`."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.clock import ClockRate
+from common.errors import PtcsError
+from common.site import DEFAULT_SITE, Site, load
+from interlock.matrix import load as load_matrix
+from simulation.fpga.core import Core
+from simulation.fpga.keeper import Keeper
+from simulation.fpga.model import from_site
+from simulation.fpga.plant_link import PlantLink
+from simulation.fpga.service import Clock, FpgaCrate
+from simulation.fpga.watchdogs import Watchdogs
+from simulation.process import Announced, listen, run
+from simulation.wire_server import WireServer
+
+log = logging.getLogger(__name__)
+
+
+def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate, PlantLink]:
+    """The crate of a site, with map and counters of the process before it. Raises PtcsError."""
+    matrix = load_matrix(site.interlock_path)
+    keeper = Keeper(state / "fpga" / "counters.bin")
+    kept = keeper.recall()
+    rate = ClockRate(site.clock_factor, kept.origin_wall_ns if kept else time.time_ns())
+    now = rate.tick_at(time.time_ns())
+    begin = kept.status.tick if kept else 0
+    if now < begin:
+        rate = ClockRate(site.clock_factor, time.time_ns() - int((begin + 1) * 8 / site.clock_factor))
+    core = Core(from_site(site), float(site.delivery["layer_switch_s"]), matrix, seed, begin)
+    if kept:
+        core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
+        keeper.restored(core)
+        log.warning("map and counters of beam %d restored, state %s", kept.spots.beam_number, core.state)
+    plant = PlantLink(state / "run" / "plant.json", matrix.signals)
+    dogs = Watchdogs(site.watchdogs["clients"], float(site.watchdogs["limit_s"]))
+    return FpgaCrate(core, Clock(rate, stepped), keeper, plant, dogs), plant
+
+
+async def serve(state: Path, site: Site, port: int, seed: int, stepped: bool) -> None:
+    """Run until SIGTERM."""
+    with Announced(state, "fpga") as announced:
+        ports = announced.earlier_ports()
+        crate, plant = build(site, state, seed, stepped)
+        server = WireServer(crate)
+        crate.push = server.push_event
+        await listen(server.start, port, ports.get("port", 0))
+        link = asyncio.create_task(plant.run())
+        announced.write({"port": server.port})
+        try:
+            await _slices(announced, crate, server, float(site.delivery["slice_wall_s"]))
+        finally:
+            link.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await link
+            await server.stop()
+
+
+async def _slices(announced: Announced, crate: FpgaCrate, server: WireServer, length_s: float) -> None:
+    due = time.monotonic()
+    while not announced.stopping:
+        due = max(due + length_s, time.monotonic())
+        await asyncio.sleep(due - time.monotonic())
+        # Whatever has arrived is read before links are judged: a late slice is not a silent client.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        crate.slice()
+        if server.due():
+            server.push_block(crate.block.values(), crate.core.tick, time.time_ns())
+
+
+@click.command()
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="State directory.")
+@click.option("--site", type=click.Path(path_type=Path), default=DEFAULT_SITE, help="Site file.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the frames; 0: any free one.")
+@click.option("--seed", type=click.IntRange(0), default=1, help="Seed of everything random.")
+@click.option("--stepped", is_flag=True, help="Ticks advance by the verb `step` only.")
+def main(**options: Any) -> None:
+    """Simulate the beam hardware: interlock, timing, spot delivery, dose counters."""
+    try:
+        site = load(options["site"])
+        run("fpga", serve(options["state"], site, options["port"], options["seed"], options["stepped"]))
+    except (PtcsError, OSError) as why:
+        raise click.ClickException(str(why)) from why
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The fpga's link to the plant: blocks in, cycle messages out, nothing that waits."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import BadInput
+from common.files import read_json
+from common.units import air_density_correction
+from common.wire.frame import Decoder, Frame, Kind, encode
+from simulation.fpga.model import BeamView
+from simulation.fpga.outputs import PhaseBegan
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.1
+STALE_S = 0.25
+"""Wall time without a block after which the plant counts as lost (blocks come every 20 ms)."""
+
+
+class PlantLink:
+    """Connects by itself, again after each loss. All methods belong to one event loop."""
+
+    def __init__(self, run_file: Path, signals: Mapping[str, str]) -> None:
+        """`signals`: interlock input -> plant channel that it reads."""
+        self._run_file = run_file
+        self._signals = signals
+        self._index: dict[str, int] = {}
+        self._values = np.empty(0)
+        self._heard = -math.inf
+        self._writer: asyncio.StreamWriter | None = None
+        self._sequence = 0
+        self._cycle: PhaseBegan | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the latest block is fresh."""
+        return len(self._values) > 0 and time.monotonic() - self._heard < STALE_S
+
+    def inputs(self) -> dict[str, bool | None]:
+        """Interlock inputs read from the plant; None for those that it does not tell."""
+        known = {1.0: True, 0.0: False}
+        return {name: known.get(self._value(channel)) for name, channel in self._signals.items()}
+
+    def beam(self) -> BeamView:
+        """The beam as the plant tells it; not ready while the link is lost or the air is unknown."""
+        if not self.alive:
+            return BeamView()
+        try:
+            k_tp = air_density_correction(self._value("beam.temperature"), self._value("beam.pressure"))
+        except ValueError:
+            return BeamView()
+        return BeamView(
+            ready=self._value("beam.ready") == 1.0,
+            energy=self._value("beam.energy"),
+            intensity=self._value("beam.intensity"),
+            offset_x=self._value("beam.offset_x"),
+            offset_y=self._value("beam.offset_y"),
+            size=self._value("beam.size"),
+            k_tp=k_tp,
+        )
+
+    def tell(self, phase: PhaseBegan) -> None:
+        """Pass a phase of the machine cycle on; a plant that comes back is told the latest one."""
+        self._cycle = phase
+        body = {"do": "cycle", "phase": phase.phase.value, "energy": phase.energy, "tick": phase.tick}
+        self._request(body)
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+        while True:
+            try:
+                entry = read_json(self._run_file)
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(entry["port"]))
+            except (OSError, ValueError, KeyError, TypeError):
+                await asyncio.sleep(PAUSE_S)
+                continue
+            try:
+                await self._listen(reader, writer)
+            except (OSError, BadInput) as why:
+                log.warning("link to the plant: %s", why)
+            finally:
+                self._values, self._writer = np.empty(0), None
+                writer.close()
+            log.warning("link to the plant is lost")
+            await asyncio.sleep(PAUSE_S)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._request({"do": "hello", "name": "fpga", "watchdog": False})
+        if self._cycle is not None:
+            self.tell(self._cycle)
+        decoder = Decoder()
+        while data := await reader.read(1 << 18):
+            for frame in decoder.feed(data):
+                self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind is Kind.EVENT and frame.body.get("event") == "hello":
+            names = [str(channel["name"]) for channel in frame.body["channels"]]
+            self._index = {name: i for i, name in enumerate(names)}
+            log.info("link to the plant is up: %d channels", len(names))
+        elif frame.kind is Kind.BLOCK and "values" in frame.arrays:
+            self._values, self._heard = frame.arrays["values"], time.monotonic()
+        elif frame.kind is Kind.REPLY and not frame.body.get("ok"):
+            log.error("the plant refused: %s", frame.body.get("why"))
+
+    def _value(self, channel: str) -> float:
+        i = self._index.get(channel, -1)
+        return float(self._values[i]) if self.alive and 0 <= i < len(self._values) else math.nan
+
+    def _request(self, body: Mapping[str, object]) -> None:
+        self._sequence += 1
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.write(encode(Frame(Kind.REQUEST, self._sequence, body)))

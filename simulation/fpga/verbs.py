@@ -1,0 +1,185 @@
+"""The verbs of the beam hardware, each a function of the core and a request."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.clock import ClockRate, ticks
+from common.errors import Refused
+from common.wire.frame import Frame
+from simulation.fpga.core import Core
+from simulation.fpga.rows import columns
+from simulation.fpga.spotmap import accept
+from simulation.wire_server import Answer, number, text
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request and what it needs to be answered."""
+
+    core: Core
+    rate: ClockRate
+    frame: Frame
+    wall_ns: Callable[[int], int]
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The request's body."""
+        return self.frame.body
+
+    def roles(self) -> list[str]:
+        """The roles that a request names. Raises Refused."""
+        roles = self.body.get("roles")
+        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+            raise Refused(f"{self.body.get('do')}: 'roles' must be a list of texts")
+        return roles
+
+
+def _status(call: Call) -> Answer:
+    core = call.core
+    outputs, delivery = core.guard.outputs, core.delivery
+    first = outputs.first_fault if outputs else None
+    inputs = {
+        name: {"ok": state.ok, "latched": state.latched, "masked": state.masked}
+        for name, state in core.guard.states().items()
+    }
+    spot = delivery.spot if delivery else 0
+    body = {
+        "state": core.state.value,
+        "cause": core.cause,
+        "tick": core.tick,
+        "factor": call.rate.factor,
+        "seed": core.seed,
+        "beam": core.beam_on,
+        "beam_number": delivery.spots.beam_number if delivery else None,
+        "layer": int(delivery.spots.layer[min(spot, delivery.spots.count - 1)]) if delivery else None,
+        "spot": spot if delivery else None,
+        "digest": delivery.spots.digest if delivery else None,
+        "permit": dict(outputs.permits) if outputs else {},
+        "first_fault": first
+        and {"input": first.input, "tick": first.tick, "wall_ns": call.wall_ns(first.tick)},
+        "inputs": inputs,
+    }
+    return body, {}
+
+
+def _load_cycles(call: Call) -> Answer:
+    energies = call.body.get("energies")
+    if not isinstance(energies, list) or not energies:
+        raise Refused("load_cycles needs 'energies', a list of MeV")
+    array = np.array([number({"do": "load_cycles", "energy": e}, "energy") for e in energies])
+    lowest, highest = call.core.model.spill[0][0], call.core.model.spill[0][-1]
+    outside = (array < lowest * 0.999) | (array > highest * 1.001)
+    if outside.any():
+        wrong = array[outside][0]
+        raise Refused(f"no cycle for {wrong:g} MeV: this machine has {lowest:g} to {highest:g} MeV")
+    call.core.energies = tuple(float(energy) for energy in array)
+    return {"cycles": len(array)}, {}
+
+
+def _load_map(call: Call) -> Answer:
+    return {"digest": call.core.load(accept(call.body, call.frame.arrays))}, {}
+
+
+def _read_map(call: Call) -> Answer:
+    delivery = call.core.delivery
+    if delivery is None:
+        raise Refused("no map is loaded: load_map first")
+    return delivery.spots.body(), delivery.spots.arrays()
+
+
+def _read_counters(call: Call) -> Answer:
+    core, delivery = call.core, call.core.delivery
+    if delivery is None:
+        raise Refused("no map is loaded, so there are no counters")
+    body = {
+        "state": core.state.value,
+        "cause": core.cause,
+        "tick": core.tick,
+        "wall_ns": call.wall_ns(core.tick),
+        "factor": call.rate.factor,
+        "origin_wall_ns": call.rate.origin_wall_ns,
+        "beam_number": delivery.spots.beam_number,
+        "digest": delivery.spots.digest,
+    }
+    return body, columns(delivery.rows)
+
+
+def _input(call: Call) -> Answer:
+    ok = call.body.get("ok")
+    if not isinstance(ok, bool):
+        raise Refused("input: 'ok' must be true or false")
+    call.core.drive(text(call.body, "name"), ok)
+    return {}, {}
+
+
+def _mask(call: Call) -> Answer:
+    body, core = call.body, call.core
+    until = core.tick + ticks(number(body, "seconds") * call.rate.factor)
+    name, user, reason = text(body, "name"), text(body, "user"), text(body, "reason")
+    entry = core.guard.interlock.mask(name, user, call.roles(), reason, until)
+    core.guard.again(core.tick)
+    return {"until_tick": entry.until_tick}, {}
+
+
+def _unmask(call: Call) -> Answer:
+    body, core = call.body, call.core
+    core.guard.interlock.unmask(text(body, "name"), text(body, "user"), call.roles())
+    core.guard.again(core.tick)
+    return {}, {}
+
+
+def _fault(call: Call) -> Answer:
+    size = number(call.body, "size") if "size" in call.body else None
+    call.core.fault(text(call.body, "kind"), size)
+    return {}, {}
+
+
+def _clear(call: Call) -> Answer:
+    call.core.fault(text(call.body, "kind"), 0.0)
+    return {}, {}
+
+
+def _plain(act: Callable[[Call], None]) -> Callable[[Call], Answer]:
+    def do(call: Call) -> Answer:
+        act(call)
+        return {"state": call.core.state.value}, {}
+
+    return do
+
+
+def _cause(call: Call) -> str:
+    return text(call.body, "cause")
+
+
+QUESTIONS: dict[str, Callable[[Call], Answer]] = {
+    "status": _status,
+    "read_map": _read_map,
+    "read_counters": _read_counters,
+}
+COMMANDS: dict[str, Callable[[Call], Answer]] = {
+    "load_cycles": _load_cycles,
+    "load_map": _load_map,
+    "start": _plain(lambda call: call.core.start()),
+    "hold": _plain(lambda call: call.core.hold(_cause(call))),
+    "resume": _plain(lambda call: call.core.resume()),
+    "terminate": _plain(lambda call: call.core.terminate(_cause(call))),
+    "unload": _plain(lambda call: call.core.unload()),
+    "reset": _plain(lambda call: call.core.reset(text(call.body, "user"), call.roles())),
+    "input": _input,
+    "mask": _mask,
+    "unmask": _unmask,
+    "fault": _fault,
+    "clear": _clear,
+}
+
+
+def answer(core: Core, rate: ClockRate, verb: str, frame: Frame, wall_ns: Callable[[int], int]) -> Answer:
+    """Do a verb. `wall_ns`: wall time of a tick. Raises Refused, Unauthorised."""
+    do = QUESTIONS.get(verb) or COMMANDS.get(verb)
+    if do is None:
+        allowed = ", ".join(sorted({*QUESTIONS, *COMMANDS, "hello", "step"}))
+        raise Refused(f"unknown verb {verb!r}: allowed are {allowed}")
+    return do(Call(core, rate, frame, wall_ns))
