@@ -134,11 +134,11 @@ class ForkClient:
         self.ready = False
         self._exits: dict[str, tuple[int, int]] = {}
 
-    def start(self, server: str, timeout: float = 10.0) -> int:
+    def start(self, server: str, tango_host: str, timeout: float = 10.0) -> int:
         """Have a device server forked; its pid. Raises LinkLost when the fork server is gone."""
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write((json.dumps({"start": server}) + "\n").encode())
+            self.process.stdin.write((json.dumps({"start": server, "tango_host": tango_host}) + "\n").encode())
             self.process.stdin.flush()
         except OSError as why:
             raise LinkLost("the fork server is gone") from why

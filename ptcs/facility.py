@@ -69,7 +69,7 @@ class Facility:
         def launch() -> int:
             if self.fork is None:
                 raise LinkLost("the fork server is not running")
-            return self.fork.start(server)
+            return self.fork.start(server, self.environment["TANGO_HOST"])
 
         return launch
 

@@ -2,8 +2,8 @@
 
 It is spoken to in lines of JSON on stdin and stdout:
 
-    -> {"start": SERVER}            <- {"started": SERVER, "pid": N}
-                                    <- {"exited": SERVER, "pid": N, "status": S}
+    -> {"start": SERVER, "tango_host": HOST:PORT}    <- {"started": SERVER, "pid": N}
+                                                     <- {"exited": SERVER, "pid": N, "status": S}
 End of stdin stops it; its children die with it (parent-death signal).
 """
 
@@ -49,7 +49,9 @@ class ForkServer:
                     return
                 *lines, requests = (requests + data).split(b"\n")
                 for line in lines:
-                    self._start(json.loads(line)["start"])
+                    request = json.loads(line)
+                    os.environ["TANGO_HOST"] = request["tango_host"]
+                    self._start(request["start"])
 
     def _start(self, name: str) -> None:
         parent = os.getpid()

@@ -79,6 +79,7 @@ class Supervisor:
     def _start(self) -> None:
         deadline = time.monotonic() + START_LIMIT
         for step, done in self._steps():
+            log.info("%s", step)
             self._report(step)
             while not self.stopping and not done():
                 self._fail_if_dead()
