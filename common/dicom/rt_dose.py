@@ -24,7 +24,8 @@ class DoseGrid:
 
     dose: (nz, ny, nx) float32, Gy (RBE-weighted Gy when dose_type is EFFECTIVE), axes along +z, +y, +x.
     origin: (x, y, z) centre of voxel [0, 0, 0], mm. spacing: (x, y, z), mm.
-    summation: PLAN (the whole plan), FRACTION, BEAM (with beam_number) or RECORD (delivered, with records).
+    summation: PLAN (the whole plan), FRACTION, BEAM (with beam_number), or RECORD (delivered): this one names
+    its records, and its plan only through them (PS3.3 C.8.8.3), so plan_sop_instance_uid is not written.
     """
 
     dose: NDArray[np.float32]
@@ -74,8 +75,10 @@ def to_dataset(grid: DoseGrid) -> Dataset:
 
 
 def _add_references(ds: Dataset, grid: DoseGrid) -> None:
-    if grid.plan_sop_instance_uid:
+    if grid.plan_sop_instance_uid and grid.summation != "RECORD":
         plan = modules.reference(RT_ION_PLAN, grid.plan_sop_instance_uid)
+        if grid.structure_set_uid:
+            plan.ReferencedPlanOverviewIndex = 1
         if grid.summation in ("FRACTION", "BEAM"):
             group = Dataset()
             group.ReferencedFractionGroupNumber = 1
@@ -86,13 +89,23 @@ def _add_references(ds: Dataset, grid: DoseGrid) -> None:
             plan.ReferencedFractionGroupSequence = modules.sequence([group])
         ds.ReferencedRTPlanSequence = modules.sequence([plan])
     if grid.structure_set_uid:
-        ds.ReferencedStructureSetSequence = modules.sequence(
-            [modules.reference(RT_STRUCTURE_SET, grid.structure_set_uid)]
-        )
+        ds.PlanOverviewSequence = modules.sequence([_overview(grid.structure_set_uid)])
     if grid.record_sop_instance_uids:
         ds.ReferencedTreatmentRecordSequence = modules.sequence(
             [modules.reference(RT_ION_RECORD, uid) for uid in grid.record_sop_instance_uids]
         )
+
+
+def _overview(structure_set_uid: str) -> Dataset:
+    """The one place where a dose may name a structure set without holding dose-volume histograms."""
+    item = Dataset()
+    item.PlanOverviewIndex = 1
+    item.RTPlanLabel = item.TreatmentSite = ""
+    item.ReferencedStructureSetSequence = modules.sequence(
+        [modules.reference(RT_STRUCTURE_SET, structure_set_uid)]
+    )
+    item.PrescriptionOverviewSequence = modules.sequence([])
+    return item
 
 
 def _add_pixels(ds: Dataset, grid: DoseGrid) -> None:
@@ -132,7 +145,6 @@ def from_dataset(ds: Dataset) -> DoseGrid:
     )
     step = float(heights[1] - heights[0]) if len(heights) > 1 else modules.number(ds, "SliceThickness", 1.0)
     plan, beam = _plan_of(ds)
-    structures = modules.items(ds, "ReferencedStructureSetSequence")
     date = modules.text(ds, "InstanceCreationDate")
     time = modules.text(ds, "InstanceCreationTime").partition(".")[0]
     return DoseGrid(
@@ -147,7 +159,7 @@ def from_dataset(ds: Dataset) -> DoseGrid:
         plan_sop_instance_uid=plan,
         dose_type=modules.text(ds, "DoseType"),
         summation=modules.text(ds, "DoseSummationType"),
-        structure_set_uid=modules.text(structures[0], "ReferencedSOPInstanceUID") if structures else "",
+        structure_set_uid=_structures_of(ds),
         beam_number=beam,
         record_sop_instance_uids=tuple(
             modules.text(item, "ReferencedSOPInstanceUID")
@@ -196,3 +208,11 @@ def _plan_of(ds: Dataset) -> tuple[str, int | None]:
                 beam = modules.integer(item, "ReferencedBeamNumber")
         return modules.text(plan, "ReferencedSOPInstanceUID"), beam
     return "", None
+
+
+def _structures_of(ds: Dataset) -> str:
+    """The structure set: in the plan overview, or beside dose-volume histograms in foreign doses."""
+    for holder in (*modules.items(ds, "PlanOverviewSequence"), ds):
+        for item in modules.items(holder, "ReferencedStructureSetSequence"):
+            return modules.text(item, "ReferencedSOPInstanceUID")
+    return ""

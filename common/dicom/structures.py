@@ -188,7 +188,8 @@ def _drawing(roi: Roi, ct: CtVolume) -> Dataset:
     item = Dataset()
     item.ROIDisplayColor = list(roi.colour)
     item.ReferencedROINumber = roi.number
-    item.ContourSequence = modules.sequence([_polygon(points, roi.name, ct) for points in roi.contours])
+    if roi.contours:
+        item.ContourSequence = modules.sequence([_polygon(points, roi.name, ct) for points in roi.contours])
     return item
 
 

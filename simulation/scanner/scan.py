@@ -113,7 +113,8 @@ def _scan(tissues: tuple[Tissue, ...], random: np.random.Generator) -> NDArray[n
     nz, ny, nx = SHAPE
     blocks = fine.reshape(nz, OVERSAMPLING, ny, OVERSAMPLING, nx, OVERSAMPLING)
     noise = random.normal(0.0, NOISE_HU, SHAPE)
-    return np.clip(np.rint(blocks.mean(axis=(1, 3, 5)) + noise), -1024, 3071).astype(np.float32)
+    seen = blocks.mean(axis=(1, 3, 5)) + noise
+    return np.asarray(np.clip(np.rint(seen), -1024, 3071), np.float32)
 
 
 def _texture(random: np.random.Generator) -> NDArray[np.float32]:
