@@ -1,6 +1,5 @@
 """The planning service as a process, against a small OIS that speaks real DICOM and HTTP."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from common.dicom import ct, ion_plan, ion_record, modules, rt_dose, structures
 from common.dicom.plan import PatientIdentity
 from common.dicom.record import BeamRecord, LayerRecord, TreatmentRecord
 from common.errors import LinkLost, Refused, Unauthorised
-from common.files import read_json, write_json
+from common.files import read_json
 from common.links.http import JsonClient
 from tests.tps_engine.fake_ois import FakeOis
 
@@ -66,7 +65,8 @@ class Service:
     def __init__(self, ois):
         self.ois = ois
         command = [sys.executable, "-m", "tps_engine.service", "--state", str(ois.state.root)]
-        self.process = subprocess.Popen(command, stderr=(ois.state.root / "tps.log").open("a"))
+        with (ois.state.root / "tps.log").open("a") as log:
+            self.process = subprocess.Popen(command, stderr=log)
         while True:
             assert self.process.poll() is None, (ois.state.root / "tps.log").read_text()
             try:
@@ -152,8 +152,9 @@ def _record(plan, part, share, change=None):
         x, y = (np.asarray(v + rng.normal(0, 0.15, len(v)), np.float32) for v in (given.x, given.y))
         sizes = [np.full(len(x), fwhm / SIGMA, np.float32) for fwhm in (given.fwhm_x, given.fwhm_y)]
         mu = np.asarray(given.mu * share, np.float32)
+        start = 10**18 + part * 10**10
         found = LayerRecord(
-            given.energy, x, y, mu, mu, *sizes, given.mu, 10**18 + part * 10**10, 10**18 + part * 10**10 + 10**9,
+            given.energy, x, y, mu, mu, *sizes, given.mu, start, start + 10**9,
             tune_id=given.tune_id,
         )  # fmt: skip
         return change(beam.number, index, found) if change else found
@@ -361,10 +362,16 @@ def test_a_bad_start_is_told(tmp_path, service):
     command = [sys.executable, "-m", "tps_engine.service", "--state", str(tmp_path)]
     port = service.url.split(":")[2].split("/")[0]
     if service.process.poll() is None:
-        taken = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=60)
+        taken = subprocess.run(
+            [*command, "--port", port], check=False, capture_output=True, text=True, timeout=60
+        )
         assert taken.returncode == 3 and "port" in taken.stderr
     missing = subprocess.run(
-        [*command, "--site", str(tmp_path / "no.yaml")], capture_output=True, text=True, timeout=60
+        [*command, "--site", str(tmp_path / "no.yaml")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert missing.returncode == 2 and "no.yaml" in missing.stderr
     assert not (tmp_path / "run").exists()
