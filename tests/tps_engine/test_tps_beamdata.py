@@ -39,7 +39,7 @@ def test_r80_lies_at_the_csda_range(beam, energy):
 @pytest.mark.requirement("TPS-VALIDATE")
 @pytest.mark.parametrize("energy", [100, 150, 200])
 def test_depth_dose_follows_monte_carlo(beam, shared_data, energy):
-    """R80 within 0.7 mm (the Monte Carlo's own lies -0.1 to +0.6 mm off the CSDA range), shape within 4 to 5 %."""
+    """R80 within 0.7 mm (Monte Carlo: -0.1 to +0.6 mm off the CSDA range), shape within 4 to 5 %."""
     file = shared_data / "reference" / f"ref_mcsquare_{energy}MeV_s0.csv"
     depth, monte_carlo = np.loadtxt(file, delimiter=",", skiprows=1, unpack=True)
     fine = np.arange(0.0, 400.0, 0.1) + 0.05

@@ -29,7 +29,7 @@ def _back(indptr, indices, data, slope, first, behind, out):  # type: ignore[no-
 def dose(matrix: Influence, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix times weights (spots,): dose (voxels,), summed in float32."""
     narrow = weights.astype(np.float32)
-    spans = _balanced(matrix)
+    spans = _balanced(matrix, workers())
 
     def work(part: int, _behind: int) -> NDArray[np.float32]:
         out = np.zeros(matrix.voxels, dtype=np.float32)
@@ -44,7 +44,7 @@ def back(matrix: Influence, slope: NDArray[np.float64]) -> NDArray[np.float64]:
     """Transposed matrix times slope (voxels,): derivative by each weight (spots,), summed in float32."""
     narrow = slope.astype(np.float32)
     out = np.zeros(matrix.spots, dtype=np.float32)
-    spans = _balanced(matrix)
+    spans = _balanced(matrix, 4 * workers())
 
     def work(part: int, _behind: int) -> None:
         _back(matrix.indptr, matrix.indices, matrix.data, narrow, spans[part], spans[part + 1], out)
@@ -53,8 +53,7 @@ def back(matrix: Influence, slope: NDArray[np.float64]) -> NDArray[np.float64]:
     return out.astype(np.float64)
 
 
-def _balanced(matrix: Influence) -> list[int]:
-    """Column numbers that cut the matrix into one part a core with as many entries each."""
-    parts = workers()
+def _balanced(matrix: Influence, parts: int) -> list[int]:
+    """Column numbers that cut the matrix into parts with as many entries each."""
     wanted = [matrix.indptr[-1] * k // parts for k in range(1, parts)]
     return [0, *(int(np.searchsorted(matrix.indptr, entry)) for entry in wanted), matrix.spots]

@@ -21,8 +21,8 @@ class LayoutOptions:
     """
 
     lateral: float = 6.0
-    width_factor: float = 2.6
-    least_step: float = 3.0
+    width_factor: float = 2.8
+    least_step: float = 4.0
 
 
 @dataclass(frozen=True)
