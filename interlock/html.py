@@ -15,8 +15,12 @@ thead th { background: #eef1f5; position: sticky; top: 0; }
 td.cell { text-align: center; font-weight: 700; }
 tr.family th { background: #dfe7f1; }
 small { display: block; color: #57606a; }
-code { font-size: 13px; }
+code { display: block; font-size: 13px; }
+span[lang=zh] { display: block; color: #3d4650; font-weight: 400; }
+li code, p code { display: inline; }
 """
+
+_LEGEND = Text("takes the permit when bad, missing or latched", "异常、缺失或锁存时撤销许可")
 
 _WORDS = {
     Family.PATIENT: Text("Patient: delivery as planned", "患者:按计划照射"),
@@ -38,9 +42,7 @@ def page(matrix: Matrix) -> str:
             "<!DOCTYPE html>",
             f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
             f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
-            "<p>● takes the permit when bad, missing or latched"
-            f'<small lang="zh">● 异常、缺失或锁存时撤销许可</small> {len(matrix.inputs)} × '
-            f"{len(matrix.outputs)}</p>",
+            f"<p>● {_two(_LEGEND)}</p>",
             _effects(matrix),
             _rights(matrix),
             _searches(matrix),
@@ -52,7 +54,7 @@ def page(matrix: Matrix) -> str:
 def _effects(matrix: Matrix) -> str:
     heads = [Text("Input", "输入"), Text("Latch", "锁存"), Text("Maskable", "可屏蔽")]
     columns = [_two(head) for head in heads] + [
-        f"<code>{escape(output.name)}</code>{_two(output.text)}<small>≤ {output.off_us:g} µs</small>"
+        f"<code>{escape(output.name)}</code>{_two(output.text)}<small>≤ {_duration(output.off_us)}</small>"
         for output in matrix.outputs
     ]
     lines = [_head(columns)]
@@ -108,6 +110,13 @@ def _searches(matrix: Matrix) -> str:
         for plan in matrix.searches
     )
     return f"<h2>{_two(Text('Room search', '清场巡检'))}</h2>{_table(lines)}<ul>{plans}</ul>"
+
+
+def _duration(us: float) -> str:
+    for size, unit in ((1e6, "s"), (1e3, "ms")):
+        if us >= size:
+            return f"{us / size:g} {unit}"
+    return f"{us:g} µs"
 
 
 def _two(text: Text) -> str:

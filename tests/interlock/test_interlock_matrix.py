@@ -1,5 +1,7 @@
 """The site's table: loaded, checked, shown."""
 
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from common import site
 from common.errors import BadConfig
 from interlock import html
 from interlock.matrix import Kind, Matrix, load
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.requirement("ACS-INTERLOCK")
 
@@ -111,3 +114,24 @@ def test_page_shows_every_cell_in_both_languages(matrix: Matrix) -> None:
         assert row.text.en in cells.text
         assert row.text.zh in cells.text
     assert sum(row.kind is Kind.FAULT for row in matrix.inputs) >= 20
+
+
+def test_page_in_the_documentation_is_of_this_table() -> None:
+    """After a change of the table: python -m interlock page config/interlock.yaml > PAGE."""
+    done = subprocess.run(
+        [sys.executable, "-m", "interlock", "page", str(SITE.interlock_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown = (REPOSITORY / "docs" / "reference" / "interlock-matrix.html").read_text(encoding="utf-8")
+    assert done.stdout == shown
+
+
+def test_command_tells_why_a_table_is_bad(tmp_path: Path) -> None:
+    bad = changed(tmp_path, input="rf", cuts=["source"])
+    command = [sys.executable, "-m", "interlock", "prove", str(bad)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "does not cut extraction" in done.stderr
