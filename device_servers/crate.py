@@ -8,6 +8,7 @@ import tango
 from tango import DevState
 from tango.server import attribute, command
 
+from common.errors import PtcsError
 from common.site import Device as SiteDevice
 from common.text import _
 from device_servers.base import PtcsDevice, rule
@@ -66,8 +67,14 @@ class Crate(PtcsDevice):
     @command(dtype_in=str, doc_in="signed token of a log-in at the OIS", dtype_out=str, doc_out="user")
     def OpenSession(self, token: str) -> str:
         """Open a session for the calling process on every device of this server."""
-        session = self.context.guard.open(self.client, token)
-        log.info("session of %s opened for pid %d", session.identity.user, session.client.pid)
+        guard, client = self.context.guard, self.client
+        try:
+            session = guard.open(client, token)
+        except PtcsError as why:
+            guard.record(client, self.site.name, "OpenSession", "", str(why))
+            raise
+        guard.record(client, self.site.name, "OpenSession", "")
+        log.info("session of %s opened for pid %d", session.identity.user, client.pid)
         return session.identity.user
 
     @rule(read=True)

@@ -1,6 +1,7 @@
 """What magnet supply, ion source and RF station have in common: a set value that can be switched on."""
 
 import math
+import time
 from typing import ClassVar
 
 from tango import DevState
@@ -12,6 +13,9 @@ from device_servers.base import PtcsDevice
 from device_servers.channel import channel
 from device_servers.faults import fault_text
 
+SHOWN_WITHIN_S = 0.5
+"""A snapshot newer than this after a write has seen it."""
+
 
 class Supply(PtcsDevice):
     """On, Off, Reset, and a set value within the site's limits."""
@@ -21,6 +25,9 @@ class Supply(PtcsDevice):
     unit: ClassVar[str] = "A"
     ramp_share: ClassVar[float] = 0.002
     """A value farther from its set value than this share of the limits' span is still moving."""
+
+    _intent: tuple[float, float] | None = None
+    """The value last written, and when (monotonic s), until the hardware shows it."""
 
     FaultCode = channel("fault", dtype=int, format="%d", doc="0: none; see Status for the fault's name")
 
@@ -37,6 +44,7 @@ class Supply(PtcsDevice):
         now, wanted = self.value(self.quantity), self.value("setpoint")
         if not math.isfinite(now):
             return DevState.UNKNOWN, _("on, but it does not tell its output")
+        wanted = self._intended(wanted)
         low, high = self.site.limits.get(self.quantity, (0.0, 1.0))
         if abs(now - wanted) > self.ramp_share * (high - low):
             text = _("moving to {wanted:g} {unit}")
@@ -51,6 +59,16 @@ class Supply(PtcsDevice):
         if not self.value("on") > 0:
             raise Refused(_("supply is off; send On first"))
         self.driver.set(self.quantity, float(value))
+        self._intent = (float(value), time.monotonic())
+
+    def _intended(self, shown: float) -> float:
+        """The set value in force: what was written, until a snapshot can show it, then what is `shown`."""
+        if self._intent is None:
+            return shown
+        value, since = self._intent
+        if abs(shown - value) <= 1e-9 * max(1.0, abs(value)) or time.monotonic() - since > SHOWN_WITHIN_S:
+            self._intent = None
+        return value if self._intent else shown
 
     @command
     def On(self) -> None:

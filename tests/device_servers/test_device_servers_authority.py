@@ -67,6 +67,7 @@ def test_tokens_that_are_expired_or_forged_open_no_session(facility: FakeFacilit
         open_sessions(forged, facility.host)
     with pytest.raises(Unauthorised, match="not accepted"):
         open_sessions(good[:-4], facility.host)
+    assert [(e["what"], e["outcome"]) for e in audit(facility)[-3:]] == [("OpenSession", "refused")] * 3
 
 
 @pytest.mark.requirement("TCS-IRRADIATE")
@@ -114,9 +115,10 @@ def test_accepted_and_refused_writes_are_on_the_chain(facility: FakeFacility) ->
     refusal(magnet.write_attribute, "CurrentSetpoint", 1e6)
     new = audit(facility)[before:]
     assert [(e["user"], e["device"], e["what"], e["value"], e["outcome"]) for e in new] == [
+        ("otto", f"crate/server/{SERVER}", "OpenSession", "", "accepted"),
         ("otto", MAGNET, "On", "", "accepted"),
         ("otto", MAGNET, "CurrentSetpoint", "12.5", "accepted"),
         ("otto", MAGNET, "CurrentSetpoint", "1000000.0", "refused"),
     ]
-    assert "allowed are 0 .. 1500 A" in str(new[2]["why"])
+    assert "allowed are 0 .. 1500 A" in str(new[3]["why"])
     assert all(entry["time"] and entry["pid"] == os.getpid() for entry in new)
