@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_a_delivery_interrupted_by_command_and_by_kill_is_exact(hardware) -> Non
     machine.ready()
     assert machine.state_name() == "HELD"
     machine.ask("resume")
-    machine.wait_state("COMPLETE")
+    machine.finish()
     rows, expected = machine.ask("read_counters").arrays, reference(spots=150)
     for name in ("primary", "secondary", "x", "y", "size_x", "size_y"):
         np.testing.assert_allclose(rows[name], expected[name], rtol=1e-5, err_msg=name)
@@ -151,7 +152,7 @@ def test_two_side_by_side_give_the_same_counts_and_one_state_takes_one(hardware)
         machine.ask("start")
     counters = []
     for machine in machines:
-        machine.wait_state("COMPLETE")
+        machine.finish()
         counters.append(machine.ask("read_counters").arrays)
         assert len(machine.named("spots")) > 0
     np.testing.assert_array_equal(counters[0]["primary"], counters[1]["primary"])
@@ -175,9 +176,11 @@ def test_stepped_ticks_move_by_command_only(hardware) -> None:
         machine.ask("step", ticks=0.5)
     for _ in range(400):
         machine.ask("step", ticks=25_000_000)
-        if machine.state_name() == "COMPLETE":
+        status = machine.ask("status").body
+        if status["state"] == "COMPLETE":
             break
-    assert machine.state_name() == "COMPLETE"
+        time.sleep(0.02)  # the plant follows in wall time
+    assert status["state"] == "COMPLETE", status["cause"]
 
 
 @pytest.mark.requirement("TCS-DISPLAY")
