@@ -1,5 +1,6 @@
 """Closed segments: written once, sorted by channel, and the manifest that lists them."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,8 +64,23 @@ def write_closed(path: Path, content: Content) -> Listed:
                 file.create_dataset(name, data=table, chunks=chunk, **squeeze)
             else:
                 file[name] = table
-    unfinished.replace(path)
+    settle(unfinished, path)
     return Listed(path.name, content.opened, start, end, len(values), len(spots), len(channels))
+
+
+def settle(unfinished: Path, path: Path) -> None:
+    """Give a complete file its name, once its content is on the disk."""
+    _sync(unfinished)
+    unfinished.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def load_closed(path: Path) -> Content:

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 
 from common.errors import BadInput
+from device_servers.services.archive.closed import settle
 from device_servers.services.archive.layout import EXPORT_LAYOUT, SPOT_COLUMNS
 from device_servers.services.archive.reader import Extract, Series, extract
 
@@ -32,7 +33,7 @@ def export(folder: Path, start: float, end: float, path: Path) -> Extract:
                 _write_series(attributes.create_group(name), series)
             file["spots"] = found.spots
             file["spots"].attrs["columns"] = list(SPOT_COLUMNS)
-        unfinished.replace(path)
+        settle(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
     return found

@@ -88,7 +88,10 @@ class Recorder:
             if self._store is not None:
                 self._attempt()
                 store, self._store = self._store, None
-                store.close()
+                try:
+                    store.close()
+                except OSError:
+                    log.exception("the last values did not reach the disk")
 
     def take(self, batch: Batch) -> None:
         """Accept a batch. Any thread; never waits for the disk."""
@@ -140,11 +143,13 @@ class Recorder:
             batch = self._waiting[0]
             try:
                 self.values += self._write(self._store, batch)
+                dropped = 0
             except BadInput as why:
-                refused, self.lost = why, self.lost + batch.size
+                refused, dropped = why, batch.size
             with self._intake:
                 self._waiting.popleft()
                 self._waiting_size -= batch.size
+                self.lost += dropped
         self._store.commit(now)
         self._history.append((time.monotonic(), self.values))
         while self._history[-1][0] - self._history[0][0] > RATE_PERIOD_S:

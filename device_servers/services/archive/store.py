@@ -112,9 +112,11 @@ class Store:
 
     def close(self) -> None:
         """Commit and let go. The open segment stays as it is; the next Store closes it."""
-        self._segment.commit()
-        self._segment.close()
-        os.close(self._lock)
+        try:
+            self._segment.commit()
+        finally:
+            self._segment.close()
+            os.close(self._lock)
 
     def _make_room(self, values: int = 0, spots: int = 0) -> None:
         most = self.limits
