@@ -27,7 +27,7 @@ from common.links.dimse_server import (
     UNCOMPRESSED,
     ArchiveServer,
     StoreServer,
-    send_at_once,
+    prepare_connection,
     tune,
 )
 
@@ -176,7 +176,7 @@ def _association(
         ae_title=peer.aet,
         max_pdu=entity.maximum_pdu_size,
         ext_neg=list(roles),
-        evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), *handlers],
+        evt_handlers=[(evt.EVT_CONN_OPEN, prepare_connection), *handlers],
     )
     if not association.is_established:
         entity.shutdown()

@@ -7,6 +7,8 @@ one thread an association; several may run at the same time.
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -97,9 +99,22 @@ def tune(entity: Any) -> None:
     entity.network_timeout = 60
 
 
-def send_at_once(event: Any) -> None:
-    """Turn Nagle's algorithm off on a new connection: with it each small message waits 40 ms."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def prepare_connection(event: Any) -> None:
+    """Set up a new connection (handler of EVT_CONN_OPEN).
+
+    Without Nagle's algorithm, which makes each small message wait 40 ms. And closed for certain at its end:
+    pynetdicom's own shutdown leaves the socket open when the peer was the first to go.
+    """
+    connection = event.assoc.dul.socket
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection._shutdown_socket = partial(_shut, connection)
+
+
+def _shut(connection: Any) -> None:
+    if connection.socket is not None:
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_RDWR)
+        connection.socket.close()
 
 
 class StoreServer:
@@ -136,16 +151,16 @@ class StoreServer:
 
     def stop(self) -> None:
         """Stop listening and abort open associations."""
-        if self._entity is not None:
-            self._entity.shutdown()
-            self._entity = None
+        entity, self._entity = self._entity, None
+        if entity is not None:
+            entity.shutdown()
 
     def _services(self) -> list[str]:
         return [Verification]
 
     def _handlers(self) -> list[Any]:
         return [
-            (evt.EVT_CONN_OPEN, send_at_once),
+            (evt.EVT_CONN_OPEN, prepare_connection),
             (evt.EVT_C_ECHO, lambda _event: _SUCCESS),
             (evt.EVT_C_STORE, self._store),
         ]

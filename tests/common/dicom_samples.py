@@ -1,5 +1,7 @@
 """Small DICOM objects as data, seeded, for the tests of this folder."""
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,11 +84,12 @@ def small_dose() -> DoseGrid:
 def small_record() -> TreatmentRecord:
     """Part 2 of a fraction: a whole beam, an interrupted one, and one that was not begun."""
     random = np.random.default_rng(3)
+    starts = itertools.count(1_795_000_000_123_456_789, 2_000_000_000)
 
     def layer(energy: float, count: int, delivered: int) -> LayerRecord:
         mu = _floats(random, count, 0.01, 4.0)
         done = np.where(np.arange(count) < delivered, mu, np.float32(0)).astype(np.float32)
-        start = 1_795_000_000_123_456_789 if delivered else 0
+        start = next(starts) if delivered else 0
         return LayerRecord(
             energy, _floats(random, count, -60, 60), _floats(random, count, -60, 60), done,
             (done * 1.001).astype(np.float32), _floats(random, count, 3, 4), _floats(random, count, 3, 4), mu,

@@ -1,8 +1,11 @@
 """DICOM over the network: our own client, and the tools of dcmtk, against our server."""
 
+import contextlib
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +26,14 @@ class Archive:
 
     kept: dict[str, Dataset] = field(default_factory=dict)
     refuse: Exception | None = None
+    take: Callable[[Dataset, str], None] | None = None
 
     def on_store(self, ds: Dataset, calling_aet: str) -> None:
         if self.refuse is not None:
             raise self.refuse
+        if self.take is not None:
+            self.take(ds, calling_aet)
+            return
         self.kept[ds.SOPInstanceUID] = ds
 
     def on_get(self, level: str, identifier: Dataset, calling_aet: str) -> list[Dataset]:
@@ -105,6 +112,67 @@ def test_unknown_titles_and_dead_peers(peer: Peer) -> None:
 
 
 @pytest.mark.requirement("OIS-DICOM")
+def test_a_peer_that_hangs_up_is_a_lost_link() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def hang_up() -> None:
+        for _ in range(2):  # the probe, then the association
+            connection, _address = listener.accept()
+            connection.close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with pytest.raises(LinkLost, match="does not answer"):
+        echo(Peer("127.0.0.1", listener.getsockname()[1], "PTCS_OIS"), "PTCS_CT")
+    thread.join(5)
+    listener.close()
+
+
+@pytest.mark.requirement("OIS-DICOM")
+def test_a_link_cut_in_the_middle_is_a_lost_link(peer: Peer, archive: Archive) -> None:
+    """A relay between the two cuts both connections when three instances have arrived."""
+    relay = socket.create_server(("127.0.0.1", 0))
+    open_ends: list[socket.socket] = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        pumps = []
+        for _ in range(2):  # the probe, then the association
+            near, _address = relay.accept()
+            far = socket.create_connection((peer.host, peer.port))
+            open_ends.extend((near, far))
+            pumps += [threading.Thread(target=pump, args=ends) for ends in ((near, far), (far, near))]
+            for thread in pumps[-2:]:
+                thread.start()
+        for thread in pumps:
+            thread.join(10)
+        for end in open_ends:
+            end.close()
+
+    def cut(ds: Dataset, calling_aet: str) -> None:
+        archive.kept[ds.SOPInstanceUID] = ds
+        if len(archive.kept) == 3:
+            for end in open_ends[2:]:
+                end.shutdown(socket.SHUT_RDWR)
+
+    archive.take = cut
+    thread = threading.Thread(target=accept)
+    thread.start()
+    with pytest.raises(LinkLost, match=r"CT Image Storage \((3|4) of 6\)"):
+        store(Peer("127.0.0.1", relay.getsockname()[1], peer.aet), to_datasets(small_ct()), "PTCS_CT")
+    thread.join(10)
+    relay.close()
+    assert len(archive.kept) == 3
+
+
+@pytest.mark.requirement("OIS-DICOM")
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
 def test_hash_survives_the_network(peer: Peer, archive: Archive, tmp_path: Path, syntax: str) -> None:
     ds = ion_plan.to_dataset(small_plan())
@@ -142,7 +210,11 @@ def test_dcmtk_talks_to_the_server(peer: Peer, archive: Archive, tmp_path: Path,
         f"PatientID={ds.PatientID}",
     ]
     answer = subprocess.run(
-        ["findscu", "-v", "-aet", "PTCS_CT", *query, *where], check=True, timeout=20, capture_output=True, text=True
+        ["findscu", "-v", "-aet", "PTCS_CT", *query, *where],
+        check=True,
+        timeout=20,
+        capture_output=True,
+        text=True,
     )
     assert ds.StudyInstanceUID in answer.stdout + answer.stderr
     out = tmp_path / "got"
