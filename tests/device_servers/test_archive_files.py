@@ -192,7 +192,7 @@ def test_clock_set_back(tmp_path: Path) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.floats(0, 60, width=32),
+            st.integers(0, 60_000).map(lambda ms: ms / 1000),
             st.sampled_from(NAMES),
             st.floats(allow_nan=False, width=32) | st.just(float("inf")),
         ),
