@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from common import logs, site
 from common.errors import PtcsError
 from common.state import StateDir
@@ -25,6 +27,9 @@ def main() -> int:
         process.run(StateDir(options.state), site.load(options.site), options.port, options.dicom_port)
     except OSError as why:
         log.error("cannot start: %s; is a port taken, or the disk full or read-only?", why)
+        return 2
+    except SQLAlchemyError as why:
+        log.error("cannot start: the database cannot be used (%s); restore it from the backup", why)
         return 2
     except PtcsError as why:
         log.error("cannot start: %s", why)

@@ -7,6 +7,7 @@ from datetime import date
 from common.dicom.plan import PatientIdentity
 from common.errors import BadInput
 from common.text import _
+from ois_bridge.domain.words import N_
 
 _ID = re.compile(r"[^\s\\/?#%\x00-\x1f\x7f]{1,64}")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -55,13 +56,13 @@ def contradictions(registered: PatientIdentity, stated: PatientIdentity) -> tupl
     stated = replace(stated, name=normal_name(stated.name))
     found = []
     if stated.patient_id != registered.patient_id:
-        found.append("patient ID")
+        found.append(N_("patient ID"))
     if stated.name.casefold() != normal_name(registered.name).casefold():
-        found.append("name")
+        found.append(N_("name"))
     if stated.birth_date and stated.birth_date != registered.birth_date:
-        found.append("birth date")
+        found.append(N_("birth date"))
     if stated.sex and stated.sex != registered.sex:
-        found.append("sex")
+        found.append(N_("sex"))
     return tuple(found)
 
 

@@ -5,23 +5,24 @@ from enum import StrEnum
 
 from common.errors import Unauthorised
 from common.text import _
+from ois_bridge.domain.words import N_, ROLE
 
 
 class Action(StrEnum):
     """Everything that asks for a right."""
 
-    READ_PATIENTS = "read patients"
-    REGISTER_PATIENT = "register patients"
-    ADD_COURSE = "add courses"
-    PRESCRIBE = "prescribe"
-    READ_PRESCRIPTION = "read prescriptions"
-    READ_INSTANCES = "read image lists"
-    READ_PLAN = "read plans"
-    SUBMIT_PLAN = "submit plans"
-    APPROVE_PLAN = "approve plans"
-    REVOKE_PLAN = "revoke plans"
-    WRITE_REPORT = "write reports"
-    READ_REPORT = "read reports"
+    READ_PATIENTS = N_("read patients")
+    REGISTER_PATIENT = N_("register patients")
+    ADD_COURSE = N_("add courses")
+    PRESCRIBE = N_("prescribe")
+    READ_PRESCRIPTION = N_("read prescriptions")
+    READ_INSTANCES = N_("read image lists")
+    READ_PLAN = N_("read plans")
+    SUBMIT_PLAN = N_("submit plans")
+    APPROVE_PLAN = N_("approve plans")
+    REVOKE_PLAN = N_("revoke plans")
+    WRITE_REPORT = N_("write reports")
+    READ_REPORT = N_("read reports")
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
@@ -54,6 +55,8 @@ def check(user: str, roles: Iterable[str], action: Action) -> None:
     if not may(roles, action):
         raise Unauthorised(
             _("{user} may not {action}: this needs the role {roles}.").format(
-                user=user, action=_(action.value), roles=_(" or ").join(_(r) for r in sorted(MAY[action]))
+                user=user,
+                action=_(action.value),
+                roles=_(" or ").join(_(ROLE[role]) for role in sorted(MAY[action])),
             )
         )

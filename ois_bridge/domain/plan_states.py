@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from common.errors import Refused
 from common.text import _
+from ois_bridge.domain.words import STATE, STEP
 
 
 class PlanState(StrEnum):
@@ -41,9 +42,10 @@ def next_state(state: PlanState, event: PlanEvent) -> PlanState:
     """The state after an event. Raises Refused when the table has no such step."""
     following = PLAN_TABLE[state].get(event)
     if following is None:
+        allowed = ", ".join(_(STEP[step]) for step in legal(state)) or _("nothing")
         raise Refused(
-            _("The plan is {state}; {event} is not possible now. Possible: {allowed}.").format(
-                state=state, event=event, allowed=", ".join(legal(state)) or _("nothing")
+            _("The plan is {state}: it cannot be {event} now. What can be done with it: {allowed}.").format(
+                state=_(STATE[state]), event=_(STEP[event]), allowed=allowed
             )
         )
     return following

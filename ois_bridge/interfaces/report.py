@@ -10,15 +10,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.links import pdf
 from common.text import translate
-from ois_bridge.domain import timeline
+from ois_bridge.domain import timeline, words
 
-PAGES = Path(__file__).parent / "report_pages"
+PAGES = Path(__file__).parent / "templates"
 
 CAPTIONS = {
-    "dose_planes.png": "Delivered dose in three planes",
-    "dvh.png": "Dose-volume histogram, planned and delivered",
-    "spot_map.png": "Spots, planned and measured",
-    "gamma.png": "Gamma index",
+    "dose_planes.png": words.N_("Delivered dose in three planes"),
+    "dvh.png": words.N_("Dose-volume histogram, planned and delivered"),
+    "spot_map.png": words.N_("Spots, planned and measured"),
+    "gamma.png": words.N_("Gamma index"),
 }
 """Known pictures in their order -> caption; others follow with their name."""
 
@@ -47,6 +47,7 @@ class Pages:
             lang="zh-CN" if language == "zh" else "en",
             facts=facts,
             check=facts["summary"],
+            words=words,
             line=_line(facts),
             pictures=[(text(CAPTIONS.get(name, name)), _data(pictures[name])) for name in _order(pictures)],
             metrics=_metrics(facts["summary"]),

@@ -55,7 +55,7 @@ def store(context: Context, ds: Dataset, sender: str) -> None:
     """
     try:
         header = _header(ds)
-        _check(ds)
+        checker.require_good(ds)
     except PtcsError as why:
         context.refused(sender, "store", modules.text(ds, "SOPInstanceUID") or "?", why)
         raise
@@ -114,13 +114,6 @@ def _refers_to(ds: Dataset) -> str:
         if items:
             return str(modules.require(items[0], "ReferencedSOPInstanceUID"))
     return ""
-
-
-def _check(ds: Dataset) -> None:
-    errors = [finding for finding in checker.check(ds) if finding.is_error]
-    if errors:
-        more = _(" and {n} more").format(n=len(errors) - 1) if len(errors) > 1 else ""
-        raise BadDicom(f"{errors[0].text}{more}")
 
 
 def _known(session: Session, new: DicomInstance) -> bool:

@@ -147,8 +147,9 @@ def _dose(context: Context, session: Session, plan: Plan, ds: Dataset) -> str:
 
 
 def _must_fit(context: Context, ds: Dataset, wish: Prescription) -> None:
-    errors = [finding.text for finding in checker.check(ds) if finding.is_error]
+    checker.require_good(ds)
     plan = ion_plan.from_dataset(ds)
+    errors = []
     if plan.machine != context.machine:
         errors.append(
             _("The plan is for the machine {a}; this site has {b}.").format(a=plan.machine, b=context.machine)

@@ -11,6 +11,7 @@ from common.dicom.record import BeamRecord, TreatmentRecord
 from common.text import _
 from ois_bridge.domain import fraction_states
 from ois_bridge.domain.plan_states import PlanState
+from ois_bridge.domain.words import STATE
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.treatment import Fraction, FractionPart, PartBeam
 
@@ -64,7 +65,9 @@ def _doubts(
         return [_("The plan of this record is another patient's.")]
     doubts = []
     if plan.state is not PlanState.APPROVED:
-        doubts.append(_("The plan of this record is not approved ({state}).").format(state=plan.state))
+        doubts.append(
+            _("The plan of this record is not approved ({state}).").format(state=_(STATE[plan.state]))
+        )
     elif fraction is None:
         doubts.append(_("The plan has no fraction {n}.").format(n=record.fraction))
     if fraction is not None and any(kept.part == record.part for kept in fraction.parts):

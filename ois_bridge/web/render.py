@@ -9,7 +9,8 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from common.text import LANGUAGES, _, language
+from common.text import _, language
+from ois_bridge.domain import words
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
 
@@ -60,7 +61,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update({"_": _, "Action": Action, "version": version("ptcs"), "languages": LANGUAGES})
+    environment.globals.update({"_": _, "Action": Action, "words": words, "version": version("ptcs")})
     environment.filters.update(
         {"born": _born, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
     )

@@ -27,6 +27,7 @@ def upgrade() -> None:
     _fraction_part()
     _report()
     _part_beam()
+    _report_file()
 
 
 def _account() -> None:
@@ -359,4 +360,17 @@ def _part_beam() -> None:
             ["record_uid"], ["fraction_part.record_uid"], name="fk_part_beam_record_uid", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("record_uid", "number", name="pk_part_beam"),
+    )
+
+
+def _report_file() -> None:
+    op.create_table(
+        "report_file",
+        sa.Column("report_key", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["report_key"], ["report.key"], name="fk_report_file_report_key", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("report_key", "name", name="pk_report_file"),
     )
