@@ -70,10 +70,12 @@ class Beamline:
         self._outputs += self.cycle.advance(tick)
         if self.cycle.flat_top is None:
             return False
-        beam, wanted = self._sense.beam, self.cycle.energy
-        if beam.ready and abs(beam.energy - wanted) <= ENERGY_TOLERANCE * wanted:
+        delivery, beam = self._loaded(), self._sense.beam
+        wanted = float(delivery.spots.energy[delivery.layers_left()[0]])
+        off = max(abs(beam.energy - wanted), abs(self.cycle.energy - wanted))
+        if beam.ready and off <= ENERGY_TOLERANCE * wanted:
             begin = max(self.cycle.flat_top, self.tick)
-            self._loaded().begin(begin, beam, self.faults)
+            delivery.begin(begin, beam, self.faults)
             self._go("beam", begin)
             return True
         if tick > self.cycle.flat_top + self.model.energy_wait:

@@ -5,6 +5,7 @@ around it (`service.py`) turns wall time into ticks and carries what `drain` ret
 """
 
 from dataclasses import replace
+from itertools import groupby
 
 from common.errors import Refused
 from simulation.fpga.beamline import Beamline
@@ -12,7 +13,7 @@ from simulation.fpga.delivery import Delivery
 from simulation.fpga.model import FAULT_SIZES
 from simulation.fpga.rows import Rows, blank
 from simulation.fpga.spotmap import SpotMap, check_machine
-from simulation.fpga.states import ACTIVE, State, after
+from simulation.fpga.states import ACTIVE, ENDED, State, after
 
 
 class Core(Beamline):
@@ -57,13 +58,17 @@ class Core(Beamline):
         layers = delivery.layers_left()
         self._go(event, self.tick)
         if layers:
-            self.cycle.start(self.tick, [float(delivery.spots.energy[layer]) for layer in layers])
+            energies = (float(delivery.spots.energy[layer]) for layer in layers)
+            self.cycle.start(self.tick, [energy for energy, _ in groupby(energies)])
         else:
             self._go("complete", self.tick)
 
     def hold(self, cause: str) -> None:
-        """Stop after the spot under way, or within it where it lasts too long. Raises Refused."""
-        if self.state in (State.HELD, State.TRIPPED):
+        """Stop after the spot under way, or within it where it lasts too long.
+
+        Where beam has ended already, nothing happens. Raises Refused where none has begun.
+        """
+        if self.state in ENDED:
             return
         after(self.state, "held")
         if self.state is State.DELIVERING:

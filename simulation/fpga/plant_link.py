@@ -16,6 +16,7 @@ from common.units import air_density_correction
 from common.wire.frame import Decoder, Frame, Kind, encode
 from simulation.fpga.model import BeamView
 from simulation.fpga.outputs import PhaseBegan
+from timing.cycle import Phase
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class PlantLink:
         self._heard = -math.inf
         self._writer: asyncio.StreamWriter | None = None
         self._sequence = 0
-        self._cycle: PhaseBegan | None = None
+        self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
 
     @property
     def alive(self) -> bool:
@@ -94,8 +95,7 @@ class PlantLink:
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._request({"do": "hello", "name": "fpga", "watchdog": False})
-        if self._cycle is not None:
-            self.tell(self._cycle)
+        self.tell(self._cycle)
         decoder = Decoder()
         while data := await reader.read(1 << 18):
             for frame in decoder.feed(data):

@@ -55,6 +55,9 @@ TABLE: dict[State, dict[str, State]] = {
 ACTIVE = frozenset({State.SWITCHING, State.DELIVERING})
 """States in which the machine cycles and beam may come."""
 
+ENDED = frozenset({State.HELD, State.TRIPPED, State.COMPLETE, State.TERMINATED})
+"""States in which a loaded map has no beam any more."""
+
 
 def after(state: State, event: str) -> State:
     """The state that follows. Raises Refused naming the events that are allowed."""

@@ -12,7 +12,7 @@ from simulation.fpga.model import FAULT_SIZES
 from simulation.fpga.noise import normals
 from simulation.fpga.rows import columns
 from simulation.fpga.spotmap import accept, digest_of
-from simulation.fpga.states import State
+from simulation.fpga.states import ACTIVE, State
 
 
 def whole(seed: int = 7, **kwargs) -> Rig:
@@ -217,6 +217,64 @@ def test_a_layer_beyond_one_spill_takes_more_cycles() -> None:
     need = preset.sum() / MODEL.spill_counts(140.0)
     assert need <= len(flat_tops) <= 2 * need + 1
     assert np.all(np.abs(rig.rows["primary"] - preset) <= 1)
+
+
+@pytest.mark.requirement("TCS-IRRADIATE")
+def test_every_layer_is_delivered_at_its_own_energy_also_when_two_are_the_same() -> None:
+    rig = whole(layers=4, energy=np.array([140.0, 140.0, 120.0, 140.0]))
+    rows = rig.rows
+    tops = [o for o in rig.outputs if getattr(o, "phase", None) == "FLAT_TOP"]
+    assert [o.energy for o in tops] == [140.0, 140.0, 120.0, 140.0]
+    first = rows["start_tick"].reshape(4, 40)[:, 0]
+    assert all(top.tick < tick for top, tick in zip(tops, first, strict=True))
+    assert np.all(np.abs(rows["primary"] - make_map(layers=4)[1]["preset"]) <= 1)
+
+
+@pytest.mark.requirement("TCS-IRRADIATE")
+@pytest.mark.parametrize("seed", range(8))
+def test_any_mixture_of_holds_trips_and_continuations_adds_up(seed: int) -> None:
+    reference = whole().rows
+    rng = np.random.default_rng(seed)
+    total = np.zeros(len(reference), "<i8")
+    second = np.zeros(len(reference), "<i8")
+    weighted = np.zeros(len(reference))
+    state = State.IDLE
+    while state is not State.COMPLETE:
+        rig = Rig()
+        rig.load(done=total.copy())
+        rig.core.start()
+        for _ in range(3):
+            rig.go(int(rng.integers(1, 3 * TICKS_PER_SECOND)), int(rng.integers(1_000_000, 9 * SLICE)))
+            if rng.random() < 0.5 and rig.core.state in ACTIVE:
+                rig.core.hold("operator")
+            else:
+                rig.good["rf"] = False
+                rig.go(1)
+                rig.good["rf"] = True
+                rig.go(1)
+            state = rig.run()
+            if state is State.COMPLETE:
+                break
+            rig.core.reset("meier", ["therapist"])
+            rig.core.resume()
+        rig.core.hold("end of part")
+        total += rig.rows["primary"]
+        second += rig.rows["secondary"]
+        weighted += rig.rows["primary"] * rig.rows["x"]
+    np.testing.assert_array_equal(total, reference["primary"])
+    np.testing.assert_array_equal(second, reference["secondary"])
+    np.testing.assert_allclose(weighted / total, reference["x"], rtol=1e-5)
+
+
+@pytest.mark.requirement("TCS-DOSE")
+def test_the_beam_preset_ends_what_no_spot_preset_sees() -> None:
+    rig = Rig(model=replace(MODEL, tolerance=dict.fromkeys(MODEL.tolerance, 1e9)))
+    rig.load(layers=1, spots=100, preset=np.full(100, 100, "<i8"))
+    rig.core.start()
+    rig.core.fault("primary_low", 0.1)
+    assert rig.run() is State.TRIPPED
+    assert rig.trips()[0].input == "monitor.overdose"
+    assert 1.05 * 10000 < rig.rows["secondary"].sum() < 1.07 * 10000
 
 
 @pytest.mark.requirement("TCS-DOSE")
