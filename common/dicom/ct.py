@@ -85,7 +85,6 @@ def read_series(datasets: Iterable[Dataset]) -> CtVolume:
     if min(spacing) <= 0:
         raise BadDicom(f"PixelSpacing is {spacing}: allowed are positive lengths in mm")
     head = slices[0]
-    date, time = modules.text(head, "StudyDate"), modules.text(head, "StudyTime").partition(".")[0]
     return CtVolume(
         hu=np.ascontiguousarray(hu),
         origin=(origin[0], origin[1], float(positions[0, 2])),
@@ -97,7 +96,7 @@ def read_series(datasets: Iterable[Dataset]) -> CtVolume:
         sop_instance_uids=tuple(str(modules.require(ds, "SOPInstanceUID")) for ds in slices),
         patient_position=modules.text(head, "PatientPosition"),
         description=modules.text(head, "SeriesDescription"),
-        created=f"{date}{time:0<6}" if date else "",
+        created=modules.moment(head, "StudyDate", "StudyTime"),
     )
 
 

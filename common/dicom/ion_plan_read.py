@@ -50,7 +50,6 @@ def from_dataset(ds: Dataset) -> IonPlan:
     target, prescription = _prescription(ds)
     beams = tuple(_beam(item, metersets) for item in sources)
     structures, doses = items(ds, "ReferencedStructureSetSequence"), items(ds, "ReferencedDoseSequence")
-    date, time = text(ds, "RTPlanDate"), text(ds, "RTPlanTime").partition(".")[0]
     return IonPlan(
         patient=modules.patient_of(ds),
         sop_instance_uid=str(modules.require(ds, "SOPInstanceUID")),
@@ -69,7 +68,7 @@ def from_dataset(ds: Dataset) -> IonPlan:
         patient_position=_position(ds, sources),
         dose_sop_instance_uid=text(doses[0], "ReferencedSOPInstanceUID") if doses else "",
         meterset_unit=_common(sources, "PrimaryDosimeterUnit"),
-        created=f"{date}{time:0<6}" if date else "",
+        created=modules.moment(ds, "RTPlanDate", "RTPlanTime"),
     )
 
 

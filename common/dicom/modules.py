@@ -145,6 +145,12 @@ def number(ds: Dataset, keyword: str, default: float | None = None) -> float:
     return numbers(ds, keyword, 1)[0]
 
 
+def moment(ds: Dataset, date: str, time: str) -> str:
+    """A date and a time element as YYYYMMDDhhmmss, without fractions; "" when there is no date."""
+    day, clock = text(ds, date), text(ds, time).partition(".")[0]
+    return f"{day}{clock:0<6}" if day else ""
+
+
 def integer(ds: Dataset, keyword: str) -> int:
     """One whole number. Raises BadDicom."""
     value = number(ds, keyword)

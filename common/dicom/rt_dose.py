@@ -145,8 +145,6 @@ def from_dataset(ds: Dataset) -> DoseGrid:
     )
     step = float(heights[1] - heights[0]) if len(heights) > 1 else modules.number(ds, "SliceThickness", 1.0)
     plan, beam = _plan_of(ds)
-    date = modules.text(ds, "InstanceCreationDate")
-    time = modules.text(ds, "InstanceCreationTime").partition(".")[0]
     return DoseGrid(
         dose=np.ascontiguousarray(dose, dtype=np.float32),
         origin=(origin[0], origin[1], float(heights[0])),
@@ -166,7 +164,7 @@ def from_dataset(ds: Dataset) -> DoseGrid:
             for item in modules.items(ds, "ReferencedTreatmentRecordSequence")
         ),
         comment=modules.text(ds, "DoseComment"),
-        created=f"{date}{time:0<6}" if date else "",
+        created=modules.moment(ds, "InstanceCreationDate", "InstanceCreationTime"),
     )
 
 

@@ -84,7 +84,6 @@ def from_dataset(ds: Dataset) -> StructureSet:
         frames.add(modules.text(item, "ReferencedFrameOfReferenceUID"))
     if len(frames) != 1:
         raise BadDicom(f"regions lie in {len(frames)} frames of reference: allowed is one")
-    date, time = modules.text(ds, "StructureSetDate"), modules.text(ds, "StructureSetTime").partition(".")[0]
     return StructureSet(
         patient=modules.patient_of(ds),
         sop_instance_uid=str(modules.require(ds, "SOPInstanceUID")),
@@ -94,7 +93,7 @@ def from_dataset(ds: Dataset) -> StructureSet:
         referenced_series_uid=_series_of(ds),
         label=modules.text(ds, "StructureSetLabel"),
         rois=rois,
-        created=f"{date}{time:0<6}" if date else "",
+        created=modules.moment(ds, "StructureSetDate", "StructureSetTime"),
     )
 
 

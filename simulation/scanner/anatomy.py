@@ -96,6 +96,22 @@ def _rectum() -> Shape:
     return column(centre, semi, ((-28, 10, -45), (28, 80, 73)))
 
 
+def _bones(femurs: dict[int, Shape]) -> list[Tissue]:
+    """Cortical shells filled with spongy bone: sacrum with its canal, symphysis, hips and femurs."""
+    sacrum = union(ellipsoid((0, 84, 84), (48, 17, 46)), capsule((0, 84, 50), (0, 70, 8), 13, 6))
+    tissues = [
+        Tissue(sacrum, 650, 60),
+        Tissue(grown(sacrum, -3.5), 220, 40),
+        Tissue(capsule((0, 86, 60), (0, 80, TOP + 10), 7), 25, 5),
+        Tissue(ellipsoid((0, -50, -6), (5, 11, 20)), 120, 15),  # cartilage of the symphysis
+    ]
+    for side, femur in femurs.items():
+        hip = _hip_bone(side)
+        tissues += [Tissue(hip, 850, 70), Tissue(grown(hip, -3.5), 260, 50)]
+        tissues += [Tissue(femur, 950, 70), Tissue(grown(femur, -4), 300, 40)]
+    return tissues
+
+
 def pelvis(fill: float = 1.0) -> Pelvis:
     """The anatomy. fill: relative size of the bladder, 0.8 to 1.2."""
     body, muscle_layer = _body(0), _body(20)
@@ -105,8 +121,6 @@ def pelvis(fill: float = 1.0) -> Pelvis:
     rectum = _rectum()
     gas = union(ellipsoid((3, 31, 26), (8, 7, 14)), ellipsoid((0, 42, 55), (6, 6, 8)))
     vesicles = union(*(ellipsoid((side * 16, 8, 24), (14, 6, 6)) for side in (-1, 1)))
-    sacrum = union(ellipsoid((0, 84, 84), (48, 17, 46)), capsule((0, 84, 50), (0, 70, 8), 13, 6))
-    canal = capsule((0, 86, 60), (0, 80, TOP + 10), 7)
     femurs = {side: _femur(side) for side in (1, -1)}
     tissues = [
         Tissue(body, 20, 8),  # skin, where nothing else is painted
@@ -122,15 +136,7 @@ def pelvis(fill: float = 1.0) -> Pelvis:
         Tissue(grown(rectum, -3), 15, 25),
         Tissue(gas, -950, 10),
         Tissue(prostate, 40, 5),
-        Tissue(sacrum, 650, 60),
-        Tissue(grown(sacrum, -3.5), 220, 40),
-        Tissue(canal, 25, 5),
-        Tissue(ellipsoid((0, -50, -6), (5, 11, 20)), 120, 15),  # cartilage of the symphysis
     ]
-    for side in (1, -1):
-        hip = _hip_bone(side)
-        tissues += [Tissue(hip, 850, 70), Tissue(grown(hip, -3.5), 260, 50)]
-        tissues += [Tissue(femurs[side], 950, 70), Tissue(grown(femurs[side], -4), 300, 40)]
     organs = (
         Organ("External", "EXTERNAL", body, (0, 200, 0)),
         Organ("PTV", "PTV", grown(prostate, 5), (255, 0, 0)),
@@ -140,4 +146,4 @@ def pelvis(fill: float = 1.0) -> Pelvis:
         Organ("femur_left", "ORGAN", femurs[1], (0, 128, 255)),
         Organ("femur_right", "ORGAN", femurs[-1], (0, 64, 160)),
     )
-    return Pelvis(tuple(tissues), organs)
+    return Pelvis((*tissues, *_bones(femurs)), organs)
