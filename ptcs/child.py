@@ -138,7 +138,9 @@ class ForkClient:
         """Have a device server forked; its pid. Raises LinkLost when the fork server is gone."""
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write((json.dumps({"start": server, "tango_host": tango_host}) + "\n").encode())
+            self.process.stdin.write(
+                (json.dumps({"start": server, "tango_host": tango_host}) + "\n").encode()
+            )
             self.process.stdin.flush()
         except OSError as why:
             raise LinkLost("the fork server is gone") from why

@@ -9,7 +9,7 @@ from common.site import Device
 from common.text import _
 from ptcs.client import connect
 from ptcs.demo.context import Demo, JobFailed, Step
-from ptcs.demo.therapist import INTERLOCK, POLL, Therapist
+from ptcs.demo.therapist import POLL, Therapist
 
 POWERED = ("MagnetSupply", "IonSource", "RfCavity")
 MOST_TRIPS = 5
@@ -23,7 +23,6 @@ def start_machine(demo: Demo, devices: Sequence[Device]) -> None:
         for count, device in enumerate(ours, start=1):
             client.proxy(device.name).command_inout("Open" if device.tango_class == "SectorValve" else "On")
             step.update(count / len(ours), device.name)
-        client.proxy(INTERLOCK).command_inout("ResetTrips")
 
 
 def treat(demo: Demo, case: dict[str, Any], plan_uid: str, fraction: int = 1) -> None:

@@ -4,6 +4,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import tango
 from rich.console import Console
 from rich.table import Table
 
@@ -46,6 +47,8 @@ def run(options: DemoOptions, facility_file: Path, site: Site, console: Console)
             _steps(demo, site)
     except JobFailed as why:
         raise LoopFailed(str(why)) from why
+    except tango.DevFailed as why:
+        raise LoopFailed(str(why.args[0].desc)) from why
     demo.summary["seconds"] = round(time.monotonic() - started, 1)
     failures = results.verdict(demo.summary)
     demo.summary["passed"] = not failures

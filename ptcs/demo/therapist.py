@@ -60,10 +60,9 @@ class Therapist:
         self.request_beam()
 
     def close_room(self) -> None:
-        """Search the room, leave, close the door; trips that the open room caused are reset."""
+        """Search the room, leave, close the door."""
         for name in ROOM_INPUTS:
             self.interlock.command_inout("SetInput", json.dumps({"name": name, "ok": True}))
-        self.reset_trips()
 
     def reset_trips(self) -> None:
         """Reset latched trips whose cause is gone."""
@@ -71,7 +70,7 @@ class Therapist:
             self.interlock.command_inout("ResetTrips")
 
     def request_beam(self) -> None:
-        """Ask for beam; inputs that are about to become good are given time."""
+        """Reset the trips that the open room caused and ask for beam; what is not good yet is given time."""
         self._patiently(lambda: run_tango_job(self.session, "RequestBeam"))
 
     def start(self) -> None:
