@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from weasyprint import HTML
-from weasyprint.urls import URLFetcher
-
 from common.files import write_atomic
 
 
@@ -14,6 +11,10 @@ def render(html: str, path: Path | None = None) -> bytes:
     Pictures and style sheets stand in the text itself (`data:` addresses, `<style>`): no address
     is fetched from disk or network. Raises OSError when the file cannot be written.
     """
+    # loading the text engine takes a second: not before the first report
+    from weasyprint import HTML  # noqa: PLC0415
+    from weasyprint.urls import URLFetcher  # noqa: PLC0415
+
     content = bytes(HTML(string=html, url_fetcher=URLFetcher(allowed_protocols=["data"])).write_pdf())
     if path is not None:
         write_atomic(path, content, mode=0o600)
