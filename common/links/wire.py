@@ -8,113 +8,32 @@ import contextlib
 import itertools
 import logging
 import os
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput, LinkLost, Refused
-from common.wire.frame import Decoder, Frame, Kind, encode
+from common.links.line import Line, Peer
+from common.wire.frame import Decoder, Frame, Kind
+
+__all__ = ["Peer", "WireClient", "block_values", "channel_names"]
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 1.0
-SEND_LIMIT_S = 1.0
-CHUNK = 1 << 18
 
 Callback = Callable[[Frame], None]
 
 
 def _ignore(frame: Frame) -> None:
     """What happens with frames that nobody asked to see."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Where a link leads and how it presents itself.
-
-    watchdog: the peer trips when this link closes or falls silent. pulse_s: wall time between
-    heartbeats of a watched link. stale_s: without any frame for this long the link is not alive;
-    after three times as long it is dropped and opened anew (None: never).
-    healthy: asked before each heartbeat; while it says no, no heartbeat goes out.
-    """
-
-    host: str
-    port: int
-    name: str
-    watchdog: bool = False
-    pulse_s: float = 0.02
-    stale_s: float | None = 1.0
-    healthy: Callable[[], bool] = field(default=lambda: True)
-
-
-class _Line:
-    """The socket of a link: opened and read by one thread, written by several."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.where = f"{peer.host}:{peer.port}"
-        self._peer = peer
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    def open(self) -> None:
-        """Connect. Raises OSError."""
-        link = socket.create_connection((self._peer.host, self._peer.port), timeout=2.0)
-        link.settimeout(None)
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(SEND_LIMIT_S))
-        if self._peer.stale_s is not None:
-            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(3 * self._peer.stale_s))
-        with self._lock:
-            self._socket = link
-
-    def receive(self) -> bytes:
-        """The next bytes. Raises LinkLost when closed or too long silent."""
-        link = self._socket
-        try:
-            data = link.recv(CHUNK) if link is not None else b""
-        except BlockingIOError as why:
-            raise LinkLost("the peer fell silent") from why
-        if not data:
-            raise LinkLost("closed by the peer")
-        return data
-
-    def send(self, frame: Frame) -> None:
-        """Write one whole frame. Raises LinkLost."""
-        data = encode(frame)
-        try:
-            with self._lock:
-                if self._socket is None:
-                    raise LinkLost(f"link to {self.where} is down")
-                self._socket.sendall(data)
-        except OSError as why:
-            self.hang_up()
-            raise LinkLost(f"link to {self.where} broke: {why}") from why
-
-    def hang_up(self) -> None:
-        """Make the reading thread leave its receive call."""
-        link = self._socket
-        if link is not None:
-            try:
-                link.shutdown(socket.SHUT_RDWR)
-            except OSError as why:
-                log.debug("link to %s already gone: %s", self.where, why)
-
-    def close(self) -> None:
-        """Give the socket back."""
-        with self._lock:
-            link, self._socket = self._socket, None
-        if link is not None:
-            link.close()
 
 
 class WireClient:
@@ -136,7 +55,7 @@ class WireClient:
         self.peer = peer
         self.crate: Mapping[str, Any] = {}
         self._on_block, self._on_event, self._on_link = on_block, on_event, on_link
-        self._line = _Line(peer)
+        self._line = Line(peer)
         self._pending: dict[int, Future[Frame]] = {}
         self._sequences = itertools.count(1)
         self._heard = 0.0
@@ -180,7 +99,7 @@ class WireClient:
         return _judged(self._exchange(body, arrays or {}), timeout, str(body.get("do")))
 
     def close(self) -> None:
-        """End the link and its threads. A closed client stays closed."""
+        """End the link and its threads for good."""
         self._closing.set()
         self._line.hang_up()
         for thread in self._threads:
@@ -252,17 +171,11 @@ class WireClient:
             if answer is not None and answer.set_running_or_notify_cancel():
                 answer.set_result(frame)
         elif frame.kind is Kind.BLOCK:
-            self._guarded(self._on_block, frame)
+            _guarded(self._on_block, frame)
         elif frame.kind is Kind.EVENT:
             if frame.body.get("event") == "hello":
                 self.crate = frame.body
-            self._guarded(self._on_event, frame)
-
-    def _guarded(self, callback: Callback, frame: Frame) -> None:
-        try:
-            callback(frame)
-        except Exception:  # border: a reader's fault must not end the link
-            log.exception("callback of link %s failed", self.peer.name)
+            _guarded(self._on_event, frame)
 
     def _lost(self) -> None:
         was_up = self._up.is_set()
@@ -275,8 +188,11 @@ class WireClient:
             self._on_link(False)
 
 
-def _timeval(seconds: float) -> bytes:
-    return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+def _guarded(callback: Callback, frame: Frame) -> None:
+    try:
+        callback(frame)
+    except Exception:  # border: a reader's fault must not end the link
+        log.exception("callback for a %s failed", frame.kind.name)
 
 
 def _judged(answer: "Future[Frame]", timeout: float, verb: str) -> Frame:

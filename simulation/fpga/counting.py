@@ -1,6 +1,7 @@
 """What the monitors show of some spots between two looks, as arithmetic on arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def second_counts(noise: SpotNoise, index: Ints, primary: Ints) -> Ints:
 
     Because it is a function of the sum, the parts of a divided spot add up to the undivided one.
     """
-    return np.rint(primary * noise.secondary[index]).astype(np.int64)
+    return _whole(primary * noise.secondary[index])
 
 
 def shown(
@@ -49,6 +50,7 @@ def shown(
     """What the monitors add for the run's spots `at` from the ticks `looked` to the ticks `ends`."""
     index = run.index[at]
     gain = 1.0 - faults.primary_low
+    size = beam.size * (1.0 + faults.size_error)
 
     def seen(until: Ints) -> Ints:
         counts = np.floor(run.rate[at] * gain * (until - run.start[at])).astype(np.int64)
@@ -61,21 +63,26 @@ def shown(
         base = spots.done[index] + rows["primary"][index]
         secondary = second_counts(noise, index, base + primary) - second_counts(noise, index, base)
     else:
-        true = [run.rate[at] * (until - run.start[at]) * noise.secondary[index] for until in (looked, ends)]
-        secondary = (np.rint(true[1]) - np.rint(true[0])).astype(np.int64)
+        # The primary does not tell what came: the secondary counts the true rate.
+        true = run.rate[at] * noise.secondary[index]
+        secondary = _whole(true * (ends - run.start[at])) - _whole(true * (looked - run.start[at]))
     if faults.monitor_mismatch:
-        secondary = np.rint(secondary * (1.0 - faults.monitor_mismatch)).astype(np.int64)
+        secondary = _whole(secondary * (1.0 - faults.monitor_mismatch))
     return Shown(
         index=index,
         primary=primary,
         secondary=secondary,
         x=spots.x[index] + beam.offset_x + faults.position_offset + noise.x[index],
         y=spots.y[index] + beam.offset_y + noise.y[index],
-        size_x=spots.size_x[index] * noise.size_x[index] * beam.size * (1.0 + faults.size_error),
-        size_y=spots.size_y[index] * noise.size_y[index] * beam.size * (1.0 + faults.size_error),
+        size_x=spots.size_x[index] * noise.size_x[index] * size,
+        size_y=spots.size_y[index] * noise.size_y[index] * size,
         start=run.start[at],
         end=ends,
     )
+
+
+def _whole(counts: NDArray[np.floating[Any]]) -> Ints:
+    return np.rint(counts).astype(np.int64)
 
 
 def add(rows: Rows, seen: Shown, count: int) -> tuple[int, int]:

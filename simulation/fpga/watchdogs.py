@@ -15,7 +15,8 @@ class Watchdogs:
         self._clients: dict[str, set[Client]] = {name: set() for name in names}
 
     def greeted(self, client: Client) -> None:
-        """A client has named itself."""
+        """A client has named itself, perhaps anew."""
+        self.left(client)
         if client.watchdog and client.name in self._clients:
             self._clients[client.name].add(client)
 
