@@ -11,7 +11,7 @@ from tango.server import command
 from common.errors import PtcsError, Refused
 from common.text import _
 from device_servers.base import JobDevice, derived, rule
-from device_servers.central.session_console import Console, build
+from device_servers.central.session_console import Console, Step, build
 from device_servers.central.session_ports import Operator
 from device_servers.central.session_room import TangoRoom
 from device_servers.central.session_view import Picture
@@ -116,7 +116,7 @@ class TreatmentSession(SessionDisplay):
         values = json_object(text)
         uid, fraction = text_field(values, "plan_uid"), int(number_field(values, "fraction"))
         console, operator = self._begin(Event.LOAD_PLAN)
-        return self.start_job(lambda _stop: console.flow.load_plan(uid, fraction, operator))
+        return self._queue(console, lambda _stop: console.flow.load_plan(uid, fraction, operator))
 
     @rule(private=True)
     @command(dtype_in=str, doc_in='JSON {"patient_id", "birth_date"}', dtype_out=str, doc_out="job id")
@@ -125,7 +125,9 @@ class TreatmentSession(SessionDisplay):
         values = json_object(text)
         patient_id, birth_date = text_field(values, "patient_id"), text_field(values, "birth_date")
         console, operator = self._begin(Event.CONFIRM_IDENTITY)
-        return self.start_job(lambda _stop: console.flow.confirm_identity(patient_id, birth_date, operator))
+        return self._queue(
+            console, lambda _stop: console.flow.confirm_identity(patient_id, birth_date, operator)
+        )
 
     @command(dtype_out=str, doc_out="job id")
     def Position(self) -> str:
@@ -186,7 +188,18 @@ class TreatmentSession(SessionDisplay):
 
     def _job(self, event: Event) -> str:
         console, operator = self._begin(event)
-        return self.start_job(console.step(event, operator))
+        return self._queue(console, console.step(event, operator))
+
+    def _queue(self, console: Console, work: Step) -> str:
+        """A job after which the attributes show what it did before it is called done."""
+
+        def job(stop: threading.Event) -> None:
+            try:
+                work(stop)
+            finally:
+                console.draw()
+
+        return self.start_job(job)
 
     def _safe(self, event: Event, cause: str) -> str:
         """The beam first, on this thread; then queued jobs are dropped and one waits for the counters."""
@@ -197,7 +210,7 @@ class TreatmentSession(SessionDisplay):
         console.settler.safe(event, user, cause.format(user=user))
         self.jobs.cancel()
         console.wake.set()
-        return self.start_job(console.settler.await_settled)
+        return self._queue(console, console.settler.await_settled)
 
     def _watch(self, console: Console) -> None:
         with tango.EnsureOmniThread():

@@ -21,7 +21,8 @@ from device_servers.central.session_parts import Parts
 from device_servers.central.session_ports import Bench, Operator, RoomDevices, room_directory
 from device_servers.central.session_settle import Settler, missing_permit
 from device_servers.central.session_view import Picture, SpotView
-from device_servers.drivers.delivery import FpgaDelivery
+from device_servers.drivers.delivery import REQUEST_INPUT, FpgaDelivery
+from interlock.matrix import load as load_matrix
 from treatment.delivery_map import Machine
 from treatment.journal import Journal
 from treatment.monitor import Monitor
@@ -29,6 +30,9 @@ from treatment.session import Event, State, legal
 
 IMAGE_S = 0.5
 """How often the spot map is drawn anew while it changes."""
+
+LOCK_S = 0.05
+"""How long a look waits for a step under way."""
 
 Step = Callable[[threading.Event], None]
 
@@ -48,6 +52,7 @@ class Console:
         self.wake = threading.Event()
         self._link = link
         self._drawn = 0.0
+        self._drawing = threading.Lock()
         if link is not None:
             link.on_spots(self.spots.take)
             link.on_state(self.wake.set)
@@ -67,12 +72,25 @@ class Console:
         return steps[event]
 
     def look(self) -> Picture:
-        """Settle, and take a new picture. Raises OSError or PtcsError when the journal cannot be written."""
+        """Settle, and take a new picture. Raises OSError or PtcsError when the journal cannot be written.
+
+        A step that takes long (a motion) is not waited for: nothing settles during it.
+        """
+        lock = self.bench.lock
+        free = lock.acquire(timeout=LOCK_S)
         try:
-            self.settler.settle()
+            if free:
+                self.settler.settle()
         finally:
-            self.picture = self._picture()
+            if free:
+                lock.release()
+            self.draw()
         return self.picture
+
+    def draw(self) -> None:
+        """Take a new picture. Any thread."""
+        with self._drawing:
+            self.picture = self._picture()
 
     def _submit(self, operator: Operator, stop: threading.Event) -> None:
         self.settler.await_settled(stop)
@@ -116,9 +134,11 @@ class Console:
 
     def _interlock(self) -> str:
         try:
-            return str(missing_permit(self.bench.link.status()))
+            missing = missing_permit(self.bench.link.status(), self.bench.aside)
         except PtcsError as why:
             return str(why)
+        # That no beam is asked for is the session's own doing, not something in its way.
+        return ", ".join(name for name in missing.inputs if name != REQUEST_INPUT)
 
     def _live(self) -> tuple[int, int, float, float]:
         if self._link is None:
@@ -153,6 +173,7 @@ def build(site: Site, state: Path, room: str, link: FpgaDelivery, devices: RoomD
         key=lambda: _public_key(layout),
         monitor=Monitor.from_site(site.monitor, site.delivery),
         machine=_machine(site),
+        aside=frozenset(row.name for row in load_matrix(site.interlock_path).inputs if not row.cuts),
         now=time.time_ns,
         new_uid=lambda: str(generate_uid()),
     )

@@ -90,7 +90,10 @@ class RecordSink(Protocol):
 
 @dataclass
 class Bench:
-    """One room's session: its journal, its ports and what the site declares."""
+    """One room's session: its journal, its ports and what the site declares.
+
+    aside: interlock inputs that stand in no beam's way (keys), left out where others are named.
+    """
 
     room: str
     journal: Journal
@@ -105,6 +108,7 @@ class Bench:
     machine: Machine
     now: Callable[[], int]
     new_uid: Callable[[], str]
+    aside: frozenset[str] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 

@@ -254,16 +254,16 @@ class Missing:
 
 def without_permit(bench: Bench) -> Missing:
     """What keeps the permit away now. Raises LinkLost."""
-    return missing_permit(bench.link.status())
+    return missing_permit(bench.link.status(), bench.aside)
 
 
-def missing_permit(status: Mapping[str, Any]) -> Missing:
-    """What keeps the permit away in a hardware status."""
+def missing_permit(status: Mapping[str, Any], aside: frozenset[str]) -> Missing:
+    """What keeps the permit away in a hardware status; `aside`: inputs that never do."""
     permit = status.get("permit") or {}
     if permit and all(permit.values()):
         return Missing()
     rows = status.get("inputs") or {}
-    open_rows = {name: row for name, row in rows.items() if not row.get("masked")}
+    open_rows = {name: row for name, row in rows.items() if not row.get("masked") and name not in aside}
     latched = tuple(name for name, row in open_rows.items() if row.get("latched"))
     bad = tuple(name for name, row in open_rows.items() if row.get("ok") is not True)
     return Missing(tuple(dict.fromkeys((*latched, *bad))) or (_("interlock gives no permit"),), bool(latched))

@@ -15,6 +15,9 @@ from device_servers.drivers.view import FrameView
 from treatment.accounting import Counters
 from treatment.delivery_map import ARRAYS, DeliveryMap
 
+REQUEST_INPUT = "session.request"
+"""Interlock input that says whether a session wants beam."""
+
 
 @dataclass(frozen=True)
 class Readback:
@@ -76,8 +79,6 @@ class DeliveryLink(Protocol):
 class FpgaDelivery(FrameView):
     """Implements DeliveryLink and Source on a watched link: its silence trips the beam."""
 
-    REQUEST_INPUT = "session.request"
-
     def __init__(self, link: FrameLink) -> None:
         super().__init__(
             link,
@@ -137,7 +138,7 @@ class FpgaDelivery(FrameView):
 
     def request_beam(self, wanted: bool) -> None:
         """Drive the permit's input that says whether beam is wanted."""
-        self.link.request("input", {"name": self.REQUEST_INPUT, "ok": wanted})
+        self.link.request("input", {"name": REQUEST_INPUT, "ok": wanted})
 
     def counters(self) -> Readback:
         """The counters of the loaded map."""
