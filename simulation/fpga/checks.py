@@ -10,6 +10,9 @@ from simulation.fpga.rows import Rows
 from simulation.fpga.run import Floats
 from simulation.fpga.spotmap import SpotMap
 
+SPOTS_IN_MEAN = 10
+"""Spots that a mean position needs before others are compared with it."""
+
 MISMATCH_QUANTUM = 5
 """Counts by which two monitors may differ whatever the size of the spot."""
 
@@ -25,7 +28,7 @@ class Violation:
 
 @dataclass
 class History:
-    """Sums along a run: deviations in mm of ended spots, and the beam's secondary counts."""
+    """Sums along a map: deviations in mm of ended spots, and the beam's secondary counts."""
 
     x: float = 0.0
     y: float = 0.0
@@ -71,8 +74,8 @@ def first_violation(
 
 
 def _from_mean(deviation: Floats, before: float, count: int) -> Floats:
-    """Distance of each deviation from the mean of those of the spots before it (0 for the first)."""
+    """Distance of each deviation from the mean of those of the spots before it, 0 for the first few."""
     sums = before + np.concatenate(([0.0], np.cumsum(deviation)[:-1]))
     counts = count + np.arange(len(deviation))
-    mean = np.divide(sums, counts, out=deviation.copy(), where=counts > 0)
+    mean = np.divide(sums, counts, out=deviation.copy(), where=counts >= SPOTS_IN_MEAN)
     return np.abs(deviation - mean)

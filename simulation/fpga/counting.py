@@ -82,7 +82,8 @@ def shown(
 
 
 def _whole(counts: NDArray[np.floating[Any]]) -> Ints:
-    return np.rint(counts).astype(np.int64)
+    whole: Ints = np.rint(counts).astype(np.int64)
+    return whole
 
 
 def add(rows: Rows, seen: Shown, count: int) -> tuple[int, int]:

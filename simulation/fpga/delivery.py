@@ -72,7 +72,7 @@ class Delivery:
         so_far = self.so_far()
         self.run = plan_run(self.model, self.spots, self.noise, so_far, self.todo(), tick, beam, faults)
         self._next, self._looked = 0, 0
-        self._history = History(beam_secondary=int(so_far.secondary.sum()))
+        self._history.beam_secondary = int(so_far.secondary.sum())
 
     def advance(self, tick: int, beam: BeamView, faults: Faults) -> Advance:
         """Count up to `tick`, or to the first violation before it."""
