@@ -69,7 +69,7 @@ class BeamAllocation(PtcsDevice):
     @command(dtype_in=str, doc_in="room")
     def Release(self, room: str) -> None:
         """Give the beam, or the place in the queue, back. Refused to the owner while the beam is on."""
-        if room == self._allocation.owner and self.driver.beam() is not False:
+        if room == self._allocation.owner and self.driver.beam_now() is not False:
             raise Refused(_("the beam is on, or its state unknown; interrupt or terminate first"))
         self._become(self._allocation.released(room))
 

@@ -55,7 +55,7 @@ class Drivers:
     def _make(self, device: Device) -> Any:
         if device.tango_class in POSITIONERS:
             quantities = QUANTITIES[device.tango_class]
-            return PlantPositioner(self.plant(), self.fpga(), device.wire, quantities)
+            return PlantPositioner(self.plant(), FpgaBeam(self.fpga()), device.wire, quantities)
         if device.tango_class in QUANTITIES:
             return PlantDevice(self.plant(), device.wire, QUANTITIES[device.tango_class])
         try:

@@ -20,17 +20,32 @@ log = logging.getLogger(__name__)
 SPOT_COLUMNS = ("index", "x", "y", "size_x", "size_y", "primary", "secondary", "start_tick", "end_tick")
 STATUS_S = 0.2
 
+STATES = ("IDLE", "LOADED", "SWITCHING", "DELIVERING", "HELD", "TRIPPED", "COMPLETE", "TERMINATED")
+"""Order of `fpga.state` on the wire."""
+UNDER_WAY = ("SWITCHING", "DELIVERING")
+
 
 class FpgaBeam(FrameView):
-    """Implements BeamWatch."""
+    """Implements BeamWatch: beam, or a map under way whose next spot may come at any moment."""
 
     def __init__(self, link: FrameLink) -> None:
-        super().__init__(link, {"beam": "fpga.beam"})
+        super().__init__(link, {"beam": "fpga.beam", "state": "fpga.state"})
 
     def beam(self) -> bool | None:
-        """Whether the beam is on; None when unknown."""
-        value = float(self.read().values[0])
-        return bool(value) if math.isfinite(value) else None
+        """As of the last block; None when unknown."""
+        beam, state = self.read().values
+        if not (math.isfinite(beam) and math.isfinite(state)):
+            return None
+        return bool(beam) or STATES[int(state)] in UNDER_WAY
+
+    def beam_now(self) -> bool | None:
+        """As the fpga answers now; None when it does not answer."""
+        try:
+            status = self.link.request("status").body
+            return bool(status["beam"]) or status["state"] in UNDER_WAY
+        except (PtcsError, KeyError) as why:
+            log.debug("beam: %s", why)
+            return None
 
 
 class FpgaNozzle(FrameView):
@@ -83,7 +98,7 @@ class StatusPoller:
         return self._status if self._link.up else {}
 
     def last_trip(self) -> Mapping[str, Any]:
-        """The latest `trip` event seen; empty if none."""
+        """The latest trip: its `trip` event, or the first fault of a trip without beam; empty if none."""
         return self._trip
 
     def ask(self) -> None:
@@ -108,6 +123,9 @@ class StatusPoller:
             except PtcsError as why:
                 self._status = {}
                 log.debug("status: %s", why)
+            first = self._status.get("first_fault")
+            if first and first["tick"] > self._trip.get("tick", -1):
+                self._trip = {**first, "cause": first["input"], "beam_off_tick": None}
             if self._status != before:
                 for wake in self._wakes:
                     wake()
@@ -147,7 +165,7 @@ class FpgaInterlock(FrameView):
         return self._poller.status()
 
     def last_trip(self) -> Mapping[str, Any]:
-        """The latest `trip` event seen on this link; empty if none."""
+        """The latest trip; empty if none."""
         return self._poller.last_trip()
 
     def reset(self, user: str, roles: Sequence[str]) -> None:

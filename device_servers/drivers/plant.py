@@ -1,9 +1,9 @@
 """Wire drivers of everything that stands behind the plant's frames."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from device_servers.drivers.link import FrameLink
+from device_servers.drivers.protocols import BeamWatch
 from device_servers.drivers.view import FrameView
 
 
@@ -44,17 +44,20 @@ class PlantDevice(FrameView):
 
 
 class PlantPositioner(PlantDevice):
-    """Couch or gantry; implements Positioner. The fpga's link tells whether there is beam."""
+    """Couch or gantry; implements Positioner."""
 
-    def __init__(self, link: FrameLink, fpga: FrameLink, wire: str, quantities: Sequence[str]) -> None:
-        """`fpga`: the link whose channel `fpga.beam` forbids motion."""
+    def __init__(self, link: FrameLink, watch: BeamWatch, wire: str, quantities: Sequence[str]) -> None:
+        """`watch`: what forbids motion."""
         super().__init__(link, wire, quantities)
-        self._beam = FrameView(fpga, {"beam": "fpga.beam"})
+        self._watch = watch
 
     def beam(self) -> bool | None:
-        """Whether the beam is on; None when unknown."""
-        value = float(self._beam.read().values[0])
-        return bool(value) if math.isfinite(value) else None
+        """Whether there is beam, as of the last snapshot; None when unknown."""
+        return self._watch.beam()
+
+    def beam_now(self) -> bool | None:
+        """Whether there is beam, asked now; None when unknown."""
+        return self._watch.beam_now()
 
     def move(self, target: Mapping[str, float]) -> None:
         """Begin to move axes to positions (mm, deg)."""

@@ -73,21 +73,24 @@ class Valve(Source, Protocol):
         """Begin to close."""
 
 
-class Positioner(Source, Protocol):
-    """Couch or gantry: axes that move together."""
+class BeamWatch(Source, Protocol):
+    """Knows whether there is beam, or will be without asking anybody (a map is being delivered)."""
+
+    def beam(self) -> bool | None:
+        """As of the last snapshot; None when unknown."""
+
+    def beam_now(self) -> bool | None:
+        """As the hardware answers now (may block for a moment); None when it does not answer."""
+
+
+class Positioner(BeamWatch, Protocol):
+    """Couch or gantry: axes that move together, and the beam that forbids it."""
 
     def move(self, target: Mapping[str, float]) -> None:
         """Begin to move axes to positions (mm, deg)."""
 
     def stop(self) -> None:
         """Stop all axes."""
-
-
-class BeamWatch(Protocol):
-    """Knows whether there is beam."""
-
-    def beam(self) -> bool | None:
-        """Whether the beam is on; None when unknown."""
 
 
 class Nozzle(Source, Protocol):
@@ -116,7 +119,7 @@ class InterlockSystem(Source, Protocol):
         """The latest `status` reply (empty while unknown): `permit`, `first_fault`, `inputs`, ..."""
 
     def last_trip(self) -> Mapping[str, Any]:
-        """The latest `trip` event seen on this link; empty if none."""
+        """The latest trip: `input`, `cause`, `tick`, `wall_ns`, `beam_off_tick`; empty if none was seen."""
 
     def reset(self, user: str, roles: Sequence[str]) -> None:
         """Clear latched trips whose cause is gone."""

@@ -56,7 +56,7 @@ class Positioner(JobDevice):
         self.driver.stop()
 
     def _check_may_move(self) -> None:
-        beam = self.driver.beam()
+        beam = self.driver.beam_now()
         if beam is None:
             raise Refused(_("beam state is unknown; motion waits until the beam hardware answers"))
         if beam:

@@ -10,6 +10,7 @@ import pytest
 import tango
 import yaml
 from bench import Bench
+from rooms import Room
 
 from common import site as sites
 from device_servers.server import register
@@ -50,12 +51,24 @@ def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeFacility]
         bench.close()
 
 
+@pytest.fixture(scope="session")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """Real servers on a real plant and fpga."""
+    bench = Room(tmp_path_factory.mktemp("room"))
+    try:
+        bench.start_all()
+        yield bench
+    finally:
+        bench.close()
+
+
 @pytest.fixture(autouse=True)
 def nobody_logged_in(request: pytest.FixtureRequest) -> Iterator[None]:
     """Each test starts without a session."""
     yield
-    if "facility" in request.fixturenames:
-        close_sessions(request.getfixturevalue("facility").host)
+    for name in ("facility", "room"):
+        if name in request.fixturenames:
+            close_sessions(request.getfixturevalue(name).host)
 
 
 def one_server_site(folder: Path) -> Path:

@@ -85,6 +85,8 @@ class FakePositioner(FakeSource):
     def beam(self) -> bool | None:
         return self.beam_on
 
+    beam_now = beam
+
     def move(self, target: Mapping[str, float]) -> None:
         if self.stuck:
             self.put(moving=1.0)
@@ -157,6 +159,8 @@ class FakeInterlock(FakeSource):
 class FakeBeam(FakeSource):
     def beam(self) -> bool | None:
         return bool(self.values["beam"]) if self.link_up else None
+
+    beam_now = beam
 
 
 KINDS: dict[str, type[FakeSource]] = {

@@ -1,68 +1,23 @@
 """Real server processes with a real database, plant and fpga: start, work, lose, stop."""
 
 import json
-import sys
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 import tango
-from bench import Bench, wait_until
+from bench import wait_until
 from conftest import refusal
+from rooms import SERVERS, SITE, Room
 from tango import DevState
 
 from common import hashchain
-from common import site as sites
 from common.errors import LinkLost, Unauthorised
 from common.files import write_json
 from device_servers.registration import register
 from device_servers.sessions import close_sessions, open_sessions
 from ptcs.client import connect
-
-SITE = sites.load()
-SERVERS = ("accelerator", "central", "room1")
-
-
-class Room(Bench):
-    """Hardware and the servers of accelerator, central and room 1."""
-
-    def options(self) -> list[Any]:
-        return ["--state", self.state, "--site", sites.DEFAULT_SITE]
-
-    def start_hardware(self) -> None:
-        for name in ("plant", "fpga"):
-            self.start(name, [sys.executable, "-m", f"simulation.{name}", *self.options()])
-            wait_until((self.state / "run" / f"{name}.json").exists, name)
-
-    def start_server(self, name: str) -> None:
-        self.start(name, [sys.executable, "-m", "device_servers", name, *self.options()])
-
-    def known(self) -> bool:
-        devices = [device.name for server in SERVERS for device in SITE.on_server(server)]
-        return all(self.proxy(name).state() not in (DevState.UNKNOWN, DevState.INIT) for name in devices)
-
-    def inputs(self) -> dict[str, str]:
-        rows: list[str] = self.proxy("central/interlock/1").Inputs
-        return {name: word for name, _equals, word in (row.partition("=") for row in rows)}
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    bench = Room(tmp_path_factory.mktemp("room"))
-    try:
-        bench.start_database()
-        register(SITE)
-        bench.start_hardware()
-        for name in SERVERS:
-            bench.start_server(name)
-        bench.wait_exported([f"crate/server/{name}" for name in SERVERS])
-        wait_until(bench.known, "every device in a known state")
-        yield bench
-    finally:
-        bench.close()
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
