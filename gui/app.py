@@ -13,6 +13,7 @@ from common.errors import PtcsError
 from common.text import _
 from gui import theme
 from gui.panels.room import RoomPanel
+from interlock.matrix import Matrix
 
 Login = Callable[[str, str], None]
 """Logs a user in with a password; raises PtcsError when that fails."""
@@ -51,6 +52,7 @@ class LoginDialog(QDialog):
 def run(
     room: str,
     version: str,
+    matrix: Matrix,
     login: Login | None,
     send: Callable[[str], Any],
     user: str = "",
@@ -67,7 +69,7 @@ def run(
         if dialog.exec_() != QDialog.Accepted:
             return 1
         user = dialog.user.text()
-    panel = RoomPanel(room, user, version, send)
+    panel = RoomPanel(room, user, version, matrix, send)
     panel.show()
     if screenshot is not None:
         path, seconds = screenshot

@@ -15,10 +15,11 @@ class AttributeListener(QObject):
     def __init__(self, device: str, names: tuple[str, ...], parent: QObject | None = None) -> None:
         """`device` as DOMAIN/FAMILY/MEMBER; attributes of a device that is down report None."""
         super().__init__(parent)
-        self._attributes = {}
-        for name in names:
-            attribute = taurus.Attribute(f"{device}/{name}")
-            self._attributes[attribute] = name
+        self._attributes = {taurus.Attribute(f"{device}/{name}"): name for name in names}
+
+    def start(self) -> None:
+        """Begin to listen. The first readings are emitted within this call: connect before."""
+        for attribute in self._attributes:
             attribute.addListener(self._on_event)
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from common import site
+from interlock.matrix import load as load_matrix
 from ptcs import __version__
 from ptcs.running import find, state_option
 
@@ -37,4 +39,6 @@ def console_command(state: Path, room: str, read_only: bool, screenshot: tuple[P
         return clients[-1].proxy(f"{room}/treatment/session").command_inout(command)
 
     watch_only = read_only or screenshot is not None
-    sys.exit(app.run(room, __version__, None if watch_only else login, send, screenshot=screenshot))
+    matrix = load_matrix(site.load(Path(facility["site_file"])).interlock_path)
+    asks = None if watch_only else login
+    sys.exit(app.run(room, __version__, matrix, asks, send, screenshot=screenshot))

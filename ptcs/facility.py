@@ -122,6 +122,7 @@ class Facility:
             "schema": 1,
             "version": __version__,
             "site": self.site.name,
+            "site_file": str(self.site_file),
             "phase": phase,
             "supervisor_pid": os.getpid(),
             "state_dir": str(self.state.root),

@@ -23,6 +23,7 @@ from gui.listener import AttributeListener
 from gui.panels.cards import Card
 from gui.panels.spot_map import SpotMap
 from gui.viewmodels.room import BUTTONS, SESSION_ATTRIBUTES, RoomView
+from interlock.matrix import Matrix
 
 DRAW_MS = 100
 COUCH_AXES = ("X", "Y", "Z", "Pitch", "Roll", "Yaw")
@@ -45,12 +46,14 @@ class RoomPanel(QMainWindow):
     `send(command)` sends a command to the session as the logged-in user; tango.DevFailed is shown.
     """
 
-    def __init__(self, room: str, user: str, version: str, send: Callable[[str], Any]) -> None:
+    def __init__(
+        self, room: str, user: str, version: str, matrix: Matrix, send: Callable[[str], Any]
+    ) -> None:
         super().__init__()
         self.setWindowTitle(f"PTCS {version}: {room}")
         self.setStyleSheet(theme.STYLE)
         self.resize(1360, 860)
-        self.view = RoomView()
+        self.view = RoomView(inputs={row.name: row for row in matrix.inputs})
         self._send = send
         self._devices = {"couch": RoomView(), "gantry": RoomView()}
         self._build(room, user, version)
@@ -66,6 +69,7 @@ class RoomPanel(QMainWindow):
     def _listen(self, device: str, names: tuple[str, ...], view: RoomView) -> AttributeListener:
         listener = AttributeListener(device, names, self)
         listener.changed.connect(view.take)
+        listener.start()
         return listener
 
     def _build(self, room: str, user: str, version: str) -> None:

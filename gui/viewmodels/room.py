@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.text import _
+from common.text import _, language
 from gui import theme
+from interlock.matrix import Input, Kind
 
 SESSION_ATTRIBUTES = (
     "SessionState",
@@ -68,6 +69,8 @@ class RoomView:
     """The latest good readings of one room's session; a lost reading is None."""
 
     readings: dict[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    """Rows of the interlock matrix by name, for their texts."""
 
     def take(self, name: str, value: Any) -> None:
         """A new reading of an attribute; None when it is lost."""
@@ -98,13 +101,26 @@ class RoomView:
         return f"{self.text('DeliveredMU', '{:.2f}')} / {self.text('PlannedMU', '{:.2f}')} MU"
 
     def interlock(self) -> tuple[str, theme.Mark]:
-        """Interlock line: reasons, or that beam is permitted; unknown is shown as bad."""
+        """Interlock lines: the reasons, or that beam is permitted; unknown is shown as bad."""
         text = self.readings.get("InterlockText")
         if text is None:
             return f"{theme.BAD.symbol}  {_('Interlock state unknown')}", theme.BAD
-        if not str(text):
-            return f"{theme.GOOD.symbol}  {_('Beam permitted')}", theme.GOOD
-        return f"{theme.BAD.symbol}  {text}", theme.BAD
+        bad = [name.strip() for name in str(text).split(",") if name.strip()]
+        faults = [name for name in bad if self._kind(name) is Kind.FAULT]
+        if faults:
+            return "\n".join(f"{theme.BAD.symbol}  {self._input_text(name)}" for name in faults), theme.BAD
+        if any(self._kind(name) is Kind.REQUEST for name in bad):
+            return f"{theme.IDLE.symbol}  {_('No fault; beam is not requested')}", theme.IDLE
+        return f"{theme.GOOD.symbol}  {_('Beam permitted')}", theme.GOOD
+
+    def _kind(self, name: str) -> Kind:
+        return self.inputs[name].kind if name in self.inputs else Kind.FAULT
+
+    def _input_text(self, name: str) -> str:
+        if name not in self.inputs:
+            return name
+        text = self.inputs[name].text
+        return text.zh if language() == "zh" else text.en
 
     def spots(self) -> NDArray[np.float64]:
         """Spots of the present field, (n, 5): layer, x mm, y mm, planned MU, delivered MU."""

@@ -70,7 +70,7 @@ def _steps(demo: Demo, site: Site) -> None:
     results.export_archive(demo)
     pictures = results.reconstruct(demo, planned["plan_uid"], records)
     results.report(demo, planned["plan_uid"], pictures)
-    results.collect(demo, case["patient_id"], demo.summary["verification"]["dose_uid"])
+    results.collect(demo, case["patient_id"], records)
 
 
 def show(demo: Demo) -> None:

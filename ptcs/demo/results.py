@@ -14,6 +14,7 @@ from ptcs.demo.context import Demo, run_tango_job, run_tps_job
 
 PICTURES = ("dose_planes.png", "dvh.png", "spot_map.png", "gamma.png")
 FOLDERS = {"CT": "ct", "RTSTRUCT": "structures", "RTPLAN": "plan", "RTRECORD": "record"}
+IMAGES = ("CT", "RTSTRUCT")
 DEMO_AET = "PTCS_CT"
 
 
@@ -74,13 +75,16 @@ def report(demo: Demo, plan_uid: str, pictures: dict[str, bytes], fraction: int 
             write_atomic(demo.options.out / "report" / name, content)
 
 
-def collect(demo: Demo, patient_id: str, delivered_dose_uid: str) -> None:
-    """Everything the OIS holds of the patient into the output folder, as DICOM files."""
+def collect(demo: Demo, patient_id: str, records: list[str]) -> None:
+    """Images, structures, and this plan with its doses and records into the output folder, as DICOM files."""
+    planned, delivered = demo.summary["plan"], demo.summary["verification"]["dose_uid"]
+    ours = {planned["plan_uid"], planned["dose_uid"], delivered, *records}
     with demo.step("OIS", _("hands out the DICOM objects")) as step:
-        datasets = dimse.fetch(demo.ois_dicom, DEMO_AET, PatientID=patient_id)
+        held = dimse.fetch(demo.ois_dicom, DEMO_AET, PatientID=patient_id)
+        datasets = [ds for ds in held if ds.Modality in IMAGES or ds.SOPInstanceUID in ours]
         for count, ds in enumerate(datasets, start=1):
             folder = FOLDERS.get(str(ds.Modality), "dose")
-            if ds.SOPInstanceUID == delivered_dose_uid:
+            if ds.SOPInstanceUID == delivered:
                 folder = "dose-delivered"
             path = demo.options.out / folder / f"{ds.SOPInstanceUID}.dcm"
             path.parent.mkdir(parents=True, exist_ok=True)
