@@ -14,9 +14,19 @@ from device_servers.base import JobDevice, derived
 from device_servers.parse import json_object, number_field, text_field
 from device_servers.services.archive.export import export
 from device_servers.services.archive.recorder import Recorder
-from device_servers.services.sources import CHECK_PERIOD_S, BlockSource, Source, SpotSource
+from device_servers.services.sources import CHECK_PERIOD_S, BlockSource, Source, SpotSource, TextSource
 
 log = logging.getLogger(__name__)
+
+
+TEXTS: dict[str, tuple[str, ...]] = {
+    "BeamAllocation": ("Owner",),
+    "Couch": ("State",),
+    "Gantry": ("State",),
+    "Interlock": ("FirstFault",),
+    "TreatmentSession": ("SessionState", "InterlockText", "Cause", "RecordState"),
+}
+"""Device class -> words that belong to the history of a fraction. Nothing that names a patient."""
 
 
 class Archiver(JobDevice):
@@ -31,7 +41,12 @@ class Archiver(JobDevice):
         self._recorder = Recorder(self._folder, on_change=self.refresh)
         archive = self.context.site.archive
         blocks: list[Source] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
-        self._sources = [*blocks, SpotSource(archive["spots"], self._recorder)]
+        texts: list[Source] = [
+            TextSource(device.name, attribute, self._recorder)
+            for device in self.context.site.devices
+            for attribute in TEXTS.get(device.tango_class, ())
+        ]
+        self._sources = [*blocks, SpotSource(archive["spots"], self._recorder), *texts]
         self._end = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="archive sources", daemon=True)
         self._recorder.start()
@@ -99,7 +114,7 @@ class Archiver(JobDevice):
             return DevState.FAULT, _("cannot write: {why}").format(why=self._recorder.trouble)
         if not self._recorder.segment:
             return DevState.INIT, _("opening the archive")
-        missing = [source.device for source in self._sources if not source.up]
+        missing = sorted({source.device for source in self._sources if not source.up})
         if missing:
             return DevState.ALARM, _("no data from {devices}").format(devices=", ".join(missing))
         return DevState.RUNNING, _("archiving {count} sources").format(count=len(self._sources))
@@ -118,7 +133,12 @@ class Archiver(JobDevice):
             found = export(self._folder, start, end, path)
         except OSError as why:
             raise Refused(_("export to {path} failed: {why}").format(path=path, why=why)) from why
-        log.info("exported %d attributes, %d spots", len(found.series), len(found.spots))
+        log.info(
+            "exported %d attributes, %d spots, %d texts",
+            len(found.series),
+            len(found.spots),
+            len(found.texts),
+        )
 
     def _keep(self) -> None:
         with tango.EnsureOmniThread():

@@ -164,3 +164,24 @@ class SpotSource(Source):
 
     def lost(self) -> None:
         """Nothing: a spot that is not there leaves no gap to mark."""
+
+
+class TextSource(Source):
+    """A text or State attribute of one device."""
+
+    def __init__(
+        self, device: str, attribute: str, recorder: Recorder, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(device, recorder, clock)
+        self.attribute = attribute
+
+    def prepare(self, proxy: tango.DeviceProxy) -> None:
+        """Nothing: the text says all."""
+
+    def accept(self, value: Any) -> None:
+        """Record the text, or the name of the State."""
+        self._recorder.text(f"{self.device}/{self.attribute}", str(value), self._clock())
+
+    def lost(self) -> None:
+        """From now on the text is unknown."""
+        self._recorder.text(f"{self.device}/{self.attribute}", "", self._clock(), known=False)

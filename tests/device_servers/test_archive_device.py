@@ -19,13 +19,14 @@ from conftest import refusal
 
 from common import site as sites
 from device_servers.server import register
-from device_servers.services.archive.reader import read
+from device_servers.services.archive.reader import extract, read
 from device_servers.sessions import close_sessions, open_sessions
 
 pytestmark = pytest.mark.requirement("ACS-ARCHIVE")
 
 ARCHIVER = "services/archive/1"
 CURRENT = "acs/magnet/ring-quad-f/Current"
+GANTRY_STATE = "room1/support/gantry/State"
 EVER = (0.0, 1e12)
 
 
@@ -60,6 +61,10 @@ class Plant(Bench):
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+    def texts(self) -> list[tuple[str, str]]:
+        rows = extract(self.state / "archive", *EVER).texts
+        return [(row["name"].decode(), row["text"].decode()) for row in rows]
 
     def currents(self) -> list[float]:
         series = read(self.state / "archive", CURRENT, *EVER)
@@ -114,6 +119,9 @@ def test_changes_and_spots_reach_the_disk_and_the_export(
     assert archiver.Segment.startswith("open-")
     assert archiver.Lost == 0
     path = tmp_path / "out.h5"
+    plant.tell("drivers['room1/support/gantry'].values.update(fault=2.0)")
+    eventually(lambda: (GANTRY_STATE, "FAULT") in plant.texts(), "the State of the gantry")
+    plant.tell("drivers['room1/support/gantry'].values.update(fault=0.0)")
     job = archiver.Export(json.dumps({"start": 0, "end": 4e9, "path": str(path)}))
     eventually(
         lambda: json.loads(archiver.JobStatus(job))["state"] not in ("QUEUED", "RUNNING"), "the export"
@@ -124,6 +132,8 @@ def test_changes_and_spots_reach_the_disk_and_the_export(
         values = list(file[f"attributes/{CURRENT}/value"])
         assert [value for value in values if value in (10.0, 20.0, 30.0)] == [10.0, 20.0, 30.0]
         assert {"acs", "room1"} <= set(file["attributes"])
+        names = {name.decode() for name in file["texts"]["name"]}
+        assert {GANTRY_STATE, "central/interlock/1/FirstFault", "central/beam/allocation/Owner"} <= names
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.errors import BadInput, Refused
 from common.files import read_json
 from device_servers.services.archive.export import export
-from device_servers.services.archive.layout import MANIFEST, SPOT_COLUMNS, Limits
+from device_servers.services.archive.layout import MANIFEST, SPOT_COLUMNS, TEXT, Limits
 from device_servers.services.archive.reader import extract, read
 from device_servers.services.archive.segment import load_open
 from device_servers.services.archive.store import Store
@@ -246,6 +246,46 @@ def test_export_has_a_group_for_each_attribute_and_the_spots(tmp_path: Path) -> 
         assert len(inside) == 21
         assert np.array_equal(file["spots"][:], inside)
         assert list(file["spots"].attrs["columns"]) == list(SPOT_COLUMNS)
+
+
+def word(now: float, name: str, text: str, known: bool = True) -> np.ndarray:
+    return np.array([(now, name.encode(), text.encode(), known)], TEXT)
+
+
+def told(rows: np.ndarray) -> list[tuple[float, str, str, bool]]:
+    return [(float(r["time"]), r["name"].decode(), r["text"].decode(), bool(r["known"])) for r in rows]
+
+
+def test_texts_are_kept_carried_and_exported(tmp_path: Path) -> None:
+    """A state that does not change is known in every later segment, under its own time, once."""
+    store = Store(tmp_path, T0, SMALL)
+    state, fault = "room1/treatment/session/SessionState", "central/interlock/1/FirstFault"
+    assert store.write_texts(word(T0 + 1, state, "IDLE")) == 1
+    assert store.write_texts(word(T0 + 2, state, "IDLE")) == 0
+    store.commit(T0 + 11)
+    assert store.write_texts(word(T0 + 12, fault, "水")) == 1
+    put(store, [(T0 + 13, NAMES[0], 1.0)])
+    store.commit(T0 + 22)
+    assert store.write_texts(word(T0 + 23, state, "LOADED")) == 1
+    assert store.write_texts(word(T0 + 24, state, "", known=False)) == 1
+    store.commit(T0 + 40)
+    store.close()
+    store = Store(tmp_path, T0 + 50, SMALL)
+    assert store.write_texts(word(T0 + 51, state, "", known=False)) == 0
+    whole = [
+        (T0 + 1, state, "IDLE", True),
+        (T0 + 12, fault, "水", True),
+        (T0 + 23, state, "LOADED", True),
+        (T0 + 24, state, "", False),
+    ]
+    assert told(extract(tmp_path, T0, T0 + 99).texts) == whole
+    assert told(extract(tmp_path, T0 + 23, T0 + 23.5).texts) == whole[:3]
+    assert told(extract(tmp_path, T0 + 60, T0 + 70).texts) == [whole[1], whole[3]]
+    export(tmp_path, T0 + 11, T0 + 30, tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert told(file["texts"][:]) == whole
+    assert sum(entry["texts"] for entry in read_json(tmp_path / MANIFEST)["segments"]) == 1 + 2 + 4
+    store.close()
 
 
 def test_bad_ranges_and_paths_are_refused(tmp_path: Path) -> None:

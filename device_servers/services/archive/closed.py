@@ -33,6 +33,7 @@ class Listed:
     values: int
     spots: int
     channels: int
+    texts: int
 
     @property
     def open_name(self) -> str:
@@ -51,6 +52,7 @@ def write_closed(path: Path, content: Content) -> Listed:
         channels[name] = content.channels[name]
     channels["first"], channels["count"] = bounds[:-1], np.diff(bounds)
     spots = content.spots[np.argsort(content.spots[:, 0], kind="stable")]
+    texts = content.texts[np.argsort(content.texts["time"], kind="stable")]
     start, end = content.span()
     unfinished = path.with_name(f".{path.name}.new")
     with h5py.File(unfinished, "w", libver="earliest", locking=False) as file:
@@ -58,14 +60,15 @@ def write_closed(path: Path, content: Content) -> Listed:
         file.attrs.update({"start": start, "end": end, "spot_columns": list(SPOT_COLUMNS)})
         file["channels"] = channels
         squeeze = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-        for name, table in (("values", values), ("spots", spots)):
+        for name, table in (("values", values), ("spots", spots), ("texts", texts)):
             if len(table):
                 chunk = (min(CHUNK, len(table)), *table.shape[1:])
                 file.create_dataset(name, data=table, chunks=chunk, **squeeze)
             else:
                 file[name] = table
     settle(unfinished, path)
-    return Listed(path.name, content.opened, start, end, len(values), len(spots), len(channels))
+    sizes = (len(values), len(spots), len(channels), len(texts))
+    return Listed(path.name, content.opened, start, end, *sizes)
 
 
 def settle(unfinished: Path, path: Path) -> None:
@@ -92,6 +95,7 @@ def load_closed(path: Path) -> Content:
             channels=file["channels"][:],
             values=file["values"][:],
             spots=file["spots"][:],
+            texts=file["texts"][:],
         )
 
 
@@ -121,7 +125,7 @@ def list_again(folder: Path) -> list[Listed]:
     for path in sorted(folder.glob(f"{CLOSED_PREFIX}*.h5")):
         with h5py.File(path, "r", locking=False) as file:
             check_closed(file, path)
-            sizes = [len(file[name]) for name in ("values", "spots", "channels")]
+            sizes = [len(file[name]) for name in ("values", "spots", "channels", "texts")]
             opened, start, end = (float(file.attrs[name]) for name in ("opened", "start", "end"))
         found.append(Listed(path.name, opened, start, end, *sizes))
     return found

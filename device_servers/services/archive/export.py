@@ -4,6 +4,7 @@
 /attributes/DEVICE/ATTRIBUTE/time, value     f8; the first sample may stand before `start`: it is
                                              the value that held when the range began
 /spots                  rows of 10, the columns of its attribute `columns`
+/texts                  (time, name, text, known) in order of time, begun by those that held then
 """
 
 from pathlib import Path
@@ -33,6 +34,7 @@ def export(folder: Path, start: float, end: float, path: Path) -> Extract:
                 _write_series(attributes.create_group(name), series)
             file["spots"] = found.spots
             file["spots"].attrs["columns"] = list(SPOT_COLUMNS)
+            file["texts"] = found.texts
         settle(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

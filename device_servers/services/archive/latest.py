@@ -1,4 +1,4 @@
-"""The last sample of every channel, and the last spots: what tells news from repetition.
+"""The last sample of every channel, the last spots and texts: what tells news from repetition.
 
 A subscriber gets the whole picture again whenever it subscribes again; only what is new is written.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from device_servers.services.archive.layout import CHANNEL, SPOT_COLUMNS, Content, Floats, Rows
+from device_servers.services.archive.layout import CHANNEL, SPOT_COLUMNS, TEXT, Content, Floats, Rows
 from device_servers.services.archive.segment import encode_name
 
 SPOTS_REMEMBERED = 50_000
@@ -24,6 +24,7 @@ class Latest:
         self._numbers: dict[str, int] = {}
         self._rows: Rows = np.empty(0, CHANNEL)
         self._spots: dict[SpotKey, None] = {}
+        self._texts: dict[bytes, Rows] = {}
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """The names without a number, each once."""
@@ -74,8 +75,30 @@ class Latest:
         for key in list(self._spots)[: max(0, len(self._spots) - SPOTS_REMEMBERED)]:
             del self._spots[key]
 
+    def texts(self) -> Rows:
+        """The last text of every name (dtype TEXT)."""
+        return np.concatenate([np.empty(0, TEXT), *self._texts.values()])
+
+    def fresh_texts(self, rows: Rows) -> Rows:
+        """The texts (dtype TEXT) that differ from the one before them of their name."""
+        last = dict(self._texts)
+        keep = []
+        for i in range(len(rows)):
+            row = rows[i : i + 1]
+            name = bytes(row["name"][0])
+            before = last.get(name)
+            same = before is not None and (before[["text", "known"]] == row[["text", "known"]]).all()
+            keep.append(not same and 0 < row["time"][0] < np.inf)
+            if keep[-1]:
+                last[name] = row
+        return rows[np.array(keep, bool)]
+
+    def note_texts(self, rows: Rows) -> None:
+        """Remember texts as written."""
+        self._texts.update({bytes(rows["name"][i]): rows[i : i + 1].copy() for i in range(len(rows))})
+
     def take_up(self, content: Content) -> None:
-        """Go on from a closed segment: its channels and their last samples, its spots."""
+        """Go on from a closed segment: its channels and their last samples, its spots, its texts."""
         self.add(self.missing(content.names))
         numbers = self.numbers(content.names)
         self._rows[numbers] = content.channels[list(CHANNEL.names or ())]
@@ -83,6 +106,7 @@ class Latest:
         rows["channel"] = numbers[rows["channel"]]
         self.note(rows)
         self.note_spots(content.spots[-SPOTS_REMEMBERED:])
+        self.note_texts(content.texts)
 
 
 def _key(spot: Floats) -> SpotKey:

@@ -13,10 +13,13 @@ Both kinds of segment have the root attributes `layout`, `opened`, and the datas
                 in /values (first, count)
     /values     (time, channel, value). Closed: sorted by channel, then time; compressed
     /spots      one row a spot, the columns of SPOT_COLUMNS
+    /texts      (time, name, text, known): words and states, each time they change; known is False
+                from the moment on which the text is unknown. A segment begins with the last text of
+                every name, under its own time
 
 In an open segment the datasets have room for a whole segment, and are contiguous: the file is made
 once, whole, and rows are then written in place. Its dataset /committed holds the rows that are valid
-in /values, /spots and /channels. Nothing that HDF5 needs to open the file changes afterwards, so
+in /values, /spots, /channels and /texts. Nothing that HDF5 needs to open the file changes afterwards, so
 that it can be opened at any moment, also after the writer was killed.
 """
 
@@ -33,6 +36,8 @@ MANIFEST = "manifest.json"
 NAME_BYTES = 160
 VALUE = np.dtype([("time", "<f8"), ("channel", "<i4"), ("value", "<f8")])
 CHANNEL = np.dtype([("name", f"S{NAME_BYTES}"), ("before_time", "<f8"), ("before_value", "<f8")])
+TEXT_BYTES = 512
+TEXT = np.dtype([("time", "<f8"), ("name", f"S{NAME_BYTES}"), ("text", f"S{TEXT_BYTES}"), ("known", "|b1")])
 CLOSED_CHANNEL = np.dtype([*CHANNEL.descr, ("first", "<i8"), ("count", "<i8")])
 
 SPOT_COLUMNS = (
@@ -61,6 +66,7 @@ class Limits:
     values: int = 4_000_000
     spots: int = 250_000
     channels: int = 16_384
+    texts: int = 20_000
 
 
 @dataclass
@@ -71,13 +77,20 @@ class Content:
     channels: Rows
     values: Rows = field(default_factory=lambda: np.empty(0, VALUE))
     spots: Floats = field(default_factory=lambda: np.empty((0, len(SPOT_COLUMNS))))
+    texts: Rows = field(default_factory=lambda: np.empty(0, TEXT))
 
     @property
     def names(self) -> list[str]:
         """Channel names in order of their numbers."""
         return [name.decode() for name in self.channels["name"]]
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has come in since it was opened."""
+        return not (len(self.values) or len(self.spots) or (self.texts["time"] >= self.opened).any())
+
     def span(self) -> tuple[float, float]:
-        """First and last time of anything in it; both are `opened` when it is empty."""
-        times = np.concatenate([self.values["time"], self.spots[:, 0]])
+        """First and last time of anything new in it; both are `opened` when it is empty."""
+        texts = self.texts["time"]
+        times = np.concatenate([self.values["time"], self.spots[:, 0], texts[texts >= self.opened]])
         return (float(times.min()), float(times.max())) if len(times) else (self.opened, self.opened)

@@ -15,6 +15,7 @@ from device_servers.services.archive.layout import (
     EXPORT_LAYOUT,
     OPEN_PREFIX,
     SPOT_COLUMNS,
+    TEXT,
     Content,
     Floats,
     Rows,
@@ -36,10 +37,14 @@ class Series:
 
 @dataclass
 class Extract:
-    """Everything of a range: series by attribute ("device/attribute"), and spots of shape (n, 10)."""
+    """Everything of a range: series by attribute ("device/attribute"), spots of shape (n, 10), texts.
+
+    texts: rows of dtype TEXT in order of time, begun by those that held when the range began.
+    """
 
     series: dict[str, Series] = field(default_factory=dict)
     spots: Floats = field(default_factory=lambda: np.empty((0, len(SPOT_COLUMNS))))
+    texts: Rows = field(default_factory=lambda: np.empty(0, TEXT))
 
 
 def read(path: Path, attribute: str, start: float, end: float) -> Series:
@@ -147,6 +152,7 @@ def _slice(rows: Rows, channel: Any, start: float, end: float) -> Series:
 def _extract(folder: Path, start: float, end: float) -> Extract:
     parts: dict[str, list[Series]] = {}
     spots = [np.empty((0, len(SPOT_COLUMNS)))]
+    texts = [np.empty(0, TEXT)]
     listed, opened = _look(folder)
     closed = (load_closed(folder / entry.file) for entry in _relevant(listed, start, end))
     for content in chain(closed, opened):
@@ -154,10 +160,20 @@ def _extract(folder: Path, start: float, end: float) -> Extract:
             parts.setdefault(name, []).append(one)
         when = content.spots[:, 0]
         spots.append(content.spots[(when >= start) & (when <= end)])
+        texts.append(content.texts)
     table = np.concatenate(spots)
     joined = {name: _join(found) for name, found in sorted(parts.items())}
     kept = {name: one for name, one in joined.items() if len(one.times) or one.before is not None}
-    return Extract(kept, table[np.argsort(table[:, 0], kind="stable")])
+    return Extract(kept, table[np.argsort(table[:, 0], kind="stable")], _texts(texts, start, end))
+
+
+def _texts(parts: list[Rows], start: float, end: float) -> Rows:
+    """The texts of a range, and of every name the last one before it. Carried copies count once."""
+    rows = np.unique(np.concatenate(parts))
+    ahead = rows[rows["time"] < start]
+    held = {bytes(row["name"]): i for i, row in enumerate(ahead)}
+    inside = rows[(rows["time"] >= start) & (rows["time"] <= end)]
+    return np.concatenate([ahead[sorted(held.values())], inside])
 
 
 def _cut(content: Content, start: float, end: float) -> dict[str, Series]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput, PtcsError
-from device_servers.services.archive.layout import Floats, Limits
+from device_servers.services.archive.layout import TEXT, TEXT_BYTES, Floats, Limits, Rows
+from device_servers.services.archive.segment import encode_name
 from device_servers.services.archive.store import Store
 
 log = logging.getLogger(__name__)
@@ -26,16 +27,17 @@ MOST_WAITING = 4_000_000
 
 @dataclass(frozen=True)
 class Batch:
-    """What one event brought: samples of some channels, or spots of shape (n, 10)."""
+    """What one event brought: samples of some channels, spots of shape (n, 10), or rows of TEXT."""
 
     names: Sequence[str] = ()
     triples: Floats | None = None
     spots: Floats | None = None
+    texts: Rows | None = None
 
     @property
     def size(self) -> int:
-        """Values or spots in it."""
-        return sum(len(table) for table in (self.triples, self.spots) if table is not None)
+        """Values, spots or texts in it."""
+        return sum(len(table) for table in (self.triples, self.spots, self.texts) if table is not None)
 
 
 class Recorder:
@@ -109,6 +111,13 @@ class Recorder:
         )
         self.take(Batch(names, triples))
 
+    def text(self, name: str, text: str, now: float, known: bool = True) -> None:
+        """Accept one text of "device/attribute"; known=False from when on it is unknown."""
+        row = np.zeros(1, TEXT)
+        row["time"], row["name"], row["known"] = now, encode_name(name), known
+        row["text"] = text.encode()[:TEXT_BYTES]
+        self.take(Batch(texts=row))
+
     def missed(self) -> None:
         """Tango reported a missed event."""
         with self._intake:
@@ -168,4 +177,6 @@ class Recorder:
             written += store.write(times, numbers[index.astype(np.intp)], values)
         if batch.spots is not None:
             written += store.write_spots(batch.spots)
+        if batch.texts is not None:
+            written += store.write_texts(batch.texts)
         return written

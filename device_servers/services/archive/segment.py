@@ -14,6 +14,7 @@ from device_servers.services.archive.layout import (
     LAYOUT,
     NAME_BYTES,
     SPOT_COLUMNS,
+    TEXT,
     VALUE,
     Content,
     Floats,
@@ -21,7 +22,7 @@ from device_servers.services.archive.layout import (
     Rows,
 )
 
-_COMMITTED = ("values", "spots", "channels")
+_COMMITTED = ("values", "spots", "channels", "texts")
 
 
 class OpenSegment:
@@ -39,16 +40,6 @@ class OpenSegment:
         self._file = os.open(path, os.O_WRONLY)
         self._counts = dict.fromkeys(_COMMITTED, 0)
 
-    @property
-    def values(self) -> int:
-        """Rows in the table of values."""
-        return self._counts["values"]
-
-    @property
-    def spots(self) -> int:
-        """Rows in the table of spots."""
-        return self._counts["spots"]
-
     def add_channels(self, channels: Rows) -> None:
         """Append channels (dtype CHANNEL). Raises BadInput when there is no room."""
         if self._counts["channels"] + len(channels) > self.limits.channels:
@@ -63,9 +54,18 @@ class OpenSegment:
         """Append rows of shape (n, 10); `room_for` says whether they fit."""
         self._append("spots", spots)
 
-    def room_for(self, values: int = 0, spots: int = 0) -> bool:
+    def append_texts(self, texts: Rows) -> None:
+        """Append rows of dtype TEXT; `room_for` says whether they fit."""
+        self._append("texts", texts)
+
+    def room_for(self, values: int = 0, spots: int = 0, texts: int = 0) -> bool:
         """Whether so many rows still fit."""
-        return self.values + values <= self.limits.values and self.spots + spots <= self.limits.spots
+        most, have = self.limits, self._counts
+        return (
+            have["values"] + values <= most.values
+            and have["spots"] + spots <= most.spots
+            and have["texts"] + texts <= most.texts
+        )
 
     def commit(self) -> None:
         """Make everything appended valid, and durable: the rows reach the disk before their count."""
@@ -103,6 +103,7 @@ def load_open(path: Path) -> Content:
             channels=file["channels"][: counts["channels"]],
             values=file["values"][: counts["values"]],
             spots=file["spots"][: counts["spots"]],
+            texts=file["texts"][: counts["texts"]],
         )
 
 
@@ -127,6 +128,7 @@ def _make(path: Path, opened: float, limits: Limits) -> dict[str, int]:
         "channels": ((limits.channels,), CHANNEL),
         "values": ((limits.values,), VALUE),
         "spots": ((limits.spots, len(SPOT_COLUMNS)), np.dtype("<f8")),
+        "texts": ((limits.texts,), TEXT),
     }
     with h5py.File(unfinished, "w", libver="earliest", locking=False) as file:
         file.attrs["layout"] = LAYOUT

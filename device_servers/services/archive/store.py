@@ -4,7 +4,6 @@ One thread writes. The clock is an argument: seconds since the epoch.
 """
 
 import fcntl
-import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,27 +14,17 @@ from numpy.typing import NDArray
 
 from common.errors import BadInput, Refused
 from common.text import _
-from device_servers.services.archive.closed import (
-    Listed,
-    list_again,
-    load_closed,
-    read_manifest,
-    write_closed,
-    write_manifest,
-)
+from device_servers.services.archive.catalogue import Catalogue
 from device_servers.services.archive.latest import Latest
 from device_servers.services.archive.layout import (
     CLOSED_PREFIX,
-    DAMAGED_PREFIX,
     OPEN_PREFIX,
     VALUE,
-    Content,
     Floats,
     Limits,
+    Rows,
 )
-from device_servers.services.archive.segment import OpenSegment, load_open
-
-log = logging.getLogger(__name__)
+from device_servers.services.archive.segment import OpenSegment
 
 
 class Store:
@@ -49,17 +38,23 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.limits = limits or Limits()
-        self.damaged = 0
-        """Segments found unreadable at the start, set aside."""
         self._now = now
         self._lock = _lock(folder)
         self._latest = Latest()
         try:
-            self._listed = self._recover()
+            self._catalogue = Catalogue(folder)
+            newest = self._catalogue.recover()
+            if newest is not None:
+                self._latest.take_up(newest)
             self._segment = self._open(now)
         except BaseException:
             os.close(self._lock)
             raise
+
+    @property
+    def damaged(self) -> int:
+        """Segments found unreadable at the start, set aside."""
+        return self._catalogue.damaged
 
     @property
     def segment_name(self) -> str:
@@ -101,13 +96,25 @@ class Store:
             self._latest.note_spots(fresh)
         return len(fresh)
 
+    def write_texts(self, texts: Rows) -> int:
+        """Append texts (dtype TEXT); the number written. One like the last of its name is left out.
+
+        Raises as `write` does.
+        """
+        fresh = self._latest.fresh_texts(texts)
+        if len(fresh):
+            self._make_room(texts=len(fresh))
+            self._segment.append_texts(fresh)
+            self._latest.note_texts(fresh)
+        return len(fresh)
+
     def commit(self, now: float) -> None:
         """Make everything written durable; begin a new segment when this one is old or full."""
         self._now = now
         self._segment.commit()
         age = now - self._segment.opened
         # A clock that was set back makes the age negative: the segment then ends too.
-        if not 0 <= age < self.limits.seconds or not self._segment.room_for(1, 1):
+        if not 0 <= age < self.limits.seconds or not self._segment.room_for(1, 1, 1):
             self._roll_over(now)
 
     def close(self) -> None:
@@ -118,11 +125,11 @@ class Store:
             self._segment.close()
             os.close(self._lock)
 
-    def _make_room(self, values: int = 0, spots: int = 0) -> None:
-        most = self.limits
-        if values > most.values or spots > most.spots:
-            raise BadInput(f"{values} values, {spots} spots at once: allowed are {most.values}, {most.spots}")
-        if not self._segment.room_for(values, spots):
+    def _make_room(self, values: int = 0, spots: int = 0, texts: int = 0) -> None:
+        asked, most = (values, spots, texts), (self.limits.values, self.limits.spots, self.limits.texts)
+        if any(some > all_ for some, all_ in zip(asked, most, strict=True)):
+            raise BadInput(f"{asked} values, spots, texts at once: allowed are {most}")
+        if not self._segment.room_for(values, spots, texts):
             self._roll_over(self._now)
 
     def _roll_over(self, now: float) -> None:
@@ -130,13 +137,12 @@ class Store:
         self._segment.commit()
         old, self._segment = self._segment, self._open(now)
         old.close()
-        for path in sorted(self.folder.glob(f"{OPEN_PREFIX}*.h5")):
-            if path != self._segment.path:
-                self._finish(path)
+        self._catalogue.close_all(but=self._segment.path)
 
     def _open(self, now: float) -> OpenSegment:
         segment = OpenSegment(self._new_path(now), now, self.limits)
         segment.add_channels(self._latest.rows())
+        segment.append_texts(self._latest.texts())
         segment.commit()
         return segment
 
@@ -147,54 +153,6 @@ class Store:
             number += 1
             path = self.folder / f"{OPEN_PREFIX}{stem}-{number}.h5"
         return path
-
-    def _finish(self, path: Path) -> None:
-        """Turn an open segment into a closed one; what fails (disk full) is tried at the next roll-over."""
-        try:
-            self._list(path, load_open(path))
-        except OSError:
-            log.exception("segment %s stays open for now", path.name)
-
-    def _list(self, path: Path, content: Content) -> None:
-        if len(content.values) or len(content.spots):
-            closed = path.with_name(path.name.replace(OPEN_PREFIX, CLOSED_PREFIX, 1))
-            listed = write_closed(closed, content)
-            self._listed = [entry for entry in self._listed if entry.file != listed.file] + [listed]
-            write_manifest(self.folder, self._listed)
-        path.unlink()
-
-    def _recover(self) -> list[Listed]:
-        """Close what a killed process left open, mend the manifest, and take up the last samples."""
-        for leftover in self.folder.glob(".*.new"):
-            leftover.unlink()
-        self._listed = self._read_list()
-        for path in sorted(self.folder.glob(f"{OPEN_PREFIX}*.h5")):
-            try:
-                content = load_open(path)
-            except (OSError, KeyError) as why:
-                log.error("segment %s is unreadable and set aside: %s", path.name, why)
-                path.replace(path.with_name(DAMAGED_PREFIX + path.name))
-                self.damaged += 1
-                continue
-            self._list(path, content)
-        newest = max(self._listed, key=lambda listed: listed.opened, default=None)
-        if newest is not None:
-            self._latest.take_up(load_closed(self.folder / newest.file))
-        return self._listed
-
-    def _read_list(self) -> list[Listed]:
-        """The manifest if it names every closed segment, else a new one from the files."""
-        files = {path.name for path in self.folder.glob(f"{CLOSED_PREFIX}*.h5")}
-        try:
-            listed = read_manifest(self.folder)
-        except (OSError, ValueError, TypeError, KeyError) as why:
-            log.warning("manifest unreadable, made again from the segments: %s", why)
-            listed = []
-        if {entry.file for entry in listed} == files:
-            return listed
-        listed = list_again(self.folder)
-        write_manifest(self.folder, listed)
-        return listed
 
 
 def _lock(folder: Path) -> int:
