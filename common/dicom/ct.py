@@ -160,7 +160,7 @@ def _hounsfield(ds: Dataset, z: float) -> NDArray[np.float32]:
             )
     try:
         pixels = ds.pixel_array
-    except (ValueError, AttributeError, RuntimeError, NotImplementedError, TypeError) as why:
+    except modules.DAMAGE as why:
         raise BadDicom(f"{where} has pixel data that cannot be decoded; send it uncompressed") from why
     if pixels.shape != (rows, columns):
         raise BadDicom(f"{where} has {pixels.shape} pixels instead of {(rows, columns)}")

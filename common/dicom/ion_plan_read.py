@@ -201,7 +201,7 @@ def _layers(points: list[Dataset], final: float, scale: float) -> tuple[IonLayer
         energy = number(point, "NominalBeamEnergy", energy)
         tune = text(point, "ScanSpotTuneID", tune)
         paintings = int(number(point, "NumberOfPaintings", paintings))
-        if text(point, "ScanningSpotSize"):
+        if modules.has(point, "ScanningSpotSize"):
             fwhm_x, fwhm_y = numbers(point, "ScanningSpotSize", 2)
             size = (fwhm_x, fwhm_y)
         weights = _weights(point, index)
@@ -226,7 +226,7 @@ def _layers(points: list[Dataset], final: float, scale: float) -> tuple[IonLayer
 
 
 def _weights(point: Dataset, index: int) -> NDArray[np.float64]:
-    if not text(point, "ScanSpotMetersetWeights"):
+    if not modules.has(point, "ScanSpotMetersetWeights"):
         return np.zeros(0)
     weights = np.atleast_1d(np.asarray(modules.require(point, "ScanSpotMetersetWeights"), dtype=np.float64))
     count = integer(point, "NumberOfScanSpotPositions")

@@ -240,7 +240,7 @@ def _foreign_layer(point: _Point) -> LayerRecord:
     source = point.source
     unknown = np.full(len(point.mu), np.nan, np.float32)
     size_x = size_y = unknown
-    if text(source, "ScanSpotSizesDelivered"):
+    if modules.has(source, "ScanSpotSizesDelivered"):
         sizes = np.array(numbers(source, "ScanSpotSizesDelivered", 2 * len(point.mu))) * _SIGMA
         size_x, size_y = sizes[0::2].astype(np.float32), sizes[1::2].astype(np.float32)
     tune = text(source, "ScanSpotTuneID")

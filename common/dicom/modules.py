@@ -2,12 +2,14 @@
 
 import hashlib
 import math
+import struct
 import uuid
 from collections.abc import Sequence as Items
 from typing import Any
 
 from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import BytesLengthException
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
@@ -24,6 +26,20 @@ STUDY_COMPONENT = UID("1.2.840.10008.3.1.2.3.1")
 
 MANUFACTURER = "PTCS"
 IMPLEMENTATION = UID("2.25.178412937509812345678901234567890123")
+
+DAMAGE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    struct.error,
+    BytesLengthException,
+)
+"""What pydicom raises on damaged bytes."""
 
 # A value that breaks its VR must not reach stderr as a warning: it may be a name or an identifier.
 # What matters of a value is checked where it is used, and by common.dicom.checker.
@@ -119,16 +135,21 @@ def limited(what: str, value: str, limit: int) -> str:
 def _value(ds: Dataset, keyword: str) -> Any:
     try:
         return ds.get(keyword)
-    except (ValueError, TypeError, NotImplementedError, AttributeError, KeyError, EOFError, OSError) as why:
+    except DAMAGE as why:
         raise BadDicom(f"{keyword} is unreadable ({type(why).__name__}); export the object again") from why
+
+
+def has(ds: Dataset, keyword: str) -> bool:
+    """Whether an element is there and not empty."""
+    value = _value(ds, keyword)
+    return value is not None and not (hasattr(value, "__len__") and len(value) == 0)
 
 
 def require(ds: Dataset, keyword: str) -> Any:
     """The value of an element. Raises BadDicom when it is absent, empty or undecodable."""
-    value = _value(ds, keyword)
-    if value is None or (hasattr(value, "__len__") and len(value) == 0):
+    if not has(ds, keyword):
         raise BadDicom(f"{keyword} is missing; export the object with it")
-    return value
+    return _value(ds, keyword)
 
 
 def text(ds: Dataset, keyword: str, default: str = "") -> str:
