@@ -13,6 +13,7 @@ from typing import Any
 from common.errors import Refused
 from common.files import read_json, write_json
 from common.logs import set_up
+from common.text import _
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,11 @@ class Announced:
             return {}
         pid = int(entry.get("pid", 0))
         if pid != os.getpid() and _lives(pid):
-            raise Refused(f"{self.name} runs already in this state directory (process {pid}); stop it first")
+            raise Refused(
+                _("{name} runs already in this state directory (process {pid}); stop it first").format(
+                    name=self.name, pid=pid
+                )
+            )
         return {key: int(value) for key, value in entry.items() if key.endswith("port")}
 
     def write(self, entry: dict[str, Any]) -> None:

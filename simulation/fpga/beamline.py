@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from common.errors import Refused
+from common.text import _
 from interlock.matrix import Matrix
 from simulation.fpga.beam_cycle import BeamCycle
 from simulation.fpga.delivery import Delivery
@@ -146,5 +147,5 @@ class Beamline:
 
     def _loaded(self) -> Delivery:
         if self.delivery is None:
-            raise Refused("no map is loaded: load_map first")
+            raise Refused(_("no map is loaded: load_map first"))
         return self.delivery

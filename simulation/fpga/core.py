@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from common.errors import Refused
+from common.text import _
 from simulation.fpga.beamline import Beamline
 from simulation.fpga.delivery import Delivery
 from simulation.fpga.model import FAULT_SIZES
@@ -50,11 +51,19 @@ class Core(Beamline):
     def _enter(self, event: str) -> None:
         after(self.state, event)
         if not self.guard.permitted:
-            raise Refused(f"no beam permit: {', '.join(self.guard.blocking)}; mend and reset first")
+            raise Refused(
+                _("no beam permit: {names}; mend and reset first").format(
+                    names=", ".join(self.guard.blocking)
+                )
+            )
         delivery = self._loaded()
         drift = abs(delivery.spots.k_tp / self._sense.beam.k_tp - 1.0)
         if drift > self.model.tolerance["k_tp_drift"]:
-            raise Refused(f"air has drifted by {drift:.2%} since k_tp was measured: load the map anew")
+            raise Refused(
+                _("air has drifted by {drift:.2%} since k_tp was measured: load the map anew").format(
+                    drift=drift
+                )
+            )
         layers = delivery.layers_left()
         self._go(event, self.tick)
         if layers:

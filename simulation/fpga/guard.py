@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from common.errors import Refused
+from common.text import _
 from interlock.latch import Entry, InputState, Interlock, Outputs
 from interlock.matrix import Matrix
 
@@ -49,7 +50,11 @@ class Guard:
         """Set an input from outside. Raises Refused for one that has another source."""
         if name not in self.drivable():
             allowed = ", ".join(sorted(self.drivable()))
-            raise Refused(f"input {name!r} cannot be set from outside: allowed are {allowed}")
+            raise Refused(
+                _("input {name} cannot be set from outside: allowed are {allowed}").format(
+                    name=name, allowed=allowed
+                )
+            )
         self.driven[name] = ok
 
     def look(self, tick: int, outside: Mapping[str, bool | None], bad: Collection[str] = ()) -> Outputs:

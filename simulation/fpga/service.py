@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from common.clock import TICK_NS, ClockRate
 from common.errors import PtcsError, Refused
+from common.text import _
 from common.wire.frame import Frame
 from simulation.fpga.beamline import Sense
 from simulation.fpga.channels import Channels
@@ -140,7 +141,9 @@ class FpgaCrate:
             raise
         except OSError as why:
             self.core.unload()
-            raise Refused(f"map not taken: its counters cannot be kept ({why}); free space on disk") from why
+            raise Refused(
+                _("map not taken: its counters cannot be kept ({why}); free space on disk").format(why=why)
+            ) from why
         if verb in COMMANDS:
             log.info("%s: %s", client.name or "(unnamed)", verb)
         return reply

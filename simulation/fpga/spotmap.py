@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import Refused
+from common.text import _
 from simulation.fpga.model import ENERGY_TOLERANCE, PRESET_QUANTUM
 
 ARRAYS: tuple[tuple[str, str], ...] = (
@@ -98,18 +99,24 @@ def check_machine(spots: SpotMap, energies: Sequence[float], counts_per_mu: floa
     """Raise Refused unless this machine has the map's energies and monitor calibration."""
     if spots.counts_per_mu != counts_per_mu:
         raise Refused(
-            f"map for {spots.counts_per_mu:g} counts per MU: this machine's monitor has {counts_per_mu:g}"
+            _("map for {wanted:g} counts per MU: this machine's monitor has {here:g}").format(
+                wanted=spots.counts_per_mu, here=counts_per_mu
+            )
         )
     known = np.asarray(energies, dtype=np.float64)
     for energy in spots.energy:
         if not np.any(np.abs(known - energy) <= ENERGY_TOLERANCE * energy):
-            raise Refused(f"no machine cycle for {energy:.3f} MeV: load the cycles of this beam first")
+            raise Refused(
+                _("no machine cycle for {energy:.3f} MeV: load the cycles of this beam first").format(
+                    energy=energy
+                )
+            )
 
 
 def _check_lengths(spots: SpotMap) -> None:
     if spots.count == 0 or len(spots.energy) == 0:
         raise Refused("map without spots or without energies")
-    for name, _ in ARRAYS[1:]:
+    for name, _kind in ARRAYS[1:]:
         length = len(getattr(spots, name))
         if length != spots.count:
             raise Refused(

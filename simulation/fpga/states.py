@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from common.errors import Refused
+from common.text import _
 
 
 class State(StrEnum):
@@ -63,5 +64,9 @@ def after(state: State, event: str) -> State:
     """The state that follows. Raises Refused naming the events that are allowed."""
     allowed = TABLE[state]
     if event not in allowed:
-        raise Refused(f"{event} is not possible in state {state}: allowed are {', '.join(sorted(allowed))}")
+        raise Refused(
+            _("{event} is not possible in state {state}: allowed are {allowed}").format(
+                event=event, state=state, allowed=", ".join(sorted(allowed))
+            )
+        )
     return allowed[event]

@@ -8,6 +8,7 @@ import numpy as np
 
 from common.clock import ClockRate, ticks
 from common.errors import Refused
+from common.text import _
 from common.wire.frame import Frame
 from simulation.fpga.core import Core
 from simulation.fpga.rows import columns
@@ -74,7 +75,11 @@ def _load_cycles(call: Call) -> Answer:
     outside = (array < lowest * 0.999) | (array > highest * 1.001)
     if outside.any():
         wrong = array[outside][0]
-        raise Refused(f"no cycle for {wrong:g} MeV: this machine has {lowest:g} to {highest:g} MeV")
+        raise Refused(
+            _("no cycle for {energy:g} MeV: this machine has {lowest:g} to {highest:g} MeV").format(
+                energy=wrong, lowest=lowest, highest=highest
+            )
+        )
     call.core.energies = tuple(float(energy) for energy in array)
     return {"cycles": len(array)}, {}
 
@@ -86,14 +91,14 @@ def _load_map(call: Call) -> Answer:
 def _read_map(call: Call) -> Answer:
     delivery = call.core.delivery
     if delivery is None:
-        raise Refused("no map is loaded: load_map first")
+        raise Refused(_("no map is loaded: load_map first"))
     return delivery.spots.body(), delivery.spots.arrays()
 
 
 def _read_counters(call: Call) -> Answer:
     core, delivery = call.core, call.core.delivery
     if delivery is None:
-        raise Refused("no map is loaded, so there are no counters")
+        raise Refused(_("no map is loaded, so there are no counters"))
     body = {
         "state": core.state.value,
         "cause": core.cause,

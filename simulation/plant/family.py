@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from common.errors import Refused
 from common.site import Device
+from common.text import _
 from simulation.plant.world import World
 
 Floats = NDArray[np.float64]
@@ -45,13 +46,19 @@ class Family(ABC):
         """A command to device i. Raises Refused with the verbs that this class knows."""
         device = self.devices[i]
         what = f"{verb} {body.get('name', '')}".strip()
-        raise Refused(f"{device.wire}: a {device.tango_class} does not know {what!r}")
+        raise Refused(
+            _("{device}: a {kind} does not know {verb}").format(
+                device=device.wire, kind=device.tango_class, verb=what
+            )
+        )
 
     def inject(self, i: int, kind: str) -> None:
         """Let a fault happen. Raises Refused for a kind that this class does not have."""
         if kind not in self.faults:
             raise Refused(
-                f"{self.devices[i].wire} has no fault {kind!r}: allowed are {', '.join(self.faults)}"
+                _("{device} has no fault {kind}: allowed are {allowed}").format(
+                    device=self.devices[i].wire, kind=kind, allowed=", ".join(self.faults)
+                )
             )
         self._causes[kind][i] = True
         self.update_code(i)
@@ -60,7 +67,9 @@ class Family(ABC):
         """Take the cause of a fault away (None: of all). A latched code waits for `reset`."""
         if kind is not None and kind not in self.faults:
             raise Refused(
-                f"{self.devices[i].wire} has no fault {kind!r}: allowed are {', '.join(self.faults)}"
+                _("{device} has no fault {kind}: allowed are {allowed}").format(
+                    device=self.devices[i].wire, kind=kind, allowed=", ".join(self.faults)
+                )
             )
         for gone in self.faults if kind is None else (kind,):
             self._causes[gone][i] = False
@@ -78,7 +87,11 @@ class Family(ABC):
         """Clear a latched code. Raises Refused while its cause is there."""
         causes = [kind for kind in self.causes(i) if self.faults[kind]]
         if causes:
-            raise Refused(f"{self.devices[i].wire}: {', '.join(causes)} is still there; mend it, then reset")
+            raise Refused(
+                _("{device}: {causes} is still there; mend it, then reset").format(
+                    device=self.devices[i].wire, causes=", ".join(causes)
+                )
+            )
         self.code[i] = 0.0
 
     def has(self, kind: str) -> NDArray[np.bool_]:
@@ -106,10 +119,18 @@ def setting(device: Device, names: Sequence[str], limit: str, body: Mapping[str,
     """The value of a `set` request, within the device's limits. Raises Refused."""
     name, value = body.get("name"), body.get("value")
     if name not in names:
-        raise Refused(f"{device.wire} has nothing to set called {name!r}: allowed are {', '.join(names)}")
+        raise Refused(
+            _("{device} has nothing to set called {name}: allowed are {allowed}").format(
+                device=device.wire, name=name, allowed=", ".join(names)
+            )
+        )
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise Refused(f"{device.wire}: a setting must be a finite number")
+        raise Refused(_("{device}: a setting must be a finite number").format(device=device.wire))
     low, high = device.limits.get(limit, (-np.inf, np.inf))
     if not low <= value <= high:
-        raise Refused(f"{device.wire}: {value:g} is outside its limits: allowed are {low:g} to {high:g}")
+        raise Refused(
+            _("{device}: {value:g} is outside its limits: allowed are {low:g} to {high:g}").format(
+                device=device.wire, value=value, low=low, high=high
+            )
+        )
     return float(value)

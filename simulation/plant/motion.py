@@ -7,6 +7,7 @@ import numpy as np
 
 from common.errors import Refused
 from common.site import Device
+from common.text import _
 from simulation.plant.family import Family
 from simulation.plant.world import World
 
@@ -80,14 +81,26 @@ class Movers(Family):
         device = self.devices[i]
         names = [name for name, _ in self.axes]
         if not isinstance(target, Mapping) or not target or set(target) - set(names):
-            raise Refused(f"{device.wire}: a target gives values for some of {', '.join(names)}")
+            raise Refused(
+                _("{device}: a target gives values for some of {names}").format(
+                    device=device.wire, names=", ".join(names)
+                )
+            )
         if not self.enabled[i] or self.code[i]:
-            raise Refused(f"{device.wire}: motion is not enabled or fault {self.code[i]:.0f} stands")
+            raise Refused(
+                _("{device}: motion is not enabled or fault {code:.0f} stands").format(
+                    device=device.wire, code=self.code[i]
+                )
+            )
         goal = self.target[i].copy()
         for name, value in target.items():
             low, high = device.limits.get(name, (-np.inf, np.inf))
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise Refused(f"{device.wire}: {name} to {value!r}: allowed are {low:g} to {high:g}")
+                raise Refused(
+                    _("{device}: {axis} to {value}: allowed are {low:g} to {high:g}").format(
+                        device=device.wire, axis=name, value=value, low=low, high=high
+                    )
+                )
             goal[names.index(name)] = value
         self.target[i] = goal
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from common.errors import Refused
 from common.site import Site
+from common.text import _
 from simulation.plant.beam import BeamState, beam_state
 from simulation.plant.family import Family, Floats
 from simulation.plant.motion import Couches, Gantries
@@ -140,7 +141,11 @@ class Plant:
     def _find(self, body: Mapping[str, Any]) -> tuple[Family, int]:
         wire = body.get("device")
         if not isinstance(wire, str) or wire not in self._where:
-            raise Refused(f"no device {wire!r} in this plant: allowed are {', '.join(sorted(self._where))}")
+            raise Refused(
+                _("no device {device} in this plant: allowed are {allowed}").format(
+                    device=wire, allowed=", ".join(sorted(self._where))
+                )
+            )
         return self._where[wire]
 
     def _crate(self) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 
 from common.errors import Refused
 from common.site import Device
+from common.text import _
 from simulation.plant.family import Family, setting
 from simulation.plant.world import INJECTION_MEV, IONS, World, energy_of, rigidity
 
@@ -48,7 +49,11 @@ class Rising(Family):
             self.setpoint[i] = setting(device, ("setpoint", self.quantity), self.quantity, body)
         elif verb == "on":
             if self.code[i]:
-                raise Refused(f"{device.wire}: fault {self.code[i]:.0f}; mend it and reset, then on")
+                raise Refused(
+                    _("{device}: fault {code:.0f}; mend it and reset, then on").format(
+                        device=device.wire, code=self.code[i]
+                    )
+                )
             self.on[i] = True
         elif verb == "off":
             self.on[i] = False

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from common.errors import Refused
 from common.site import Device
+from common.text import _
 from simulation.plant.family import Family, Floats, setting
 from simulation.plant.world import World
 from timing.cycle import Phase
@@ -118,7 +119,11 @@ class Supplies(Family):
             self.setpoint[i] = setting(device, ("setpoint", "current"), "current", body)
         elif verb == "on":
             if self.code[i]:
-                raise Refused(f"{device.wire}: fault {self.code[i]:.0f}; mend it and reset, then on")
+                raise Refused(
+                    _("{device}: fault {code:.0f}; mend it and reset, then on").format(
+                        device=device.wire, code=self.code[i]
+                    )
+                )
             self.on[i] = True
         elif verb == "off":
             self.on[i] = False

@@ -7,6 +7,7 @@ import numpy as np
 
 from common.errors import Refused
 from common.site import Device
+from common.text import _
 from simulation.plant.family import Family
 from simulation.plant.world import World
 
@@ -79,7 +80,9 @@ class Valves(Family):
         if verb == "open":
             if not self._vacuum_good:
                 raise Refused(
-                    f"{self.devices[i].wire}: vacuum is bad; it opens once every gauge is within limits"
+                    _("{device}: vacuum is bad; it opens once every gauge is within limits").format(
+                        device=self.devices[i].wire
+                    )
                 )
             self.wanted[i] = 1.0
         elif verb == "close":
