@@ -36,6 +36,7 @@ class Crate(PtcsDevice):
         listed = self.context.site.on_server(self.context.server)
         self._block = Block([devices[entry.name] for entry in listed if entry.name in devices])
         self._pending: dict[str, set[str]] = {}
+        self._broken: set[str] = set()
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self.set_change_event("changes", True, False)
@@ -139,14 +140,19 @@ class Crate(PtcsDevice):
                 self._push_device(device)
         self._push_attributes()
 
-    @staticmethod
-    def _push_device(device: PtcsDevice) -> None:
+    def _push_device(self, device: PtcsDevice) -> None:
+        name = device.site.name
         device.stale = False
         try:
             device.push_changes()
+            self._broken.discard(name)
         except tango.DevFailed as why:
             device.stale = True
-            log.debug("push of %s: %s", device.site.name, why.args[0].desc)
+            log.debug("push of %s: %s", name, why.args[0].desc)
+        except Exception:  # border between devices: one that fails must not silence the others
+            if name not in self._broken:
+                log.exception("state of %s cannot be computed", name)
+            self._broken.add(name)
 
     def _push_attributes(self) -> None:
         """Push attributes whose value moved, longest waiting device first, up to the budget of a cycle."""

@@ -76,6 +76,8 @@ def one_server_site(folder: Path) -> Path:
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
     content["servers"] = [{"name": SERVER}]
     content["devices"] = [d | {"server": SERVER} for d in content["devices"] if d["class"] not in NOT_HERE]
+    water = next(device for device in content["devices"] if device["class"] == "WaterCircuit")
+    water["alarms"] = {"temperature": [10.0, 15.0, 28.0, 32.0]}
     content["archive"]["blocks"] = [f"crate/server/{SERVER}"]
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(content))

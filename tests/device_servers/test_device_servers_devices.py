@@ -59,6 +59,20 @@ def test_values_outside_limits_alarm(facility: FakeFacility) -> None:
     assert water.state() == DevState.ALARM and "flow 20 l/min" in water.status()
 
 
+@pytest.mark.requirement("ACS-WATER")
+def test_alarm_levels_show_as_quality_and_state(facility: FakeFacility) -> None:
+    water = facility.proxy("acs/water/ring-circuit")
+    for value, quality, state in (
+        (22.0, AttrQuality.ATTR_VALID, DevState.ON),
+        (30.0, AttrQuality.ATTR_WARNING, DevState.ON),
+        (33.0, AttrQuality.ATTR_ALARM, DevState.ALARM),
+        (12.0, AttrQuality.ATTR_WARNING, DevState.ALARM),  # below the lower limit of 15 degC
+    ):
+        facility.tell(f"drivers['acs/water/ring-circuit'].values.update(flow=120.0, temperature={value})")
+        assert water.read_attribute("Temperature").quality == quality, value
+        assert water.state() == state, value
+
+
 @pytest.mark.requirement("ACS-VACUUM")
 def test_a_valve_opens_and_closes(facility: FakeFacility) -> None:
     facility.login("otto", "operator")

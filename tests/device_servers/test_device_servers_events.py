@@ -118,6 +118,19 @@ def spots(heard: Heard) -> list[int]:
     return [int(row[1]) for block in heard.values()[1:] for row in np.asarray(block).reshape(-1, 10)]
 
 
+@pytest.mark.requirement("ACS-MONITOR")
+def test_a_device_that_cannot_compute_its_state_does_not_silence_the_others(facility: FakeFacility) -> None:
+    fake, magnet = "drivers['central/interlock/1']", facility.proxy("acs/magnet/extraction-septum")
+    facility.tell(f"{fake}.status = lambda: 1 / 0")
+    try:
+        with subscribed(magnet, "State") as states:
+            for on, state in ((1.0, DevState.ON), (0.0, DevState.OFF)):
+                facility.tell(f"drivers['acs/magnet/extraction-septum'].values.update(on={on})")
+                wait_until(lambda state=state: states.last().value == state, str(state), 10)
+    finally:
+        facility.tell(f"del {fake}.status")
+
+
 class Still:
     """A device with one channel for the block's own test."""
 
