@@ -147,6 +147,21 @@ def test_the_dose_is_that_of_the_final_metersets(plan):
 
 
 @pytest.mark.requirement("TPS-DESIGN")
+def test_a_target_too_shallow_for_the_machine_is_told():
+    """30 mm of it lie in front of the lowest energy's peak: planned, but with plain words."""
+    ct, structures = water_box()
+    shallow = regions(
+        External=("EXTERNAL", box((-68, 68), (-84, 84), ct.z[2:-2])),
+        slab=("PTV", box((-10, 10), (-78, -30), ct.z[17:23])),
+    )
+    beam = model.load("proton-generic")
+    result = make_plan(ct, shallow, Prescription("slab", 2.0, 25), (FieldRequest("ANT", 0.0),), beam)
+    assert any("ANT" in text and "range shifter is needed" in text for text in result.warnings)
+    low = np.percentile(result.dose[result.regions["slab"]], 5) / 2.0
+    assert any("D95" in text for text in result.warnings) == (low < 0.95)
+
+
+@pytest.mark.requirement("TPS-DESIGN")
 def test_requests_that_cannot_be_planned_are_refused():
     beam = model.load("proton-generic")
     ct, structures = water_box()

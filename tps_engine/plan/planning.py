@@ -17,7 +17,7 @@ from tps_engine.dose.field import prepare
 from tps_engine.optimise import deliverable, products
 from tps_engine.patient import stopping_power
 from tps_engine.patient.grid import Floats
-from tps_engine.plan import goals
+from tps_engine.plan import goals, review
 from tps_engine.plan.beams import to_beams
 from tps_engine.plan.goals import OptimisationVoxels
 from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Progress
@@ -64,15 +64,16 @@ def make_plan(
     beams = to_beams(planned, mu, isocentre, beam_model)
     factor = np.float32(prescription.rbe)
     doses = tuple(factor * beam_dose(scene.patient, scene.grid, beam, beam_model) for beam in beams)
+    dose = np.asarray(np.sum(doses, axis=0, dtype=np.float32))
     progress(1.0, _("plan finished"))
     return PlanResult(
         beams=beams,
         grid=scene.grid,
-        dose=np.sum(doses, axis=0, dtype=np.float32),
+        dose=dose,
         beam_doses=doses,
         regions={prescription.target: scene.target, "PTV": scene.planning_target, **scene.organs},
         body=scene.body,
-        warnings=scene.patient.warnings,
+        warnings=review.warnings(scene, planned, dose, prescription),
         optimiser=solution.values,
         converged=solution.converged,
     )

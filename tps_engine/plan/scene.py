@@ -45,12 +45,16 @@ class Scene:
 
 @dataclass(frozen=True)
 class PlannedField:
-    """A field with its spots laid out and no metersets yet."""
+    """A field with its spots laid out and no metersets yet.
+
+    shallow: part of the planning target (0..1) in front of the Bragg peaks of the lowest energy.
+    """
 
     request: FieldRequest
     frame: BeamFrame
     layout: Layout = field(repr=False)
     spots: Spots = field(repr=False)
+    shallow: float
 
 
 def build_scene(
@@ -105,4 +109,5 @@ def lay_out(
         )
     layout = place_spots(beam_model, frame.project(points), depth, options.layout)
     placed = nominal(beam_model, layout.energy, layout.x, layout.y)
-    return PlannedField(request, frame, layout, placed)
+    shallow = float((depth < beam_model.peaks()[0][0] - options.layout.least_step).mean())
+    return PlannedField(request, frame, layout, placed, shallow)
