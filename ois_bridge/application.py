@@ -56,6 +56,7 @@ def create(context: Context) -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for kind in (PtcsError, OSError, SQLAlchemyError):
         app.add_exception_handler(kind, _told)
+    app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(Borders)
@@ -78,6 +79,11 @@ async def _told(request: Request, error: Exception) -> Response:
         wanted = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/login?next={quote(wanted)}", 303)
     return _answer(request, status, text)
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    """A defect: the server logs it."""
+    return _answer(request, 500, _("An internal error; nothing was kept. The log of the OIS says more."))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

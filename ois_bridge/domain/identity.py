@@ -48,6 +48,23 @@ def normal_name(name: str) -> str:
     return "=".join(groups).rstrip("=")
 
 
+def readable_name(name: str) -> str:
+    """A DICOM person name as people write it: given name first in Latin letters, unspaced in Chinese ones."""
+    groups = [_readable(group.split("^")) for group in name.split("=")]
+    return " · ".join(dict.fromkeys(group for group in groups if group))
+
+
+def _readable(parts: list[str]) -> str:
+    if "".join(parts).isascii():
+        return " ".join(part for part in [*parts[1:3], parts[0]] if part)
+    return "".join(parts[:2])
+
+
+def readable_date(text: str) -> str:
+    """YYYYMMDD as YYYY-MM-DD."""
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text
+
+
 def contradictions(registered: PatientIdentity, stated: PatientIdentity) -> tuple[str, ...]:
     """Names of the fields in which a DICOM object contradicts the registered patient.
 

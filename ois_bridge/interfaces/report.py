@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from common.links import pdf
 from common.text import translate
 from ois_bridge.domain import timeline, words
+from ois_bridge.domain.identity import readable_date, readable_name
 
 PAGES = Path(__file__).parent / "templates"
 
@@ -34,7 +35,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update({"born": _born, "moment": _moment, "clock": _clock, "name": _name})
+        self._environment.filters.update(
+            {"born": readable_date, "moment": _moment, "clock": _clock, "name": readable_name}
+        )
 
     def compose(self, facts: Mapping[str, Any], pictures: Mapping[str, bytes], language: str) -> bytes:
         """The report as PDF."""
@@ -96,18 +99,9 @@ def _metrics(check: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _born(text: str) -> str:
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text
-
-
 def _moment(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}" if text else "–"
 
 
 def _clock(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S.%f}"[:-5]
-
-
-def _name(name: str) -> str:
-    groups = [" ".join(part for part in group.split("^") if part) for group in name.split("=")]
-    return " · ".join(group for group in groups if group)

@@ -21,7 +21,10 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Open or create the file and bring it to the newest revision."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_S})
+        # hide_parameters: the values of a failed statement may be a patient's, and errors are logged
+        self.engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, hide_parameters=True
+        )
         event.listen(self.engine, "connect", _set_up)
         event.listen(self.engine, "begin", _begin)
         self._writer = self.engine.execution_options(ptcs_writes=True)

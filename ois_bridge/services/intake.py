@@ -146,7 +146,7 @@ def _doubt(patient: Patient | None, header: Header) -> str:
     if patient is None:
         if header.sop_class in WAITS_FOR_PATIENT:
             return ""
-        return _("No patient with this ID is registered; register the patient first.")
+        return _("Patient ID not registered; register the patient first.")
     differs = identity.contradictions(patients.identity_of(patient), header.patient)
     if differs:
         return _("The object contradicts the registered patient in: {fields}.").format(

@@ -11,15 +11,11 @@ from starlette.responses import HTMLResponse
 
 from common.text import _, language
 from ois_bridge.domain import words
+from ois_bridge.domain.identity import readable_date, readable_name
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
 
 HERE = Path(__file__).parent
-
-
-def _born(text: str) -> str:
-    """YYYYMMDD as YYYY-MM-DD."""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 else text
 
 
 def _age(text: str) -> str:
@@ -28,20 +24,6 @@ def _age(text: str) -> str:
     today = datetime.now().astimezone().date()
     birthday_ahead = f"{today:%m%d}" < text[4:]
     return str(today.year - int(text[:4]) - birthday_ahead)
-
-
-def _person(name: str) -> str:
-    """A DICOM person name as people write it; both groups where there are two."""
-    groups = [" ".join(part for part in _order(group) if part) for group in name.split("=")]
-    return " · ".join(group for group in dict.fromkeys(groups) if group)
-
-
-def _order(group: str) -> list[str]:
-    """Given name before family name for Latin letters; Chinese names keep their order, unspaced."""
-    parts = group.split("^")
-    if group.isascii():
-        return [*parts[1:3], parts[0]]
-    return ["".join(parts[:2])]
 
 
 def _moment(time: datetime) -> str:
@@ -63,7 +45,7 @@ def _environment() -> Environment:
     )
     environment.globals.update({"_": _, "Action": Action, "words": words, "version": version("ptcs")})
     environment.filters.update(
-        {"born": _born, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
+        {"born": readable_date, "age": _age, "person": readable_name, "moment": _moment, "clock": _clock}
     )
     return environment
 

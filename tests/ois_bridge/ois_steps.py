@@ -35,7 +35,8 @@ def prescribed(ois: Ois, users: Users, case: Case, **changes: Any) -> str:
     course = ok(users["physician"].post(path, json={"name": "C1", "diagnosis": "prostate"}))["id"]
     wish = {
         "target": "prostate", "dose_per_fraction": 2.0, "fractions": 3, "rbe_model": "constant 1.1",
-        "structure_set_uid": case.uid("structure set"), "organs": [{"name": "bladder", "max_gy": 5.0}], **changes,
+        "structure_set_uid": case.uid("structure set"), "organs": [{"name": "bladder", "max_gy": 5.0}],
+        **changes,
     }  # fmt: skip
     return str(ok(users["physician"].post(f"/courses/{course}/prescriptions", json=wish))["id"])
 
