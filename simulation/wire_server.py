@@ -20,6 +20,9 @@ SLOW_READER_BYTES = 1 << 19
 DEAD_READER_BYTES = 1 << 25
 """A client with this much unread is disconnected."""
 
+LARGEST = 1e15
+"""No number of the contract is larger."""
+
 Answer = tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]
 
 
@@ -173,8 +176,8 @@ def text(body: Mapping[str, Any], key: str) -> str:
 
 
 def number(body: Mapping[str, Any], key: str) -> float:
-    """A finite number of a request. Raises Refused when it is missing or something else."""
+    """A finite number of a request. Raises Refused when it is missing, something else or absurdly large."""
     value = body.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
-        raise Refused(f"{body.get('do')}: {key!r} must be a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise Refused(f"{body.get('do')}: {key!r} must be a finite number up to {LARGEST:g}")
     return float(value)

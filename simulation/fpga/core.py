@@ -16,6 +16,8 @@ from simulation.fpga.rows import Rows, blank
 from simulation.fpga.spotmap import SpotMap, check_machine
 from simulation.fpga.states import ACTIVE, ENDED, State, after
 
+LARGEST_FAULT = 100.0
+
 
 class Core(Beamline):
     """The hardware with its commands; each happens at the tick of the last `advance`."""
@@ -114,6 +116,8 @@ class Core(Beamline):
         """Inject a fault (size None: its usual one; 0: none). Raises Refused for an unknown kind."""
         if kind not in FAULT_SIZES:
             raise Refused(f"unknown fault {kind!r}: allowed are {', '.join(FAULT_SIZES)}")
+        if size is not None and not 0.0 <= size <= LARGEST_FAULT:
+            raise Refused(f"fault {kind} of size {size:g}: allowed are 0 to {LARGEST_FAULT:g}")
         self.faults = replace(self.faults, **{kind: FAULT_SIZES[kind] if size is None else size})
         if self.state is State.DELIVERING and not self._hold:
             self._loaded().begin(self.tick, self._sense.beam, self.faults)

@@ -37,6 +37,8 @@ class PlantLink:
         self._heard = -math.inf
         self._writer: asyncio.StreamWriter | None = None
         self._sequence = 0
+        self._told: dict[str, bool | None] = dict.fromkeys(signals)
+        self._was_alive = False
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
 
     @property
@@ -45,9 +47,16 @@ class PlantLink:
         return len(self._values) > 0 and time.monotonic() - self._heard < STALE_S
 
     def inputs(self) -> dict[str, bool | None]:
-        """Interlock inputs read from the plant; None for those that it does not tell."""
+        """Interlock inputs read from the plant; None for those that it does not tell.
+
+        The first time after a loss they are still the last ones told, so that the first fault is the
+        lost link, which takes every permit, and not one of the many inputs lost with it.
+        """
         known = {1.0: True, 0.0: False}
-        return {name: known.get(self._value(channel)) for name, channel in self._signals.items()}
+        last = self._told
+        self._told = {name: known.get(self._value(channel)) for name, channel in self._signals.items()}
+        lost, self._was_alive = self._was_alive and not self.alive, self.alive
+        return last if lost else self._told
 
     def beam(self) -> BeamView:
         """The beam as the plant tells it; not ready while the link is lost or the air is unknown."""
