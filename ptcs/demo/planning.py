@@ -17,6 +17,7 @@ from simulation.scanner.scan import pelvis
 
 SYNTHETIC_TARGET, REAL_TARGET = "prostate", "vertebrae_L3"
 DOSE_PER_FRACTION, FRACTIONS, RBE_MODEL = 2.0, 20, "constant 1.1"
+MADE_UP_BIRTH_DATE = "19600101"
 FIELDS = {
     "spine": [{"name": "LPO", "gantry": 150.0, "couch": 0.0}, {"name": "RPO", "gantry": 210.0, "couch": 0.0}],
     "pelvis": [{"name": "LL", "gantry": 90.0, "couch": 0.0}, {"name": "RL", "gantry": 270.0, "couch": 0.0}],
@@ -41,7 +42,24 @@ def images(demo: Demo) -> list[Dataset]:
     if demo.options.ct is None:
         ct, structures = pelvis(seed=demo.options.seed)
         return [*ct, structures]
-    return read_folder(demo.options.ct)
+    datasets = read_folder(demo.options.ct)
+    if not any(ds.get("PatientBirthDate") for ds in datasets):
+        _give_birth_date(demo, datasets)
+    return datasets
+
+
+def _give_birth_date(demo: Demo, datasets: list[Dataset]) -> None:
+    """Anonymous images lack one of the two identifiers; the demo makes one up, and says so."""
+    for ds in datasets:
+        ds.PatientBirthDate = MADE_UP_BIRTH_DATE
+    _warn(
+        demo, f"{_('the images carry no birth date; made up for this demonstration')}: {MADE_UP_BIRTH_DATE}"
+    )
+
+
+def _warn(demo: Demo, text: str) -> None:
+    demo.summary.setdefault("warnings", []).append(text)
+    demo.console.print(f"[yellow]! {_('warning')}:[/] {text}")
 
 
 def read_folder(folder: Path) -> list[Dataset]:
@@ -133,8 +151,8 @@ def plan(demo: Demo, case: dict[str, Any]) -> dict[str, Any]:
     }
     with demo.step("TPS", _("plans two fields")) as step, demo.tps("physicist") as tps:
         _job, result = run_tps_job(tps, request, step)
-    for warning in result.get("warnings", []):
-        demo.console.print(f"[yellow]! {_('warning')}:[/] {warning}")
+    for warning in result["warnings"]:
+        _warn(demo, warning)
     demo.summary["plan"] = result
     return result
 
