@@ -144,7 +144,10 @@ class Archiver(JobDevice):
         with tango.EnsureOmniThread():
             while not self._end.is_set():
                 for source in self._sources:
-                    source.check()
+                    try:
+                        source.check()
+                    except Exception:  # border of the thread: one bad source must not end the others
+                        log.exception("source %s", source.device)
                 self._end.wait(CHECK_PERIOD_S)
             for source in self._sources:
                 source.close()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tango
 
+from common.errors import BadInput
 from device_servers.services.archive.layout import SPOT_COLUMNS
 from device_servers.services.archive.recorder import Batch, Recorder
 
@@ -92,7 +93,11 @@ class Source(ABC):
             return
         self._last_event = time.monotonic()
         if event.attr_value is not None and event.attr_value.value is not None:
-            self.accept(event.attr_value.value)
+            try:
+                self.accept(event.attr_value.value)
+            except (ValueError, BadInput) as why:
+                log.error("%s/%s sent what cannot be kept: %s", self.device, self.attribute, why)
+                self._recorder.missed()
 
     def _process(self, proxy: tango.DeviceProxy) -> int:
         """Process number of the server as the database knows it; the known one without a database."""

@@ -326,7 +326,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("rounds", [12])
+@pytest.mark.parametrize("rounds", [8])
 def test_kill_9_loses_nothing_committed(tmp_path: Path, rounds: int) -> None:
     """Killed again and again at random moments, roll-overs included, and read while it writes."""
     rng = np.random.default_rng(5)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_a_batch_that_cannot_be_stored_does_not_stop_the_others(tmp_path: Path) 
     assert (recorder.values, recorder.lost) == (100, 20)
     recorder.flush()
     recorder.stop()
+
+
+def test_a_batch_that_makes_no_sense_is_lost_alone(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.start()
+    recorder.take(Batch(NAMES[:1], np.array([[T0, 5.0, 1.0]])))
+    recorder.take(batch(1))
+    deadline = time.monotonic() + 10
+    while recorder.values < 50 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    recorder.stop()
+    assert (recorder.values, recorder.lost) == (50, 1)
 
 
 def test_a_gap_reads_as_unknown(tmp_path: Path) -> None:

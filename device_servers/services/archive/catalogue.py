@@ -47,7 +47,7 @@ class Catalogue:
             if path != but:
                 try:
                     self._close(path, load_open(path))
-                except OSError:
+                except (OSError, KeyError, RuntimeError):
                     log.exception("segment %s stays open for now", path.name)
 
     def _open_paths(self) -> list[Path]:
@@ -57,7 +57,7 @@ class Catalogue:
         """What an open segment holds; one that cannot be read is set aside."""
         try:
             return load_open(path)
-        except (OSError, KeyError) as why:
+        except (OSError, KeyError, RuntimeError) as why:
             log.error("segment %s is unreadable and set aside: %s", path.name, why)
             path.replace(path.with_name(DAMAGED_PREFIX + path.name))
             self.damaged += 1

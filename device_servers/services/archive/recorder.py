@@ -142,6 +142,18 @@ class Recorder:
             if str(why) != self.trouble:
                 log.error("archive cannot be written, trying again: %s", why)
             self.trouble = str(why)
+        except Exception:  # border of the thread: one bad batch must not end the archive
+            log.exception("a batch could not be stored and is lost")
+            self.trouble = "internal error; see the log of this server"
+            self._drop(lost=True)
+
+    def _drop(self, *, lost: bool) -> None:
+        """Take the first waiting batch away."""
+        with self._intake:
+            if self._waiting:
+                size = self._waiting.popleft().size
+                self._waiting_size -= size
+                self.lost += size if lost else 0
 
     def _cycle(self) -> None:
         now = time.time()
@@ -152,13 +164,10 @@ class Recorder:
             batch = self._waiting[0]
             try:
                 self.values += self._write(self._store, batch)
-                dropped = 0
+                self._drop(lost=False)
             except BadInput as why:
-                refused, dropped = why, batch.size
-            with self._intake:
-                self._waiting.popleft()
-                self._waiting_size -= batch.size
-                self.lost += dropped
+                refused = why
+                self._drop(lost=True)
         self._store.commit(now)
         self._history.append((time.monotonic(), self.values))
         while self._history[-1][0] - self._history[0][0] > RATE_PERIOD_S:
