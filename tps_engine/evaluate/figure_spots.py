@@ -36,7 +36,7 @@ def spot_map(
         for column, (beam, places) in enumerate(zip(beams, centroids, strict=True)):
             picture = _layer(grid[0, column], beam, places, norm, tolerance_mm)
             _deviations(grid[1, column], beam, places, norm, tolerance_mm)
-        bar = figure.colorbar(picture, ax=grid, shrink=0.6, aspect=35, pad=0.02)
+        bar = figure.colorbar(picture, ax=grid, shrink=0.6, aspect=35, pad=0.02, extend="max")
         bar.set_label(_("deviation (mm)"))
         bar.outline.set_visible(False)
         figure.legend(handles=_handles(), loc="outside lower center", ncols=4)
