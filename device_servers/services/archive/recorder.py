@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput, PtcsError
+from common.text import _
 from device_servers.services.archive.layout import TEXT, TEXT_BYTES, Floats, Limits, Rows
 from device_servers.services.archive.segment import encode_name
 from device_servers.services.archive.store import Store
@@ -144,7 +145,7 @@ class Recorder:
             self.trouble = str(why)
         except Exception:  # border of the thread: one bad batch must not end the archive
             log.exception("a batch could not be stored and is lost")
-            self.trouble = "internal error; see the log of this server"
+            self.trouble = _("internal error; see the log of this server")
             self._drop(lost=True)
 
     def _drop(self, *, lost: bool) -> None:
