@@ -169,5 +169,9 @@ def test_bad_spots_are_refused_before_time_is_spent(beam, voxels):
     one = spots.nominal(beam, row, np.zeros(1), np.zeros(1))
     with pytest.raises(BadInput, match="not negative"):
         engine.forward(voxels, beam, one, np.array([-1.0]))
+    none = spots.nominal(beam, np.zeros(0), np.zeros(0), np.zeros(0))
+    assert not engine.forward(voxels, beam, none, np.zeros(0)).any()
+    with pytest.raises(BadInput, match="one spot or more"):
+        engine.influence(voxels, beam, none)
     with pytest.raises(BadInput, match="coarser dose grid"):
         engine.influence(voxels, beam, one, memory_limit=1000)

@@ -149,7 +149,7 @@ def test_the_dose_is_that_of_the_final_metersets(plan):
 @pytest.mark.requirement("TPS-DESIGN")
 def test_a_target_too_shallow_for_the_machine_is_told():
     """30 mm of it lie in front of the lowest energy's peak: planned, but with plain words."""
-    ct, structures = water_box()
+    ct = water_ct()
     shallow = regions(
         External=("EXTERNAL", box((-68, 68), (-84, 84), ct.z[2:-2])),
         slab=("PTV", box((-10, 10), (-78, -30), ct.z[17:23])),

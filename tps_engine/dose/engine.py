@@ -20,6 +20,7 @@ MEMORY_LIMIT = 6 * 2**30
 
 _ROOM = 2_000_000
 _SAMPLE = 48
+_SHARES = 4  # pieces of work a core: short ones, so that a stop of the process does not wait
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,16 @@ def influence(
 ) -> Influence:
     """The dose influence matrix of spots on the points that `voxels` was prepared from, Gy per MU.
 
-    Physical dose to water times `factor` (an RBE, for instance). Raises BadInput for
-    energies outside the machine, and, before time is spent, when the matrix would not fit into
+    Physical dose to water times `factor` (an RBE, for instance). Raises BadInput for no
+    spot, for energies outside the machine, and, before time is spent, when the matrix would not fit into
     `memory_limit` bytes.
     """
+    if len(spots) == 0:
+        raise BadInput(_("a dose matrix needs one spot or more"))
     scale = factor * protons(model, spots, np.ones(len(spots)))
     columns = _columns(model, spots, voxels.frame.sad, _height(voxels))
     _refuse_too_large(voxels, columns, scale, memory_limit)
-    pieces = spread(lambda a, b: _fill(voxels, columns, scale, a, b), len(spots), parts=4 * workers())
+    pieces = spread(lambda a, b: _fill(voxels, columns, scale, a, b), len(spots), parts=_SHARES * workers())
     counts = np.concatenate([piece[0] for piece in pieces])
     indptr = np.r_[0, np.cumsum(counts)].astype(np.int64)
     indices = np.concatenate([piece[1] for piece in pieces])
@@ -103,12 +106,13 @@ def forward(voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats) -> 
     """
     if len(mu) != len(spots) or not np.isfinite(mu).all() or (len(mu) and float(np.min(mu)) < 0.0):
         raise BadInput("metersets must be one a spot, numbers, and not negative")
+    total = np.zeros(voxels.count, dtype=np.float32)
+    if len(spots) == 0:
+        return total
     scale = protons(model, spots, np.asarray(mu, dtype=np.float64))
     columns = _columns(model, spots, voxels.frame.sad, _height(voxels))
-    parts = spread(lambda a, b: _add(voxels, columns, scale, a, b), len(spots)) if len(spots) else []
-    total = np.zeros(voxels.count, dtype=np.float32)
-    if parts:
-        total[voxels.order] = np.sum(parts, axis=0)
+    parts = spread(lambda a, b: _add(voxels, columns, scale, a, b), len(spots), parts=_SHARES * workers())
+    total[voxels.order] = np.sum(parts, axis=0)
     return total
 
 
@@ -180,8 +184,6 @@ def _add(
 def _refuse_too_large(voxels: FieldVoxels, columns: _Columns, scale: Floats, limit: int) -> None:
     """Count a sample of columns and raise BadInput when all of them would need more than `limit` bytes."""
     count = len(scale)
-    if count == 0:
-        return
     sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))
     entries = sum(int(_fill(voxels, columns, scale, int(k), int(k) + 1)[0][0]) for k in sample)
     needed = 8.0 * entries / len(sample) * count

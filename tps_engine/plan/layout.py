@@ -93,6 +93,8 @@ def place_spots(
         spots = lattice[np.isfinite(distance)]
         if len(spots):
             found.append((float(energy), spots[serpentine(spots)]))
+    if not found:
+        raise BadInput(_("no spot fits the target; take a closer spot spacing or another angle"))
     return Layout(
         np.concatenate([np.full(len(spots), energy) for energy, spots in found]),
         np.concatenate([spots[:, 0] for _energy, spots in found]),
