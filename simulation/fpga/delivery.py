@@ -57,7 +57,7 @@ class Delivery:
     def layers_left(self) -> list[int]:
         """Indices of the layers with counts left, in order."""
         left = self.goal > self.spots.done + self.rows["primary"]
-        return sorted({int(layer) for layer in self.spots.layer[left]})
+        return [int(layer) for layer in np.unique(self.spots.layer[left])]
 
     @property
     def spot(self) -> int:

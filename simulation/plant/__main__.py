@@ -12,6 +12,7 @@ from common.errors import PtcsError, Refused
 from common.site import DEFAULT_SITE, load
 from common.wire.frame import Frame
 from simulation.plant.plant import Plant
+from simulation.plant.retained import PlantMemory
 from simulation.plant.station import StationServer
 from simulation.process import Announced, listen, run
 from simulation.wire_server import Answer, Client, WireServer, number, text
@@ -19,7 +20,7 @@ from simulation.wire_server import Answer, Client, WireServer, number, text
 log = logging.getLogger(__name__)
 
 BUSY_STEP_S = 0.01
-IDLE_STEP_S = 0.05
+IDLE_STEP_S = 0.02
 FPGA_BLOCK_HZ = 50.0
 DEVICE_VERBS = frozenset({"set", "on", "off", "reset", "open", "close", "move", "stop"})
 
@@ -79,10 +80,12 @@ class PlantCrate:
 async def serve(state: Path, site_file: Path, port: int) -> None:
     """Run until SIGTERM."""
     plant = Plant(load(site_file))
+    memory = PlantMemory(state / "plant" / "memory.json", plant)
     crate = PlantCrate(plant)
     server, station = WireServer(crate), StationServer(plant)
     with Announced(state, "plant") as announced:
         ports = announced.earlier_ports()
+        memory.recall()
         await listen(server.start, port, ports.get("port", 0))
         await listen(station.start, 0, ports.get("environment_port", 0))
         announced.write({"port": server.port, "environment_port": station.port})
@@ -93,11 +96,14 @@ async def serve(state: Path, site_file: Path, port: int) -> None:
                 now = time.monotonic()
                 plant.step(max(now - last, 1e-4))
                 last = now
+                memory.keep()
                 if server.due():
                     server.push_block(plant.values(), 0, time.time_ns())
         finally:
             await station.stop()
             await server.stop()
+        plant.shut_down()
+        memory.write()
 
 
 @click.command()

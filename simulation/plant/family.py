@@ -25,6 +25,8 @@ class Family(ABC):
     quantities: ClassVar[tuple[tuple[str, str], ...]]
     faults: ClassVar[Mapping[str, int]] = {}
     latching: ClassVar[bool] = False
+    retained: ClassVar[tuple[str, ...]] = ()
+    """Arrays (n,) or (n, axes) that equipment keeps when the process that simulates it dies."""
 
     def __init__(self, devices: Sequence[Device]) -> None:
         self.devices = tuple(devices)
@@ -93,6 +95,16 @@ class Family(ABC):
                 )
             )
         self.code[i] = 0.0
+
+    def memory(self, i: int) -> dict[str, Any]:
+        """What device i keeps over a restart, as JSON values."""
+        return {name: getattr(self, name)[i].tolist() for name in self.retained}
+
+    def recall(self, i: int, memory: Mapping[str, Any]) -> None:
+        """Take back what `memory` gave. Raises ValueError for another shape."""
+        for name in self.retained:
+            if name in memory:
+                getattr(self, name)[i] = memory[name]
 
     def has(self, kind: str) -> NDArray[np.bool_]:
         """Which devices have a cause of that kind, (n,)."""

@@ -23,6 +23,7 @@ class Movers(Family):
 
     axes: ClassVar[tuple[tuple[str, str], ...]]
     faults: ClassVar[Mapping[str, int]] = {"collision": 1, "drive": 2}
+    retained = ("position", "target", "enabled")
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

@@ -138,6 +138,24 @@ class Plant:
             for wire, (family, i) in self._where.items()
         }
 
+    def memory(self) -> dict[str, dict[str, Any]]:
+        """What each device keeps when this process dies, by its wire name."""
+        return {wire: family.memory(i) for wire, (family, i) in self._where.items() if family.retained}
+
+    def recall(self, memory: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take back what `memory` gave; devices that the site no longer has are passed over."""
+        for wire, kept in memory.items():
+            if wire in self._where:
+                family, i = self._where[wire]
+                family.recall(i, kept)
+
+    def shut_down(self) -> None:
+        """As an operator leaves the plant: power off, valves closed; couch and gantry stay where they are."""
+        for family in (self.supplies, self.sources, self.cavities):
+            family.on[:] = False
+        self.valves.wanted[:] = 0.0
+        self.valves.position[:] = 0.0
+
     def _find(self, body: Mapping[str, Any]) -> tuple[Family, int]:
         wire = body.get("device")
         if not isinstance(wire, str) or wire not in self._where:

@@ -18,6 +18,7 @@ class Rising(Family):
     quantity: ClassVar[str]
     noise: ClassVar[float]
     latching = True
+    retained = ("on", "setpoint")
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

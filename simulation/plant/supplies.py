@@ -40,6 +40,7 @@ class Supplies(Family):
         "drift": 0,
     }
     latching = True
+    retained = ("on", "setpoint")
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

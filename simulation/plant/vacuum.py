@@ -53,6 +53,7 @@ class Valves(Family):
 
     quantities = (("position", ""), ("fault", ""))
     faults: ClassVar[Mapping[str, int]] = {"stuck": 1}
+    retained = ("position", "wanted")
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

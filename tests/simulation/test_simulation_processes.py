@@ -1,5 +1,6 @@
 """Plant and fpga as processes: watchdogs, kills, restarts, instrument lines, two side by side."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -119,7 +120,11 @@ def test_a_watched_client_that_is_lost_trips(hardware, loss: str) -> None:
 def test_a_plant_that_is_killed_trips_and_is_found_again(hardware) -> None:
     machine = hardware()
     machine.up()
-    machine.load(spots=400)
+    operator = machine.clients["operator"]
+    operator.request({"do": "move", "device": "room1-couch", "target": {"x": 5.0}})
+    wait_for(lambda: machine.plant()["room1-couch.x"] == 5.0)
+    machine.ready()
+    machine.load(spots=150)
     machine.ask("start")
     machine.wait_state("DELIVERING")
     machine.kill("plant")
@@ -129,6 +134,14 @@ def test_a_plant_that_is_killed_trips_and_is_found_again(hardware) -> None:
     machine.start("plant")
     wait_for(lambda: machine.ask("status").body["inputs"]["link.plant"]["ok"])
     assert machine.state_name() == "TRIPPED"
+    wait_for(lambda: operator.alive and machine.plant()["ok.source"] == 1.0)
+    assert machine.plant()["room1-couch.x"] == 5.0 and machine.plant()["ok.magnets"] == 1.0
+    machine.ready()
+    machine.ask("resume")
+    machine.finish()
+    np.testing.assert_array_equal(
+        machine.ask("read_counters").arrays["primary"], reference(spots=150)["primary"]
+    )
 
 
 @pytest.mark.requirement("ACS-POWER")
@@ -220,10 +233,13 @@ def test_clean_stop_removes_the_run_file(hardware) -> None:
     machine = hardware()
     machine.start("plant")
     machine.start("fpga")
+    machine.connect("plant", "operator").request({"do": "on", "device": "ring-dipole"})
     for name in ("fpga", "plant"):
         machine.kill(name, signal.SIGTERM)
         assert machine.run_file(name) == {}
         assert machine.processes[name].returncode == 0
+    memory = json.loads((machine.state / "plant" / "memory.json").read_text())
+    assert memory["ring-dipole"]["on"] is False
 
 
 @pytest.mark.requirement("TCS-RECORD")
