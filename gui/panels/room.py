@@ -94,8 +94,8 @@ class RoomPanel(QMainWindow):
     def _left(self) -> QVBoxLayout:
         column = QVBoxLayout()
         patient = Card(_("Patient and plan"))
+        self._name = patient.row(_("Name"), big=True)
         self._values = {
-            "PatientName": patient.row(_("Name"), big=True),
             "PatientId": patient.row(_("Patient ID")),
             "PlanLabel": patient.row(_("Plan")),
             "FractionNumber": patient.row(_("Fraction")),
@@ -103,7 +103,8 @@ class RoomPanel(QMainWindow):
         }
         column.addWidget(patient)
         position = Card(_("Couch and gantry"))
-        self._axes = {axis: position.row(axis) for axis in COUCH_AXES}
+        captions = (_("X"), _("Y"), _("Z"), _("Pitch"), _("Roll"), _("Yaw"))
+        self._axes = {axis: position.row(text) for axis, text in zip(COUCH_AXES, captions, strict=True)}
         self._gantry = position.row(_("Gantry angle"))
         column.addWidget(position)
         column.addStretch(1)
@@ -128,7 +129,7 @@ class RoomPanel(QMainWindow):
         safety.box.addWidget(self._interlock)
         column.addWidget(safety)
         record = Card(_("Record"))
-        self._values["RecordState"] = record.row(_("Sent to the OIS"))
+        self._record = record.row(_("Sent to the OIS"))
         column.addWidget(record)
         column.addStretch(1)
         return column
@@ -164,7 +165,9 @@ class RoomPanel(QMainWindow):
         forms = {"DoseRate": "{:.2f}", "Energy": "{:.1f}"}
         for name, label in self._values.items():
             label.setText(self.view.text(name, forms.get(name, "{}")))
-        self._layer.setText(f"{self.view.text('Layer')} / {self.view.text('LayerCount')}")
+        self._name.setText(self.view.patient_name())
+        self._record.setText(self.view.record())
+        self._layer.setText(self.view.layer())
         self._spot.setText(f"{self.view.text('Spot')} / {self.view.text('SpotCount')}")
         self._dose.setText(self.view.dose())
         self._progress.setValue(round(100 * float(self.view.readings.get("Progress") or 0)))
@@ -174,7 +177,7 @@ class RoomPanel(QMainWindow):
         for axis, label in self._axes.items():
             unit = "mm" if axis in "XYZ" else "°"
             label.setText(f"{self._devices['couch'].text(axis, '{:.1f}')} {unit}")
-        self._gantry.setText(f"{self._devices['gantry'].text('Angle', '{:.1f}')} °")
+        self._gantry.setText(self._devices["gantry"].gantry())
         for name, legal in self.view.enabled().items():
             self._button[name].setEnabled(legal)
         self._spots.show_view(self.view)

@@ -96,6 +96,30 @@ class RoomView:
         value = self.readings.get(name)
         return "— ?" if value is None else form.format(value)
 
+    def patient_name(self) -> str:
+        """The patient's name without the separators of a DICOM person name."""
+        return " ".join(part for part in self.text("PatientName").split("^") if part)
+
+    def layer(self) -> str:
+        """The present layer, counted from 1, of how many."""
+        index = self.readings.get("Layer")
+        number = "— ?" if index is None else str(int(index) + 1)
+        return f"{number} / {self.text('LayerCount')}"
+
+    def gantry(self) -> str:
+        """Gantry angle, IEC 61217, 0 <= angle < 360 degrees."""
+        angle = self.readings.get("Angle")
+        return "— ?" if angle is None else f"{float(angle) % 360.0:.1f} °"
+
+    def record(self) -> str:
+        """Whether the records are at the OIS."""
+        texts = {
+            "NONE": f"{theme.IDLE.symbol} {_('nothing to send yet')}",
+            "QUEUED": f"{theme.BUSY.symbol} {_('waiting for the OIS')}",
+            "DELIVERED": f"{theme.GOOD.symbol} {_('received')}",
+        }
+        return texts.get(str(self.readings.get("RecordState")), f"{theme.BAD.symbol} — ?")
+
     def dose(self) -> str:
         """Delivered and planned meterset of the field."""
         return f"{self.text('DeliveredMU', '{:.2f}')} / {self.text('PlannedMU', '{:.2f}')} MU"
