@@ -7,6 +7,7 @@ It is spoken to in lines of JSON on stdin and stdout:
 End of stdin stops it; its children die with it (parent-death signal).
 """
 
+import contextlib
 import json
 import os
 import select
@@ -21,6 +22,9 @@ from common import logs, site
 from common.state import StateDir
 from device_servers import server as device_server
 from ptcs.orphans import die_with_parent
+
+PRIORITY = -8
+"""Nice value of device servers where the system permits it."""
 
 
 class ForkServer:
@@ -69,6 +73,7 @@ class ForkServer:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             die_with_parent(parent)
             os.setsid()
+            _prefer()
             self._redirect(name)
             logs.set_up(name)
             device_server.run(name, self._site, self._state.root)
@@ -93,6 +98,12 @@ class ForkServer:
                 return
             name = self._names.pop(pid)
             _say(exited=name, pid=pid, status=os.waitstatus_to_exitcode(status))
+
+
+def _prefer() -> None:
+    """Ask to be run before planning and web pages: a late watchdog pulse stops the beam."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
 
 
 def _say(**message: object) -> None:
