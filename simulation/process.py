@@ -24,6 +24,7 @@ class Announced:
     def __init__(self, state: Path, name: str) -> None:
         self.path = state / "run" / f"{name}.json"
         self.name = name
+        self._state = state
         self.stopping = False
 
     def earlier_ports(self) -> dict[str, int]:
@@ -36,13 +37,21 @@ class Announced:
         except (OSError, ValueError):
             return {}
         pid = int(entry.get("pid", 0))
-        if pid != os.getpid() and _lives(pid):
+        if pid != os.getpid() and self._lives(pid):
             raise Refused(
                 _("{name} runs already in this state directory (process {pid}); stop it first").format(
                     name=self.name, pid=pid
                 )
             )
         return {key: int(value) for key, value in entry.items() if key.endswith("port")}
+
+    def _lives(self, pid: int) -> bool:
+        """Whether that process runs and is of this name and state (numbers of processes are used again)."""
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return f"simulation.{self.name}".encode() in command and self._state.name.encode() in command
 
     def write(self, entry: dict[str, Any]) -> None:
         """Tell where this process listens."""
@@ -92,12 +101,3 @@ def run(name: str, main: Coroutine[Any, Any, None]) -> None:
     except OSError as why:
         log.info("no priority over other programs (%s); a busy computer may delay this process", why)
     asyncio.run(main)
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process of that number is one of ours that runs (not a zombie, not another program)."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return b"simulation." in command

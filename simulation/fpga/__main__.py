@@ -15,7 +15,7 @@ from common.site import DEFAULT_SITE, Site, load
 from interlock.matrix import load as load_matrix
 from simulation.fpga.core import Core
 from simulation.fpga.keeper import Keeper
-from simulation.fpga.model import from_site
+from simulation.fpga.model import SLOW_OFF_US, from_site
 from simulation.fpga.plant_link import PlantLink
 from simulation.fpga.service import Clock, FpgaCrate
 from simulation.fpga.watchdogs import Watchdogs
@@ -35,7 +35,8 @@ def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate,
     begin = kept.status.tick if kept else 0
     if now < begin:
         rate = ClockRate(site.clock_factor, time.time_ns() - int((begin + 1) * 8 / site.clock_factor))
-    core = Core(from_site(site), float(site.delivery["layer_switch_s"]), matrix, seed, begin)
+    slow_off_us = next((o.off_us for o in matrix.outputs if o.name == "stopper"), SLOW_OFF_US)
+    core = Core(from_site(site, slow_off_us), float(site.delivery["layer_switch_s"]), matrix, seed, begin)
     if kept:
         core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
         keeper.restored(core)

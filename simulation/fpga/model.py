@@ -19,6 +19,9 @@ PRESET_QUANTUM = 8
 TIMER_FACTOR = 4.0
 """A spot that lasts this many times its nominal duration (and 0.1 s) runs into the delivery timer."""
 
+SLOW_OFF_US = 500_000.0
+"""Travel time of a beam stopper where the interlock matrix names none."""
+
 ENERGY_TOLERANCE = 1e-3
 """Relative difference of the machine's energy from the layer's that still counts as the same."""
 
@@ -63,7 +66,7 @@ def spill_table(site: Site) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(float(row[0]) for row in table), tuple(protons / row[6] * per_mu for row in table)
 
 
-def from_site(site: Site, slow_off_us: float = 500_000.0) -> Model:
+def from_site(site: Site, slow_off_us: float = SLOW_OFF_US) -> Model:
     """The model of a site. slow_off_us: travel time of the actuator that backs up the fast one."""
     delivery, monitor = site.delivery, site.monitor
     per_mu = float(monitor["counts_per_mu"])
