@@ -82,9 +82,11 @@ _STEPS: dict[State, dict[Event, State]] = {
         _E.BEAM_FINISHED: _S.BEAM_DONE,
         _E.FRACTION_FINISHED: _S.COMPLETE,
     },
-    # The counters read back after an interruption may show that the last spot was just finished.
+    # The counters read back after an interruption may show that the last spot was just finished. A room that
+    # was moved meanwhile cannot be resumed in: it is positioned and verified anew, the counts stay.
     _S.INTERRUPTED: {
         _E.RESUME: _S.IRRADIATING,
+        _E.POSITION: _S.POSITIONED,
         _E.TERMINATE: _S.TERMINATED,
         _E.BEAM_FINISHED: _S.BEAM_DONE,
         _E.FRACTION_FINISHED: _S.COMPLETE,

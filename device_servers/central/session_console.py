@@ -31,6 +31,9 @@ from treatment.session import Event, State, legal
 IMAGE_S = 0.5
 """How often the spot map is drawn anew while it changes."""
 
+NEED_COUNTS = (Event.RESUME, Event.POSITION, Event.SUBMIT_RECORD)
+"""Steps that wait until the counters of the last run are read back."""
+
 LOCK_S = 0.05
 """How long a look waits for a step under way."""
 
@@ -129,7 +132,7 @@ class Console:
 
     def _legal(self) -> tuple[str, ...]:
         ledger = self.bench.journal.ledger
-        waiting = (Event.RESUME, Event.SUBMIT_RECORD) if ledger.history.open_run is not None else ()
+        waiting = NEED_COUNTS if ledger.history.open_run is not None else ()
         return tuple(event.value for event in legal(ledger.state) if event not in waiting)
 
     def _interlock(self) -> str:

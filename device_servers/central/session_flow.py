@@ -104,8 +104,8 @@ class Flow:
         with bench.lock:
             advance(ledger.state, Event.POSITION)
             number = ledger.next_beam
-            if number is None:
-                raise Refused(_("all beams of this fraction are delivered"))
+            if number is None or ledger.history.open_run is not None:
+                raise Refused(_("the last beam is not settled yet; wait for its counters"))
             plan = self.need_plan()
             beam = beam_of(plan, number)
             withdraw(bench)

@@ -329,3 +329,21 @@ def test_the_picture_shows_plan_and_counts(world):
     assert picture.record == "DELIVERED"
     assert picture.image.shape == (7, 5)
     assert np.allclose(picture.image[:, 3], np.concatenate([layer.mu for layer in beam(1).layers]))
+
+
+@pytest.mark.requirement("TCS-IRRADIATE")
+def test_a_room_moved_during_an_interruption_is_positioned_anew_and_the_counts_stay(world):
+    world.to_ready()
+    world.do("StartIrradiation")
+    world.hardware.deliver(HALF)
+    world.safe("InterruptIrradiation")
+    world.room.couch["z"] = 300.0
+    with pytest.raises(Refused, match="couch z at 300"):
+        world.do("ResumeIrradiation")
+    world.do("Position", "VerifySetup", "RequestBeam", "StartIrradiation")
+    assert world.hardware.map["done"].sum() == HALF
+    finish(world)
+    assert world.state == "BEAM_DONE"
+    assert (counts_of(world)[0] == world.hardware.map["preset"]).all()
+    world.safe("TerminateIrradiation")
+    assert [one.beams[0].delivery_type for one in world.sink.records] == ["TREATMENT", "CONTINUATION"]
