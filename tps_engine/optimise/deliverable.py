@@ -18,24 +18,25 @@ def deliver(
     objectives: tuple[Objective, ...],
     start: Floats,
     limits: tuple[float, float],
+    floor: float = 0.0,
     report: Callable[[int, float], None] | None = None,
 ) -> Solution:
     """Optimise so that every spot is either off or within limits (smallest, largest) MU.
 
     First without the smallest meterset; then twice: spots far below it are switched off, the others are
-    kept at or above it, and all are optimised again.
+    kept at or above it, and all are optimised again. floor: as in `minimise`.
     """
     smallest, largest = limits
     zero = np.zeros(matrix.spots)
     top = np.full(matrix.spots, largest)
-    solution = minimise(matrix, objectives, start, (zero, top), tolerance=3e-2, report=report)
+    solution = minimise(matrix, objectives, start, (zero, top), tolerance=3e-2, floor=floor, report=report)
     for part in _DROP:
         keep = solution.weights >= part * smallest
         upper = np.where(keep, top, 0.0)
         last = part == _DROP[-1]
         lower = np.where(keep & last, smallest, 0.0)
         begin = np.clip(solution.weights, lower, upper)
-        solution = minimise(matrix, objectives, begin, (lower, upper), report=report)
+        solution = minimise(matrix, objectives, begin, (lower, upper), floor=floor, report=report)
     return solution
 
 

@@ -37,13 +37,14 @@ def minimise(
     start: Floats,
     bounds: tuple[Floats, Floats],
     tolerance: float = 1e-2,
+    floor: float = 0.0,
     report: Callable[[int, float], None] | None = None,
 ) -> Solution:
     """Minimise the objectives of dose = matrix @ weights, with lower <= weights <= upper (spots,).
 
-    Converged when the objective has fallen by less than `tolerance` of its value in the last 8
-    iterations. report(iteration, value) is called after each. Raises BadInput for an objective without
-    voxels or bounds that contradict each other.
+    Converged when the objective has fallen by less than `tolerance` of (its value + `floor`) in the last 8
+    iterations; a value well below `floor` is as good as none. report(iteration, value) is called after
+    each. Raises BadInput for an objective without voxels or bounds that contradict each other.
     """
     check(objectives, matrix.voxels)
     lower, upper = bounds
@@ -58,7 +59,7 @@ def minimise(
         values.append(float(getattr(intermediate_result, "fun", np.nan)) * state.size)
         if report is not None:
             report(len(values), values[-1])
-        if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < tolerance * abs(values[-1]):
+        if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < tolerance * (values[-1] + floor):
             state.converged = True
             raise StopIteration
 

@@ -14,15 +14,20 @@ RING_MM = 25.0
 """How far around the planning target the dose is asked to fall."""
 
 _FAR_STRIDE = 12
+_NEGLIGIBLE = 0.002  # root mean square deviation in the target, part of the prescription
 _WEIGHTS = {"under": 100.0, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30.0, "mean": 0.5}
 
 
 @dataclass(frozen=True)
 class OptimisationVoxels:
-    """flat: (n,) voxels of the dose grid that any objective looks at. objectives index into `flat`."""
+    """flat: (n,) voxels of the dose grid that any objective looks at. objectives index into `flat`.
+
+    negligible: a value of the objectives that no clinician would tell from 0, Gy2.
+    """
 
     flat: NDArray[np.int64] = field(repr=False)
     objectives: tuple[Objective, ...]
+    negligible: float
 
 
 def standard(scene: Scene, wanted: Prescription) -> OptimisationVoxels:
@@ -65,4 +70,4 @@ def standard(scene: Scene, wanted: Prescription) -> OptimisationVoxels:
             limit = limits.get(name)
             if limit is not None:
                 found.append(Overdose(at(outside), limit / wanted.fractions, _WEIGHTS["limit"]))
-    return OptimisationVoxels(flat, tuple(found))
+    return OptimisationVoxels(flat, tuple(found), _WEIGHTS["under"] * (_NEGLIGIBLE * dose) ** 2)

@@ -58,7 +58,10 @@ def make_plan(
     limits = (beam_model.minimum_mu, beam_model.maximum_mu)
     progress(0.3, _("optimisation"))
     start = _start(matrix, wanted, prescription)
-    solution = deliverable.deliver(matrix, wanted.objectives, start, limits, _counting(progress))
+    report = _counting(progress)
+    solution = deliverable.deliver(
+        matrix, wanted.objectives, start, limits, floor=wanted.negligible, report=report
+    )
     mu = _normalise(matrix, solution.weights, scene, wanted, prescription, limits)
     progress(0.85, _("dose calculation"))
     beams = to_beams(planned, mu, isocentre, beam_model)
