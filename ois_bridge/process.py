@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,25 +43,34 @@ def build(state: StateDir, site: Site) -> Context:
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not state.signing_key.exists():
         authority.new_key(state.signing_key, state.public_key)
-    database = Database(root / "ois.db")
-    context = Context(
-        database=database,
-        audit=Audit(database, root / "audit.log"),
-        files=DiskFiles(root / "dicom"),
-        reports=DiskFiles(root / "reports"),
-        hasher=Argon2(),
-        composer=Pages(),
-        signing_key=authority.load_private(state.signing_key),
-        now=lambda: datetime.now(UTC),
-        machine=site.machine,
-    )
+    with ExitStack() as undo:
+        database = Database(root / "ois.db")
+        undo.callback(database.close)
+        audit = Audit(database, root / "audit.log")
+        undo.callback(audit.close)
+        context = Context(
+            database=database,
+            audit=audit,
+            files=DiskFiles(root / "dicom"),
+            reports=DiskFiles(root / "reports"),
+            hasher=Argon2(),
+            composer=Pages(),
+            signing_key=authority.load_private(state.signing_key),
+            now=lambda: datetime.now(UTC),
+            machine=site.machine,
+        )
+        _make_ready(context, state, site)
+        undo.pop_all()
+    return context
+
+
+def _make_ready(context: Context, state: StateDir, site: Site) -> None:
     removed = intake.sweep(context) + reports.sweep(context)
     if removed:
         log.warning("%d files of interrupted writes removed", removed)
     if accounts.none_yet(context):
         rows = _account_rows(site.roles_path)
         accounts.create_accounts(context, rows, _passwords(state.demo_accounts, rows))
-    return context
 
 
 def _account_rows(path: Path) -> Sequence[Mapping[str, Any]]:
@@ -101,8 +111,7 @@ def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with bound(port) as listener:
-        context = build(state, site)
+    with bound(port) as listener, closing(build(state, site)) as context:
         archive = dicom.server(context, dicom_port)
         archive.start()
         web = uvicorn.Server(
@@ -118,8 +127,6 @@ def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
         thread.start()
         _serve(state, archive, web, thread, listener.getsockname()[1], stopping)
-        context.database.close()
-        context.audit.close()
 
 
 def _serve(

@@ -25,10 +25,14 @@ class Audit:
         self._database = database
         self._lock = threading.Lock()
         self._chain = ChainLog(path)
-        chained = entries(path)
-        self._last = int(chained[-1]["number"]) if chained else 0
-        self._check_rows()
-        self.flush()
+        try:
+            chained = entries(path)
+            self._last = int(chained[-1]["number"]) if chained else 0
+            self._check_rows()
+            self.flush()
+        except BaseException:
+            self._chain.close()
+            raise
 
     def note(
         self,

@@ -45,6 +45,11 @@ class Context:
     now: Callable[[], datetime]
     machine: str
 
+    def close(self) -> None:
+        """Close database and audit log."""
+        self.database.close()
+        self.audit.close()
+
     @contextmanager
     def reading(self, caller: Caller, action: permissions.Action) -> Iterator[Session]:
         """A session for a caller who has the right. Raises Unauthorised."""
