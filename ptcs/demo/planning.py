@@ -31,7 +31,7 @@ ORGAN_GOALS = {
     "femur_left": 0.7,
     "femur_right": 0.7,
 }
-"""Organ -> highest dose, as a part of the prescription, that the demo's physician asks for."""
+"""Organ -> highest dose of the whole course, as a part of the prescription, that the demo's physician asks for."""
 
 
 def images(demo: Demo) -> list[Dataset]:
@@ -109,7 +109,7 @@ def take_in(demo: Demo) -> dict[str, Any]:
                 "rbe_model": RBE_MODEL,
                 "structure_set_uid": str(structure_set.SOPInstanceUID),
                 "organs": [
-                    {"name": name, "max_gy": part * DOSE_PER_FRACTION}
+                    {"name": name, "max_gy": part * DOSE_PER_FRACTION * FRACTIONS}
                     for name, part in ORGAN_GOALS.items()
                     if name in rois
                 ],
