@@ -152,7 +152,7 @@ def _record(plan, part, share, change=None):
         x, y = (np.asarray(v + rng.normal(0, 0.15, len(v)), np.float32) for v in (given.x, given.y))
         sizes = [np.full(len(x), fwhm / SIGMA, np.float32) for fwhm in (given.fwhm_x, given.fwhm_y)]
         mu = np.asarray(given.mu * share, np.float32)
-        start = 10**18 + part * 10**10
+        start = 10**18 + part * 10**13 + beam.number * 10**12 + index * 2 * 10**9
         found = LayerRecord(
             given.energy, x, y, mu, mu, *sizes, given.mu, start, start + 10**9,
             tune_id=given.tune_id,
@@ -166,9 +166,10 @@ def _record(plan, part, share, change=None):
                    "TREATMENT" if part == 1 else "CONTINUATION")
         for b in plan.beams
     )  # fmt: skip
+    begin = 10**18 + part * 10**13
     return TreatmentRecord(
         PATIENT, modules.new_uid(), plan.study_instance_uid, modules.new_uid(), plan.sop_instance_uid, 1,
-        plan.fractions, part, plan.machine, beams, 10**18, 10**18 + 10**11, ("thera",), "thera", 10.0,
+        plan.fractions, part, plan.machine, beams, begin, begin + 4 * 10**12, ("thera",), "thera", 10.0,
         {"counts_per_mu": 20000.0, "k_tp": 1.02},
     )  # fmt: skip
 
