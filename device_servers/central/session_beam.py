@@ -7,7 +7,7 @@ from common.errors import LinkLost, PtcsError, Refused
 from common.text import _
 from device_servers.central.session_flow import Flow, approved_plan, beam_of, withdraw
 from device_servers.central.session_ports import Bench, Operator
-from device_servers.central.session_settle import Settler, give_back, without_permit
+from device_servers.central.session_settle import Settler, give_back, stop_beam, without_permit
 from treatment import approval
 from treatment.delivery_map import DeliveryMap, require_same
 from treatment.positioning import Setup
@@ -134,4 +134,4 @@ class BeamControl:
             settler.fail(str(why))
             raise
         if settler.asked is not None:  # asked for while the start was on its way: stop what has begun
-            settler.stop_beam(settler.asked)
+            stop_beam(bench, settler.asked)

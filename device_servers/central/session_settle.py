@@ -68,23 +68,11 @@ class Settler:
         asked = Asked(event, user, cause)
         if self.asked is None or event is Event.TERMINATE:
             self.asked = asked
-        self.stop_beam(asked)
-
-    def stop_beam(self, asked: Asked) -> None:
-        """Tell the hardware to stop. One that is out of reach is stopped by its own watchdog."""
-        try:
-            if asked.event is Event.TERMINATE:
-                self._bench.link.terminate(asked.cause)
-            else:
-                self._bench.link.hold(asked.cause)
-        except Refused as why:
-            log.info("nothing to stop: %s", why)
-        except LinkLost as why:
-            log.warning("beam hardware out of reach, its own watchdog stops it: %s", why)
+        stop_beam(self._bench, asked)
 
     def fail(self, cause: str) -> None:
         """A start that the hardware did not take: the session is interrupted by the machine."""
-        self.stop_beam(Asked(Event.INTERRUPT, "", "start failed"))
+        stop_beam(self._bench, Asked(Event.INTERRUPT, "", "start failed"))
         self._end(Event.TRIP, "", cause)
 
     def settle(self) -> None:
@@ -106,7 +94,7 @@ class Settler:
                 log.info("settling waits for the link: %s", why)
             finally:
                 if bench.journal.broken:
-                    self.stop_beam(Asked(Event.INTERRUPT, "", "journal cannot be written"))
+                    stop_beam(self._bench, Asked(Event.INTERRUPT, "", "journal cannot be written"))
 
     def await_settled(self, stop: threading.Event) -> None:
         """Return when what was asked is journaled and the counters are read back. Raises Refused."""
@@ -135,7 +123,7 @@ class Settler:
         if run is None:
             return  # counters are journaled; `_finish` takes the step that was lost
         if not self.ours:
-            self.stop_beam(Asked(Event.INTERRUPT, "", "session restarted"))
+            stop_beam(self._bench, Asked(Event.INTERRUPT, "", "session restarted"))
             self._end(Event.TRIP, "", _("treatment session restarted during irradiation"))
             return
         if not bench.link.up:
@@ -164,7 +152,7 @@ class Settler:
         if run is None or not bench.link.up:
             return
         if str(bench.link.status().get("state")) in ACTIVE:
-            self.stop_beam(Asked(Event.INTERRUPT, "", "run has ended"))
+            stop_beam(self._bench, Asked(Event.INTERRUPT, "", "run has ended"))
             return
         read = bench.link.counters()
         if read.digest == run.digest and read.counters.spot_count == run.spots:
@@ -210,6 +198,19 @@ class Settler:
             return
         self._end(Event.FRACTION_FINISHED if ledger.next_beam is None else Event.BEAM_FINISHED, "", "")
         give_back(bench)
+
+
+def stop_beam(bench: Bench, asked: Asked) -> None:
+    """Tell the hardware to stop. One that is out of reach is stopped by its own watchdog."""
+    try:
+        if asked.event is Event.TERMINATE:
+            bench.link.terminate(asked.cause)
+        else:
+            bench.link.hold(asked.cause)
+    except Refused as why:
+        log.info("nothing to stop: %s", why)
+    except LinkLost as why:
+        log.warning("beam hardware out of reach, its own watchdog stops it: %s", why)
 
 
 def judge(bench: Bench, run: Run, read: Readback) -> list[Violation]:
