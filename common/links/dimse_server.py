@@ -9,7 +9,9 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -83,6 +85,7 @@ _NOT_AUTHORISED, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND, _PROCESSING_FAILURE = 0x
 _COMMENT_LENGTH = 64  # Error Comment is LO, in the default repertoire
 
 CONNECTION_TIMEOUT_S = 5.0
+_GRACE_S, _STOP_LIMIT_S = 0.5, 0.5
 
 OnStore = Callable[[Dataset, str], None]
 OnQuery = Callable[[str, Dataset, str], Iterable[Dataset]]
@@ -111,7 +114,7 @@ def prepare_connection(event: Any) -> None:
 
 
 def _shut(connection: Any) -> None:
-    if connection.socket is not None:
+    if connection is not None and connection.socket is not None:
         with suppress(OSError):
             connection.socket.shutdown(socket.SHUT_RDWR)
         connection.socket.close()
@@ -132,6 +135,7 @@ class StoreServer:
         self._known = sorted(known)
         self._on_store = on_store
         self._entity: Any = None
+        self._associations: WeakSet[Any] = WeakSet()
 
     def start(self) -> None:
         """Listen on 127.0.0.1; afterwards `port` is the bound one. Raises OSError when the port is taken."""
@@ -150,20 +154,38 @@ class StoreServer:
         self._entity = entity
 
     def stop(self) -> None:
-        """Stop listening and abort open associations."""
+        """Stop listening, abort open associations and close their connections."""
         entity, self._entity = self._entity, None
-        if entity is not None:
-            entity.shutdown()
+        if entity is None:
+            return
+        # an association that is just ending must end: pynetdicom's thread dies of an abort in that state
+        self._join(_GRACE_S)
+        entity.shutdown()
+        self._join(_STOP_LIMIT_S)
+        for association in list(self._associations):
+            if not association.dul.is_alive():
+                _shut(association.dul.socket)
+
+    def _join(self, limit_s: float) -> None:
+        """Wait for the threads of all associations, not longer than the limit in all."""
+        deadline = monotonic() + limit_s
+        for association in list(self._associations):
+            for thread in (association, association.dul):
+                thread.join(max(0.0, deadline - monotonic()))
 
     def _services(self) -> list[str]:
         return [Verification]
 
     def _handlers(self) -> list[Any]:
         return [
-            (evt.EVT_CONN_OPEN, prepare_connection),
+            (evt.EVT_CONN_OPEN, self._open),
             (evt.EVT_C_ECHO, lambda _event: _SUCCESS),
             (evt.EVT_C_STORE, self._store),
         ]
+
+    def _open(self, event: Any) -> None:
+        prepare_connection(event)
+        self._associations.add(event.assoc)
 
     def _store(self, event: Any) -> Dataset:
         calling = str(event.assoc.requestor.ae_title).strip()
