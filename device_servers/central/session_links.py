@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from common.dicom import ion_record
-from common.dicom.files import read_file, to_bytes, write_file
+from common.dicom.files import read_file, to_bytes
 from common.dicom.record import TreatmentRecord
 from common.errors import LinkLost, Refused
 from common.files import write_atomic
@@ -82,7 +82,7 @@ class PlanFile:
 
     def keep(self, plan: Dataset) -> None:
         """Write the plan in place of the last one."""
-        write_file(plan, self._path)
+        write_atomic(self._path, to_bytes(plan), mode=0o600)
 
     def plan(self) -> Dataset:
         """The plan kept, read anew."""
@@ -99,7 +99,12 @@ class RecordStore:
         self._directory = directory / "records"
         self._state = state
         self._outbox = Outbox(directory / "outbox")
-        self._items = {item.key: item.id for item in self._outbox.items() if item.kind == KIND}
+        self._open = {
+            item.key: item.id
+            for item in self._outbox.items()
+            if item.progress.state is not ItemState.DELIVERED
+        }
+        """Records that the OIS does not have: UID -> item."""
         self._courier = Courier(self._outbox, self._send)
         self._courier.start()
 
@@ -109,18 +114,17 @@ class RecordStore:
         if not path.exists():
             write_atomic(path, to_bytes(ion_record.to_dataset(record)), mode=0o600)
         uid = record.sop_instance_uid
-        self._items[uid] = self._outbox.put(KIND, path.read_bytes(), uid)
+        self._open[uid] = self._outbox.put(KIND, path.read_bytes(), uid)
         self._courier.wake()
 
     def state(self, uids: Sequence[str]) -> str:
-        """NONE, QUEUED or DELIVERED: the least of these records."""
+        """NONE, QUEUED or DELIVERED: the least of these records; without any, of what still waits."""
+        for uid, item in list(self._open.items()):
+            if self._outbox.progress(item).state is ItemState.DELIVERED:
+                del self._open[uid]
         if not uids:
-            return "NONE"
-        for uid in uids:
-            item = self._items.get(uid)
-            if item is None or self._outbox.progress(item).state is not ItemState.DELIVERED:
-                return "QUEUED"
-        return "DELIVERED"
+            return "QUEUED" if self._open else "NONE"
+        return "QUEUED" if any(uid in self._open for uid in uids) else "DELIVERED"
 
     def close(self) -> None:
         """Stop delivering; what is queued stays."""
