@@ -1,6 +1,7 @@
 """A map delivered by the real fpga, seen through the device servers."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -104,6 +105,7 @@ def test_every_delivered_spot_is_seen_and_nothing_moves_meanwhile(room: Room, se
     )
     try:
         wait_until(lambda: rows, "the first event")
+        time.sleep(1.0)  # that one is a read; the event channel itself joins a moment later
         session.request("load_map", *small_map(room))
         refusals: list[str] = []
         wait_until(lambda: delivered(room, session, refusals), "the end of the map", 120)
