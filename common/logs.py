@@ -21,6 +21,6 @@ def set_up(process: str, level: str = "INFO") -> logging.Logger:
         logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("pynetdicom", "matplotlib", "fontTools", "weasyprint", "numba", "httpx", "httpcore"):
+    for noisy in ("pydicom", "pynetdicom", "matplotlib", "fontTools", "weasyprint", "numba", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return logging.getLogger(process)

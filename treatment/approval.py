@@ -73,7 +73,15 @@ def check_plan(plan: IonPlan, machine: str) -> None:
         )
     if not plan.beams:
         raise Refused(_("the plan has no beams"))
+    if plan.meterset_unit != "MU":
+        raise Refused(_("the plan counts in {unit}, this machine in MU").format(unit=plan.meterset_unit))
     for beam in plan.beams:
+        if beam.accessories:
+            raise Refused(
+                _("beam {number} wants {name}; this nozzle has none").format(
+                    number=beam.number, name=", ".join(beam.accessories)
+                )
+            )
         if beam.range_shifter is not None:
             raise Refused(
                 _("beam {number} wants range shifter {name}; this nozzle has none").format(

@@ -57,7 +57,7 @@ def check_dose(ds: Dataset, report: Report) -> None:
     _check_grid(ds, frames, report)
     if frames > 1:
         report.numbers(ds, "GridFrameOffsetVector", frames)
-    if summation in ("PLAN", "FRACTION", "BEAM"):
+    if summation in ("PLAN", "FRACTION", "FRACTION_SESSION", "BEAM"):
         for item in report.items(ds, "ReferencedRTPlanSequence"):
             report.uid(item, "ReferencedSOPInstanceUID")
     if summation == "RECORD":

@@ -14,7 +14,7 @@ from common.dicom.plan import PatientIdentity
 from common.errors import BadDicom
 
 DOSE_TYPES = ("PHYSICAL", "EFFECTIVE")
-SUMMATIONS = ("PLAN", "MULTI_PLAN", "FRACTION", "BEAM", "RECORD")
+SUMMATIONS = ("PLAN", "MULTI_PLAN", "FRACTION", "FRACTION_SESSION", "BEAM", "RECORD")
 _FULL_SCALE = 2**16 - 1
 
 
@@ -79,7 +79,7 @@ def _add_references(ds: Dataset, grid: DoseGrid) -> None:
         plan = modules.reference(RT_ION_PLAN, grid.plan_sop_instance_uid)
         if grid.structure_set_uid:
             plan.ReferencedPlanOverviewIndex = 1
-        if grid.summation in ("FRACTION", "BEAM"):
+        if grid.summation in ("FRACTION", "FRACTION_SESSION", "BEAM"):
             group = Dataset()
             group.ReferencedFractionGroupNumber = 1
             if grid.beam_number is not None:

@@ -31,7 +31,7 @@ ORGAN_GOALS = {
     "femur_left": 0.7,
     "femur_right": 0.7,
 }
-"""Organ -> highest dose of the whole course, as a part of the prescription, that the demo's physician asks for."""
+"""Organ -> highest dose of the whole course, as a part of the prescription, in the demo."""
 
 
 def images(demo: Demo) -> list[Dataset]:

@@ -219,8 +219,8 @@ def test_a_fraction_in_two_parts_is_reconstructed(ois, service, plan):
     assert set(result["meterset"]["relative_beam"]) == {"1", "2"}
     assert result["metrics"]["target"]["d95"] >= 0.93 * 2.0
     dose = rt_dose.from_dataset(ois.objects[result["dose_uid"]])
-    assert dose.summation == "RECORD"
-    assert set(dose.record_sop_instance_uids) == {record.sop_instance_uid for record in records}
+    assert dose.summation == "FRACTION_SESSION"
+    assert dose.plan_sop_instance_uid == plan.sop_instance_uid
     planned = rt_dose.from_dataset(ois.objects[plan.dose_sop_instance_uid])
     assert dose.dose.shape == planned.dose.shape and not np.array_equal(dose.dose, planned.dose / 5)
     with service.client() as client:

@@ -95,8 +95,7 @@ def _store(ois: Ois, fraction: Fraction, dose: Dose) -> str:
         dose,
         fraction.grid,
         uid,
-        summation="RECORD",
-        record_sop_instance_uids=fraction.record_uids,
+        summation="FRACTION_SESSION",
         comment=f"fraction {fraction.number}, recomputed from its records",
     )
     try:
