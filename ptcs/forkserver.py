@@ -8,6 +8,7 @@ End of stdin stops it; its children die with it (parent-death signal).
 """
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -41,6 +42,7 @@ class ForkServer:
 
     def serve(self) -> None:
         """Answer requests until stdin ends."""
+        gc.freeze()  # what is loaded by now is shared by the children and never collected
         requests = b""
         while True:
             readable, _, _ = select.select([sys.stdin.fileno(), self._wake], [], [])
