@@ -102,7 +102,8 @@ class Console:
     def _picture(self) -> Picture:
         journal, plan, beam = self.bench.journal, self.flow.plan, self.flow.beam
         ledger, course = journal.ledger, journal.ledger.course
-        self.spots.select(plan, beam)
+        if self.spots.select(plan, beam):
+            self._drawn = 0.0
         layer, spot, energy, dose_rate = self._live()
         return Picture(
             state=State.FAULT if journal.broken else ledger.state,
@@ -152,7 +153,7 @@ class Console:
 
     def _image(self) -> NDArray[np.float64]:
         now = time.monotonic()
-        if now - self._drawn < IMAGE_S and len(self.picture.image):
+        if now - self._drawn < IMAGE_S:
             return self.picture.image
         self._drawn = now
         image = self.spots.image()

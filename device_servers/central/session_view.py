@@ -68,14 +68,14 @@ class SpotView:
         self._k_tp = 1.0
         self._beam = 0
 
-    def select(self, plan: IonPlan | None, beam: IonBeam | None) -> None:
-        """Show this beam with the counts that the journal holds of it."""
+    def select(self, plan: IonPlan | None, beam: IonBeam | None) -> bool:
+        """Show this beam with the counts that the journal holds of it; whether that is news."""
         ledger = self._journal.ledger
         runs = [run for run in ledger.history.runs if run.counters is not None]
         key = (plan.sop_instance_uid if plan else "", beam.number if beam else 0, ledger.k_tp, len(runs))
         with self._lock:
             if key == self._key:
-                return
+                return False
             self._key = key
             if beam is None:
                 self._planned, self._beam = np.empty((0, COLUMNS)), 0
@@ -85,6 +85,7 @@ class SpotView:
             spots = len(self._planned)
             self._before = ledger.history.done(self._beam, spots, self._k_tp)
             self._live = np.zeros(spots, dtype=np.int64)
+            return True
 
     def take(self, news: SpotNews) -> None:
         """Spots that the hardware reports as ended."""

@@ -328,7 +328,13 @@ def test_the_picture_shows_plan_and_counts(world):
     assert 0 < picture.progress < 1
     assert picture.record == "DELIVERED"
     assert picture.image.shape == (7, 5)
-    assert np.allclose(picture.image[:, 3], np.concatenate([layer.mu for layer in beam(1).layers]))
+    world.safe("TerminateIrradiation")
+    world.do("SubmitRecord", "Unload")
+    assert world.console.look().image.shape == (0, 5)
+    world.load(2)
+    image = world.console.look().image
+    assert not image[:, 4].any()
+    assert np.allclose(image[:, 3], np.concatenate([layer.mu for layer in beam(1).layers]))
 
 
 @pytest.mark.requirement("TCS-IRRADIATE")
