@@ -9,6 +9,10 @@ import logging
 import sys
 
 
+QUIET = ("pydicom", "pynetdicom", "matplotlib", "fontTools", "weasyprint", "numba", "httpx", "httpcore")
+"""Libraries whose messages below WARNING are noise, or name patients."""
+
+
 def opaque(identifier: str) -> str:
     """A short stand-in for an identifier that must not be logged; the same one gives the same."""
     return "#" + hashlib.sha256(identifier.encode()).hexdigest()[:10]
@@ -21,6 +25,6 @@ def set_up(process: str, level: str = "INFO") -> logging.Logger:
         logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("pydicom", "pynetdicom", "matplotlib", "fontTools", "weasyprint", "numba", "httpx", "httpcore"):
+    for noisy in QUIET:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return logging.getLogger(process)
