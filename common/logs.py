@@ -8,7 +8,6 @@ import hashlib
 import logging
 import sys
 
-
 QUIET = ("pydicom", "pynetdicom", "matplotlib", "fontTools", "weasyprint", "numba", "httpx", "httpcore")
 """Libraries whose messages below WARNING are noise, or name patients."""
 

@@ -11,36 +11,22 @@ from common.links.http import JsonClient
 from common.state import StateDir
 from tests.loop.conftest import Treated, ptcs, status
 
+INSTANCES = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "ReferencedSOPInstanceUID")
+
 
 def copy_of_patient(treated: Treated, folder: Path, patient_id: str) -> Path:
-    """The demo's CT and structures as another patient's files."""
+    """The demo's CT and structures as another patient's files, with UIDs of their own."""
+    folder.mkdir(parents=True)
     for kind in ("ct", "structures"):
         for path in sorted((treated.out / kind).glob("*.dcm")):
             ds = pydicom.dcmread(path)
             ds.PatientID = patient_id
-            for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-                setattr(ds, keyword, _other(getattr(ds, keyword), patient_id))
+            for element in ds.iterall():
+                if element.keyword in INSTANCES:
+                    element.value = pydicom.uid.generate_uid(entropy_srcs=[element.value, patient_id])
             ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-            if kind == "structures":
-                _rename_references(ds, patient_id)
-            folder.mkdir(parents=True, exist_ok=True)
             ds.save_as(folder / f"{kind}-{path.name}")
     return folder
-
-
-def _other(uid: str, salt: str) -> str:
-    return pydicom.uid.generate_uid(entropy_srcs=[uid, salt])
-
-
-def _rename_references(ds: pydicom.Dataset, salt: str) -> None:
-    for element in ds.iterall():
-        if element.keyword in ("ReferencedSOPInstanceUID", "SeriesInstanceUID") and element.tag != 0x0020000E:
-            element.value = _other(element.value, salt)
-    for frame in ds.ReferencedFrameOfReferenceSequence:
-        for study in frame.RTReferencedStudySequence:
-            for series in study.RTReferencedSeriesSequence:
-                for image in series.ContourImageSequence:
-                    assert image.ReferencedSOPInstanceUID
 
 
 def height(path: Path) -> float:
