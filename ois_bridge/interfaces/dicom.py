@@ -22,6 +22,21 @@ LEVELS: Mapping[str, str] = {
 """Level of a query -> the attribute that is unique there."""
 
 
+MOST_ASSOCIATIONS = 256
+"""A connection that was opened and left without a word counts for ten seconds (the ACSE time-out): a client
+that looks first whether somebody listens, then calls, takes two places. Few are ever at work at once.
+"""
+
+
+class Archive(ArchiveServer):
+    """The archive's service, with room for many short visits."""
+
+    def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        super().start()
+        self._entity.maximum_associations = MOST_ASSOCIATIONS
+
+
 def server(context: Context, port: int) -> ArchiveServer:
     """The archive's service, not started yet."""
 
@@ -37,7 +52,7 @@ def server(context: Context, port: int) -> ArchiveServer:
         set_language("en")
         return get(context, level, identifier, calling)
 
-    return ArchiveServer(AET, KNOWN, on_store, on_find, on_get, port)
+    return Archive(AET, KNOWN, on_store, on_find, on_get, port)
 
 
 def find(context: Context, level: str, identifier: Dataset) -> Iterator[Dataset]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from common.files import read_json
 from common.links import dimse
-from tests.ois_bridge.ois_case import Case
+from tests.ois_bridge.ois_case import ZHANG, Case
 
 
 def launch(state: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -148,9 +148,5 @@ def users(ois: Ois) -> Iterator[dict[str, httpx.Client]]:
 @pytest.fixture
 def case(request: pytest.FixtureRequest) -> Case:
     """A patient of this test alone."""
-    from dataclasses import replace
-
-    from tests.ois_bridge.ois_case import ZHANG
-
     tag = f"T{abs(hash(request.node.nodeid)) % 10**9}"
     return Case(tag, replace(ZHANG, patient_id=tag))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from common import site
 from common.errors import LinkLost, PtcsError, Refused, Tampered
 from common.hashchain import verify
+from common.links import dimse
 from common.state import StateDir
 from ois_bridge import process
 from ois_bridge.models.archive import DicomInstance
@@ -121,6 +122,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from common import site
+from common.links import dimse
 from common.state import StateDir
 from ois_bridge import process
 from ois_bridge.interfaces.file_store import DiskFiles
@@ -223,3 +225,9 @@ def test_runs_on_loopback_and_answers_health(ois: Ois) -> None:
     assert ois.endpoint["host"] == "127.0.0.1"
     assert ois.endpoint["pid"] == ois.process.pid != os.getpid()
     assert httpx.get(f"{ois.url}/api/v1/health", trust_env=False, timeout=30).json() == {"status": "ok"}
+
+
+def test_many_short_visits_are_served(ois: Ois) -> None:
+    """Each client looks first whether somebody listens: places taken without a word do not shut others out."""
+    for _visit in range(40):
+        dimse.echo(ois.peer, "PTCS_CT")
