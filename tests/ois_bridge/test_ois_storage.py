@@ -228,6 +228,6 @@ def test_runs_on_loopback_and_answers_health(ois: Ois) -> None:
 
 
 def test_many_short_visits_are_served(ois: Ois) -> None:
-    """Each client looks first whether somebody listens: places taken without a word do not shut others out."""
+    """Places that were taken without a word do not shut others out."""
     for _visit in range(40):
         dimse.echo(ois.peer, "PTCS_CT")
