@@ -96,6 +96,19 @@ class Facility:
             self.state.root, self.site_file, self.state.log_file("forkserver"), self.environment
         )
 
+    def fork_server_ready(self) -> bool:
+        """Whether the fork server has imported everything. Raises LinkLost when it is gone."""
+        if self.fork is None:
+            return False
+        self.fork.messages(timeout=0)
+        return self.fork.ready
+
+    def exit_status(self, child: Child) -> int | None:
+        """How a process ended; None while it runs."""
+        if child.process is not None:
+            return child.process.poll()
+        return None if self.fork is None else self.fork.take_exit(child.name, child.pid)
+
     def announce_database(self) -> bool:
         """Once the database says where it listens, write its run file and set TANGO_HOST."""
         log = self.children["database"].log.read_text(errors="replace")

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -22,12 +22,10 @@ from common.files import write_json
 from common.state import StateDir
 from ptcs.child import Child, ChildState
 from ptcs.facility import SERVICES, Facility
-from ptcs.health import devices_not_ready, register_devices
+from ptcs.startup import start
 
 POLL = 0.05
-START_LIMIT = 90.0
 STOP_LIMIT = 3.5
-QUIET_BEFORE_KILL = 0.1
 
 log = logging.getLogger("supervisor")
 
@@ -49,7 +47,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._take_lock()
         try:
-            self._start()
+            start(self.facility, lambda: self.stopping, self._report)
             if not self.stopping:
                 self._report("UP")
                 on_ready()
@@ -76,61 +74,6 @@ class Supervisor:
         for stale in path.parent.glob("*.json"):
             stale.unlink()
 
-    def _start(self) -> None:
-        deadline = time.monotonic() + START_LIMIT
-        for step, done in self._steps():
-            log.info("%s", step)
-            self._report(step)
-            while not self.stopping and not done():
-                self._fail_if_dead()
-                if time.monotonic() > deadline:
-                    raise LinkLost(f"{step}: not done after {START_LIMIT:.0f} s; see {self._logs()}")
-                time.sleep(POLL)
-            if self.stopping:
-                return
-
-    def _steps(self) -> Iterator[tuple[str, Callable[[], bool]]]:
-        """The start order: what to say, and when it is done."""
-        facility = self.facility
-        self._launch("database", "plant", "ois")
-        facility.start_fork_server()
-        yield "Tango database", facility.announce_database
-        yield "plant", lambda: facility.announced("plant")
-        self._launch("fpga")
-        yield "beam hardware", lambda: facility.announced("fpga")
-        yield "devices registered", lambda: register_devices(facility.site)
-        yield "oncology information system", lambda: facility.announced("ois")
-        yield "fork server", self._fork_server_ready
-        self._launch(*facility.site.servers, "tps")
-        yield "device servers", self._devices_ready
-        yield "planning service", lambda: facility.announced("tps")
-        yield "devices", self._devices_ready
-
-    def _launch(self, *names: str) -> None:
-        for name in names:
-            self.facility.children[name].start(time.monotonic())
-
-    def _fork_server_ready(self) -> bool:
-        assert self.facility.fork is not None
-        self.facility.fork.messages(timeout=0)
-        return self.facility.fork.ready
-
-    def _devices_ready(self) -> bool:
-        return not devices_not_ready(self.facility.site)
-
-    def _fail_if_dead(self) -> None:
-        for child in self.facility.children.values():
-            if child.state is ChildState.RUNNING and (status := self._exit_status(child)) is not None:
-                last = child.log.read_text(errors="replace").strip().splitlines()[-1:] or ["(empty log)"]
-                raise LinkLost(f"{child.name} ended with status {status}: {last[0]} (see {child.log})")
-
-    def _exit_status(self, child: Child) -> int | None:
-        if child.process is not None:
-            return child.process.poll()
-        if self.facility.fork is None:
-            return None
-        return self.facility.fork.take_exit(child.name, child.pid)
-
     def _watch(self) -> None:
         changed = False
         assert self.facility.fork is not None
@@ -142,7 +85,7 @@ class Supervisor:
             changed = True
         now = time.monotonic()
         for child in self.facility.children.values():
-            status = self._exit_status(child) if child.state is ChildState.RUNNING else None
+            status = self.facility.exit_status(child) if child.state is ChildState.RUNNING else None
             if status is not None:
                 log.error(
                     "%s ended with status %s; starts again in %.1f s", child.name, status, child.back_off
@@ -206,13 +149,10 @@ class Supervisor:
         return self._exit_status_kept(child)
 
     def _exit_status_kept(self, child: Child) -> bool:
-        status = self._exit_status(child)
+        status = self.facility.exit_status(child)
         if status is not None:
             child.state, child.exit_status = ChildState.STOPPED, status
         return status is None
-
-    def _logs(self) -> Path:
-        return self.facility.state.root / "log"
 
 
 @click.command()

@@ -13,6 +13,7 @@ from common.dicom.ion_record import from_dataset as read_record
 from common.dicom.record import TreatmentRecord
 from common.files import read_json
 from common.links import dimse
+from common.links.line import Peer
 from common.links.wire import WireClient
 from common.state import StateDir
 from ptcs.child import alive
@@ -86,7 +87,7 @@ def delivered(records: list[TreatmentRecord]) -> dict[int, np.ndarray]:
 def counters(treated: Treated) -> tuple[dict[str, object], np.ndarray]:
     """fpga status and the start ticks of the spots so far."""
     endpoint = StateDir(treated.state).endpoint("fpga")
-    link = WireClient("127.0.0.1", endpoint["port"], "test")
+    link = WireClient(Peer("127.0.0.1", endpoint["port"], "test"))
     try:
         answer = dict(link.request({"do": "status"}).body)
         ticks = np.array(link.request({"do": "read_counters"}).arrays["start_tick"])
