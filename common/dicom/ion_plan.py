@@ -178,4 +178,8 @@ def _add_geometry(point: Dataset, beam: IonBeam) -> None:
         setting = Dataset()
         setting.RangeShifterSetting = "IN"
         setting.ReferencedRangeShifterNumber = 1
+        if beam.range_shifter_wet is not None:
+            setting.RangeShifterWaterEquivalentThickness = float(beam.range_shifter_wet)
+        if beam.range_shifter_distance is not None:
+            setting.IsocenterToRangeShifterDistance = float(beam.range_shifter_distance)
         point.RangeShifterSettingsSequence = modules.sequence([setting])

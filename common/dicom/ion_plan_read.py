@@ -152,7 +152,19 @@ def _read_beam(ds: Dataset, beam_number: int, metersets: dict[int, float]) -> Io
         snout_position=number(points[0], "SnoutPosition", 0.0),
         range_shifter=shifter,
         accessories=accessories,
+        range_shifter_wet=_shifter_setting(points[0], shifter, "RangeShifterWaterEquivalentThickness"),
+        range_shifter_distance=_shifter_setting(points[0], shifter, "IsocenterToRangeShifterDistance"),
     )
+
+
+def _shifter_setting(first: Dataset, shifter: str | None, keyword: str) -> float | None:
+    """A length of the range shifter in the beam, from the first control point; None when it is not stated."""
+    if shifter is None:
+        return None
+    for item in items(first, "RangeShifterSettingsSequence"):
+        if text(item, "RangeShifterSetting") != "OUT" and modules.has(item, keyword):
+            return number(item, keyword)
+    return None
 
 
 def _check_still(points: list[Dataset]) -> None:

@@ -42,6 +42,8 @@ class IonBeam:
     virtual_sad: (x, y) virtual source-axis distances, mm. range_shifter: its id, or None.
     accessories: what else a foreign plan puts into the beam (blocks, compensators, ...), by name only:
     their geometry is not read, so a beam with accessories is for display and must not be delivered.
+    range_shifter_wet: its water-equivalent thickness, mm. range_shifter_distance: from the isocentre to its
+    downstream face, mm. None where the plan does not say.
     """
 
     number: int
@@ -54,6 +56,8 @@ class IonBeam:
     snout_position: float = 400.0
     range_shifter: str | None = None
     accessories: tuple[str, ...] = ()
+    range_shifter_wet: float | None = None
+    range_shifter_distance: float | None = None
 
     @property
     def meterset(self) -> float:

@@ -120,7 +120,7 @@ class Outbox:
             name = f"{number:08d}-{kind}-{digest}"
             header = {"id": name, "kind": kind, "key": key, "created": self._now()}
             write_atomic(self._path(name), json.dumps(header).encode() + b"\n" + body, mode=0o600)
-            self._settle()
+            _settle(self.directory)
         return name
 
     def put_json(self, kind: str, value: Any, key: str = "") -> str:
@@ -211,7 +211,7 @@ class Outbox:
 
     def _note(self, name: str, progress: Progress) -> None:
         write_json(self.directory / f"{name}.json", asdict(progress))
-        self._settle()
+        _settle(self.directory)
 
     def _names(self) -> list[str]:
         return sorted(path.stem for path in self.directory.glob("*.item"))
@@ -234,13 +234,14 @@ class Outbox:
         except (OSError, ValueError) as why:
             raise BadInput(f"outbox holds no item {name}: {why}") from why
 
-    def _settle(self) -> None:
-        """Flush the directory, so that a rename survives a loss of power."""
-        handle = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+
+def _settle(directory: Path) -> None:
+    """Flush a directory, so that a rename in it survives a loss of power."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Courier:

@@ -92,6 +92,16 @@ class Therapist:
         self.wait(lambda: self.reading("RecordState") == "DELIVERED", "records at the OIS")
         run_tango_job(self.session, "Unload")
 
+    def abandon(self) -> None:
+        """End what is under way: terminate, send what was delivered, unload."""
+        if self.state() not in ("COMPLETE", "TERMINATED", "RECORDED"):
+            self.session.command_inout("TerminateIrradiation")
+            self.wait(lambda: self.state() == "TERMINATED", "termination")
+        if self.state() == "RECORDED":
+            run_tango_job(self.session, "Unload")
+        else:
+            self.submit()
+
     def wait(self, done: Callable[[], bool], what: str, limit: float = READY_LIMIT) -> None:
         """Wait for a condition; a device that does not answer yet is asked again. Raises LinkLost."""
         deadline = time.monotonic() + limit

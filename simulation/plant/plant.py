@@ -172,22 +172,6 @@ class Plant:
         vacuum = self.gauges.ok and self.valves.ok
         oks = (self.supplies, self.water, self.cavities, self.sources, self.couches, self.gantries)
         magnets, water, rf, source, couch, gantry = (float(family.ok) for family in oks)
-        return np.array(
-            [
-                beam.energy,
-                float(beam.ready),
-                self.world.intensity,
-                beam.offset_x,
-                beam.offset_y,
-                beam.size,
-                air[0],
-                air[1],
-                magnets,
-                float(vacuum),
-                water,
-                rf,
-                source,
-                couch,
-                gantry,
-            ]
-        )
+        machine = (beam.energy, float(beam.ready), self.world.intensity)
+        spot = (beam.offset_x, beam.offset_y, beam.size)
+        return np.array([*machine, *spot, *air[:2], magnets, float(vacuum), water, rf, source, couch, gantry])

@@ -12,8 +12,7 @@ import pytest
 from common.dicom.ion_record import from_dataset as read_record
 from common.dicom.record import TreatmentRecord
 from common.files import read_json
-from common.links import dimse
-from common.links.line import Peer
+from common.links import dimse, line
 from common.links.wire import WireClient
 from common.state import StateDir
 from ptcs.child import alive
@@ -33,6 +32,9 @@ def therapist(treated: Treated) -> Therapist:
 
 
 def begin(treated: Treated, therapist: Therapist, fraction: int) -> None:
+    """Select a fraction of the demo's plan; what an earlier test left behind is ended first."""
+    if therapist.state() != "IDLE":
+        therapist.abandon()
     plan = pydicom.dcmread(next((treated.out / "plan").glob("*.dcm")))
     therapist.load(str(plan.SOPInstanceUID), fraction, str(plan.PatientID), str(plan.PatientBirthDate))
 
@@ -69,8 +71,9 @@ def finish(therapist: Therapist) -> None:
 def records_of(treated: Treated, fraction: int) -> list[TreatmentRecord]:
     facility = status(treated.state)
     peer = dimse.Peer(**facility["ois_dicom"])
-    datasets = dimse.fetch(peer, "PTCS_CT", Modality="RTRECORD")
-    records = [read_record(ds) for ds in datasets]
+    patient = pydicom.dcmread(next((treated.out / "plan").glob("*.dcm"))).PatientID
+    held = dimse.fetch(peer, "PTCS_CT", PatientID=str(patient))
+    records = [read_record(ds) for ds in held if ds.Modality == "RTRECORD"]
     return sorted((record for record in records if record.fraction == fraction), key=lambda r: r.start_ns)
 
 
@@ -87,7 +90,7 @@ def delivered(records: list[TreatmentRecord]) -> dict[int, np.ndarray]:
 def counters(treated: Treated) -> tuple[dict[str, object], np.ndarray]:
     """fpga status and the start ticks of the spots so far."""
     endpoint = StateDir(treated.state).endpoint("fpga")
-    link = WireClient(Peer("127.0.0.1", endpoint["port"], "test"))
+    link = WireClient(line.Peer("127.0.0.1", endpoint["port"], "test"))
     try:
         answer = dict(link.request({"do": "status"}).body)
         ticks = np.array(link.request({"do": "read_counters"}).arrays["start_tick"])
