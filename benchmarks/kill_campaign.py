@@ -27,7 +27,7 @@ from common.links.wire import WireClient
 from common.state import StateDir
 from ptcs.demo.therapist import Therapist
 from ptcs.running import find, take_down
-from tests.loop.conftest import ptcs
+from tests.loop.conftest import ptcs, still_air
 
 VICTIMS = ("treatment", "room1", "central", "plant")
 LIMIT_S = 0.15
@@ -82,6 +82,7 @@ class Campaign:
         endpoint = StateDir(self.state).endpoint("fpga")
         link = WireClient(Peer("127.0.0.1", endpoint["port"], "campaign"))
         try:
+            link.wait_alive(5.0)
             status = link.request({"do": "status"}).body
             started = link.request({"do": "read_counters"}).arrays["start_tick"]
         finally:
@@ -113,7 +114,8 @@ def main(rounds: int, seed: int) -> None:
     """Run the campaign on a facility of its own."""
     with tempfile.TemporaryDirectory(prefix="ptcs-kill-") as folder:
         state, out = Path(folder) / "state", Path(folder) / "out"
-        made = ptcs("demo", "--state", state, "--out", out, "--keep", "--seed", str(seed))
+        site = still_air(Path(folder))
+        made = ptcs("demo", "--state", state, "--site", site, "--out", out, "--keep", "--seed", str(seed))
         if made.returncode != 0:
             sys.exit(made.stderr)
         try:

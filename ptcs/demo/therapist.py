@@ -89,7 +89,7 @@ class Therapist:
     def submit(self) -> None:
         """Send the records and wait until the OIS has them; then unload."""
         run_tango_job(self.session, "SubmitRecord")
-        self.wait(lambda: self.reading("RecordState") == "DELIVERED", "records at the OIS")
+        self.wait(lambda: self.reading("RecordState") in ("DELIVERED", "NONE"), "records at the OIS")
         run_tango_job(self.session, "Unload")
 
     def abandon(self) -> None:

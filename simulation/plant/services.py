@@ -110,7 +110,7 @@ class Transformers(Family):
 class Environment(Family):
     """The room's air, slowly drifting; read over its own instrument lines, not in the block.
 
-    `plant` section: temperature_c, pressure_hpa. heating: 5 K warmer.
+    `plant` section: temperature_c, pressure_hpa, swing (1: as in a day, 0: still air). heating: 5 K warmer.
     """
 
     quantities = (("temperature", "degC"), ("pressure", "hPa"))
@@ -121,11 +121,12 @@ class Environment(Family):
         self.base = np.array(
             [self.parameter("temperature_c", 22.0), self.parameter("pressure_hpa", 1010.0)]
         ).T
+        self.swing = np.asarray(self.parameter("swing", 1.0))
 
     def step(self, dt: float, world: World) -> None:  # noqa: ARG002 - one signature for all families
         """Swing by 0.1 K in half an hour and by 0.3 hPa in an hour."""
         swing = np.array(
             [0.1 * np.sin(world.seconds * 2 * np.pi / 1800.0), 0.3 * np.sin(world.seconds / 573.0)]
         )
-        self.values[:] = self.base + swing
+        self.values[:] = self.base + np.outer(self.swing, swing)
         self.values[:, 0] += 5.0 * self.has("heating")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from common.files import read_json
+from common.site import CONFIG, DEFAULT_SITE
 from ptcs.child import alive
 from ptcs.running import take_down
 
@@ -50,12 +53,24 @@ class Treated:
     facility: dict[str, Any]
 
 
+def still_air(folder: Path) -> Path:
+    """The demonstration site with air that does not drift: presets are the same in every fraction."""
+    for name in ("interlock.yaml", "roles.yaml"):
+        shutil.copy(CONFIG / name, folder / name)
+    content = yaml.safe_load(DEFAULT_SITE.read_text(encoding="utf-8"))
+    station = next(row for row in content["devices"] if row["class"] == "EnvironmentStation")
+    station["plant"]["swing"] = 0.0
+    path = folder / "still-air.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="session")
 def treated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Treated]:
     """`ptcs demo --keep` on the synthetic patient."""
     root = tmp_path_factory.mktemp("loop")
-    state, out = root / "state", root / "out"
-    result = ptcs("demo", "--state", state, "--out", out, "--keep", "--seed", "7")
+    state, out, site_file = root / "state", root / "out", still_air(root)
+    result = ptcs("demo", "--state", state, "--site", site_file, "--out", out, "--keep", "--seed", "7")
     try:
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         facility = status(state)

@@ -92,6 +92,7 @@ def counters(treated: Treated) -> tuple[dict[str, object], np.ndarray]:
     endpoint = StateDir(treated.state).endpoint("fpga")
     link = WireClient(line.Peer("127.0.0.1", endpoint["port"], "test"))
     try:
+        link.wait_alive(5.0)
         answer = dict(link.request({"do": "status"}).body)
         ticks = np.array(link.request({"do": "read_counters"}).arrays["start_tick"])
     finally:
