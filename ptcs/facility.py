@@ -51,7 +51,9 @@ class Facility:
     def _launch_database(self) -> int:
         database.prepare(self.state.tango_database)
         environment = {**self.environment, "PYTANGO_DATABASE_NAME": str(self.state.tango_database)}
-        return self._spawn("database", database.command(self._former_port("database")), environment)
+        return self._spawn(
+            "database", database.command(self._former_port("database") or database.free_port()), environment
+        )
 
     def _launcher(self, name: str) -> Callable[[], int]:
         def launch() -> int:

@@ -140,6 +140,7 @@ def test_losing_a_safety_process_trips_and_resumes_exactly(
     therapist.wait(lambda: bool(status(treated.state)) and therapist.state() == "INTERRUPTED", victim, 60.0)
     time.sleep(1.0)
     therapist.log_in_again()
+    therapist.close_room()
     therapist.resume()
     finish(therapist)
     whole, parts = delivered(records_of(treated, 1)), delivered(records_of(treated, fraction))
