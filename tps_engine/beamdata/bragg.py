@@ -5,13 +5,15 @@ range, energy straggling and the beam's energy spread blur the depth by a Gaussi
 that at the end of range. Two things differ from the closed form: residual energy comes from the
 stopping-power table instead of a power law, so that the range is the table's, and of the energy
 lost in nuclear reactions one part stays where the reaction happens and another is carried forward
-by secondary protons (an exponential), which gives the build-up behind the entrance.
+by secondary protons (an exponential that ends with the range), which gives the build-up behind the entrance
+and the dose of degraded protons before the peak.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
 
 from tps_engine.beamdata.water import Floats, WaterTable
 
@@ -31,6 +33,37 @@ class DepthDoseParameters:
     secondary_fraction: float
     secondary_length_cm: float
     secondary_length_power: float
+
+
+REFERENCE_RANGE_MM = 157.7
+"""Range in water of 150 MeV, at which parameters of growth are stated."""
+
+
+@dataclass(frozen=True)
+class HaloParameters:
+    """The dose that nuclear secondaries carry away from the beam, as a second Gaussian.
+
+    weight: its part of the depth dose where it is built up, growing with range to weight_power.
+    sigma_mm: its width, to be added to that of the beam, growing with range to sigma_power.
+    Both at REFERENCE_RANGE_MM.
+    build_up: depth, in ranges, at which it has come to 1 - 1/e of that part.
+    """
+
+    weight: float
+    weight_power: float
+    sigma_mm: float
+    sigma_power: float
+    build_up: float
+
+    def sigma(self, range_mm: float | Floats) -> Floats:
+        """Width in mm for beams of ranges in mm."""
+        return np.asarray(self.sigma_mm * (np.asarray(range_mm) / REFERENCE_RANGE_MM) ** self.sigma_power)
+
+    def share(self, range_mm: float, depth: Floats) -> Floats:
+        """Part (n,) of the depth dose at depths (n,) mm; it falls to a third over the end of the range."""
+        full = self.weight * (range_mm / REFERENCE_RANGE_MM) ** self.weight_power
+        built = 1.0 - np.exp(-depth / (self.build_up * range_mm))
+        return np.asarray(full * built * np.interp(depth / range_mm, [0.92, 1.0], [1.0, 0.33]))
 
 
 def range_straggling(range_mm: float, parameters: DepthDoseParameters) -> float:
@@ -70,12 +103,19 @@ def integral_depth_dose(
 
 
 def _carried_forward(reactions: Floats, range_mm: float, parameters: DepthDoseParameters) -> Floats:
-    """Convolve with a one-sided exponential whose mean length grows with the range (reference 157.7 mm)."""
-    growth = (range_mm / 157.7) ** parameters.secondary_length_power
+    """Spread the energy of each cell over the depths from there to the end of range, falling exponentially.
+
+    No secondary proton goes deeper than the primary would have. The length grows with the range.
+    """
+    growth = (range_mm / REFERENCE_RANGE_MM) ** parameters.secondary_length_power
     length = max(10.0 * parameters.secondary_length_cm * growth, _FINE_MM)
-    kernel = np.exp(-np.arange(0.0, 8.0 * length, _FINE_MM) / length)
-    kernel /= kernel.sum()
-    return np.asarray(np.convolve(reactions, kernel)[: len(reactions)])
+    left = np.maximum(range_mm - _FINE_MM * (np.arange(len(reactions)) + 0.5), 0.0)
+    # a sum of cells: exp(-x/length) at the middles of the cells that are left, made to sum to 1
+    cells = np.maximum(np.ceil(left / _FINE_MM), 1.0)
+    fall = np.exp(-_FINE_MM / length)
+    source = reactions * (1.0 - fall) / (1.0 - fall**cells)
+    spread = lfilter([1.0], [1.0, -fall], source)
+    return np.asarray(np.where(left > 0.0, spread, 0.0))
 
 
 def peak_depth(depth: Floats, dose: Floats) -> float:

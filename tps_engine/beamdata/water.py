@@ -54,6 +54,30 @@ class WaterTable:
             )
 
 
+ELECTRON_MEV = 0.51099895
+PROTON_MEV = 938.2720813
+TABLE_EXCITATION_EV = 75.0
+"""Mean excitation energy of the water in the table file."""
+
+
+@cache
+def water_of(mean_excitation_ev: float) -> WaterTable:
+    """The range-energy relation of water with another mean excitation energy, eV.
+
+    The stopping power goes as Bethe's ln(2 m c2 beta2 gamma2 / I) - beta2 (ICRU 49, without corrections,
+    which cancel in the ratio); below 0.5 MeV the ratio is that at 0.5 MeV.
+    """
+    table = water()
+    if mean_excitation_ev == TABLE_EXCITATION_EV:
+        return table
+    gamma = 1.0 + np.maximum(table.energy, 0.5) / PROTON_MEV
+    beta2 = 1.0 - 1.0 / gamma**2
+    number = np.log(2e6 * ELECTRON_MEV * beta2 * gamma**2 / TABLE_EXCITATION_EV) - beta2
+    stopping = table.stopping * (1.0 + np.log(TABLE_EXCITATION_EV / mean_excitation_ev) / number)
+    csda = cumulative_simpson(table.energy / stopping, x=np.log(table.energy), initial=0.0)
+    return WaterTable(table.energy, stopping, table.csda[0] + 10.0 * csda)
+
+
 @cache
 def water(path: Path = WATER) -> WaterTable:
     """The range-energy relation of a table file: R(E) = R0 + integral of dE/S, log-log cubic spline of S.

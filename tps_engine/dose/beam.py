@@ -7,6 +7,7 @@ from common.dicom.plan import IonBeam
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import engine, spots
 from tps_engine.dose.field import prepare
+from tps_engine.dose.upstream import upstream_of
 from tps_engine.patient.grid import Floats, Grid, resample_nearest
 from tps_engine.patient.model import Patient
 from tps_engine.plan.geometry import beam_frame
@@ -28,16 +29,18 @@ def spot_dose(
 
     placed, mu: energies, positions, sizes and metersets of the spots, measured ones for instance; the
     beam's own layers are not read. Dose is given inside the body only. Raises BadInput for energies
-    outside the machine.
+    outside the machine, and for a range shifter of which thickness or place is not known.
     """
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
     flat = np.flatnonzero(resample_nearest(patient.body, patient.grid, grid))
     points = grid.points(flat)
     out = np.zeros(grid.size, dtype=np.float32)
     if len(placed) and len(flat):
-        height = float(np.abs(frame.to_gantry(points)[:, 2]).max())
-        reach = engine.reach_across(beam_model, placed, frame.sad, height)
+        heights = frame.to_gantry(points)[:, 2]
+        upstream = upstream_of(beam, beam_model, float(heights.max()))
+        highest = float(np.abs(heights).max())
+        reach = engine.reach_across(beam_model, placed, frame.sad, highest, upstream)
         window = (np.column_stack([placed.x, placed.y]), reach)
-        voxels = prepare(patient.rsp, patient.grid, frame, points, window)
+        voxels = prepare(patient.rsp, patient.grid, frame, points, window, upstream)
         out[flat] = engine.forward(voxels, beam_model, placed, mu)
     return out.reshape(grid.shape)

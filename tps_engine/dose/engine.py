@@ -10,9 +10,11 @@ from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import TABLE_STEP_MM, BeamModel, KernelTables, kernel_tables
 from tps_engine.dose import kernel
+from tps_engine.dose.components import Component, all_of, single
 from tps_engine.dose.field import BIN_MM, FieldVoxels
 from tps_engine.dose.parallel import spread, workers
 from tps_engine.dose.spots import Spots, protons
+from tps_engine.dose.upstream import Upstream, moments
 from tps_engine.patient.grid import Floats
 
 MEMORY_LIMIT = 6 * 2**30
@@ -52,12 +54,23 @@ class _Columns:
     tables: KernelTables
 
 
-def reach_across(model: BeamModel, spots: Spots, sad: tuple[float, float], height: float) -> float:
+def reach_across(
+    model: BeamModel,
+    spots: Spots,
+    sad: tuple[float, float],
+    height: float,
+    upstream: Upstream | None = None,
+) -> float:
     """The largest distance in mm on the isocentric plane at which a spot still gives dose.
 
     height: the greatest |z| in mm of any voxel from the isocentre.
     """
-    return float(_columns(model, spots, sad, height).across.max()) if len(spots) else 0.0
+    if len(spots) == 0:
+        return 0.0
+    parts = all_of(model, spots, np.ones(len(spots)))
+    return max(
+        float(_columns(model, part, sad, height, upstream).across.max()) for part in parts if len(part)
+    )
 
 
 def influence(
@@ -76,7 +89,7 @@ def influence(
     if len(spots) == 0:
         raise BadInput(_("a dose matrix needs one spot or more"))
     scale = factor * protons(model, spots, np.ones(len(spots)))
-    columns = _columns(model, spots, voxels.frame.sad, _height(voxels))
+    columns = _columns(model, single(model, spots, scale), voxels.frame.sad, _height(voxels), voxels.upstream)
     _refuse_too_large(voxels, columns, scale, memory_limit)
     pieces = spread(lambda a, b: _fill(voxels, columns, scale, a, b), len(spots), parts=_SHARES * workers())
     counts = np.concatenate([piece[0] for piece in pieces])
@@ -102,33 +115,53 @@ def forward(voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats) -> 
     """Physical dose to water in Gy, (n,) float32, at the points that `voxels` was prepared from.
 
     mu: (spots,) metersets. The same kernel as `influence`, without a matrix: positions, sizes and
-    energies may be anything within the machine. Raises BadInput for energies outside it.
+    energies may be anything within the machine. What the beam model says of halos is in this dose, and in
+    the matrix is part of each spot's one Gaussian. Raises BadInput for energies outside it.
     """
     if len(mu) != len(spots) or not np.isfinite(mu).all() or (len(mu) and float(np.min(mu)) < 0.0):
         raise BadInput("metersets must be one a spot, numbers, and not negative")
     total = np.zeros(voxels.count, dtype=np.float32)
     if len(spots) == 0:
         return total
-    scale = protons(model, spots, np.asarray(mu, dtype=np.float64))
-    columns = _columns(model, spots, voxels.frame.sad, _height(voxels))
-    parts = spread(lambda a, b: _add(voxels, columns, scale, a, b), len(spots), parts=_SHARES * workers())
-    total[voxels.order] = np.sum(parts, axis=0)
+    dose = np.zeros(len(voxels.voxels), dtype=np.float64)
+    for component in all_of(model, spots, protons(model, spots, np.asarray(mu, dtype=np.float64))):
+        if len(component):
+            dose += _sum(voxels, model, component)
+    total[voxels.order] = dose
     return total
+
+
+def _sum(voxels: FieldVoxels, model: BeamModel, component: Component) -> NDArray[np.float64]:
+    """Dose in Gy of all Gaussians of a component, (n,) in the order of the voxels."""
+    columns = _columns(model, component, voxels.frame.sad, _height(voxels), voxels.upstream)
+    scale, count = component.protons, len(component)
+    parts = spread(lambda a, b: _add(voxels, columns, scale, a, b), count, parts=_SHARES * workers())
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def _height(voxels: FieldVoxels) -> float:
     return float(np.abs(voxels.voxels[:, 2]).max()) if len(voxels.voxels) else 0.0
 
 
-def _columns(model: BeamModel, spots: Spots, sad: tuple[float, float], height: float) -> _Columns:
-    energies, rows = np.unique(spots.energy, return_inverse=True)
-    tables = kernel_tables(model, tuple(energies.tolist()))
-    divergence = [model.at(spots.energy, model.divergence[:, axis]) ** 2 for axis in (0, 1)]
-    table = np.column_stack([spots.x, spots.y, spots.sigma_x**2, spots.sigma_y**2, *divergence])
+def _columns(
+    model: BeamModel,
+    component: Component,
+    sad: tuple[float, float],
+    height: float,
+    upstream: Upstream | None,
+) -> _Columns:
+    energies, rows = np.unique(component.energy, return_inverse=True)
+    before = 0.0 if upstream is None else upstream.water
+    tables = kernel_tables(model, tuple(energies.tolist()), before, component.part)
+    table = component.optics.copy()
+    if upstream is not None and len(component):
+        added = moments(model, upstream, energies)[rows]
+        table[:, 2:4] += added[:, :1]
+        table[:, 4:6] += added[:, 2:]
+        table[:, 6:8] += added[:, 1:2]
     scattered = tables.scatter.max(axis=1).astype(np.float64)[rows]
-    widest = (
-        np.max(table[:, 2:4] + table[:, 4:6] * height**2, axis=1) + scattered if len(spots) else scattered
-    )
+    ends = [table[:, 2:4] + (table[:, 4:6] * z - 2.0 * table[:, 6:8]) * z for z in (-height, height)]
+    widest = np.max(np.hstack(ends), axis=1) + scattered if len(component) else scattered
     across = kernel.CUT * np.sqrt(widest) / (1.0 - height / min(sad))
     reaches = tables.reach.astype(np.float64)[rows]
     return _Columns(np.ascontiguousarray(table), rows.astype(np.int64), reaches, across, tables)

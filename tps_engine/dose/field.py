@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tps_engine.dose.raytrace import water_depth
+from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats, Grid
+from tps_engine.patient.stopping_power import AIR
 from tps_engine.plan.geometry import BeamFrame
 
 BIN_MM = 5.0
@@ -19,6 +21,7 @@ class FieldVoxels:
     count: number of the caller's points. order: (n,) the caller's index of each kept point.
     voxels: (n, 4) f4 u, v (isocentric plane), z towards the source, water-equivalent depth, mm.
     low: (u, v) corner of the bins. bins: (2,) their numbers. start: (bins + 1,) first voxel of each bin.
+    upstream: what the beam passes before the patient, None: nothing.
     """
 
     frame: BeamFrame
@@ -28,6 +31,7 @@ class FieldVoxels:
     low: tuple[float, float]
     bins: NDArray[np.int64]
     start: NDArray[np.int64] = field(repr=False)
+    upstream: Upstream | None = None
 
 
 def prepare(
@@ -36,11 +40,13 @@ def prepare(
     frame: BeamFrame,
     points: Floats,
     window: tuple[Floats, float] | None = None,
+    upstream: Upstream | None = None,
 ) -> FieldVoxels:
     """Trace the rays to points (n, 3) in patient mm and sort them into bins.
 
     window: spot positions (m, 2) and a reach in mm across the beam; points farther from all of them
-    than that in u or v are left out, because no spot reaches them.
+    than that in u or v are left out, because no spot reaches them. upstream: its air adds to the depth
+    of every voxel; its range shifter is in the kernel's tables.
     """
     projected = frame.project(points)
     kept = np.arange(len(points))
@@ -49,7 +55,7 @@ def prepare(
         low, high = spots.min(axis=0) - reach, spots.max(axis=0) + reach
         kept = np.flatnonzero(((projected[:, :2] >= low) & (projected[:, :2] <= high)).all(axis=1))
         projected = projected[kept]
-    depth, _ = water_depth(rsp, grid, frame, points[kept])
+    depth = _depth(rsp, grid, frame, points[kept], upstream)
     corner = projected[:, :2].min(axis=0) if len(kept) else np.zeros(2)
     cell = np.floor((projected[:, :2] - corner) / BIN_MM).astype(np.int64)
     bins = cell.max(axis=0) + 1 if len(kept) else np.ones(2, dtype=np.int64)
@@ -65,4 +71,17 @@ def prepare(
         (float(corner[0]), float(corner[1])),
         bins,
         start.astype(np.int64),
+        upstream,
     )
+
+
+def _depth(
+    rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, points: Floats, upstream: Upstream | None
+) -> NDArray[np.float32]:
+    """Water-equivalent depth of points, with the air before the image where the beam model counts it."""
+    if upstream is None or upstream.air_from is None:
+        return water_depth(rsp, grid, frame, points)[0]
+    # what the image holds more than air, along the ray, and air all the way from the reference plane
+    more = water_depth(rsp - AIR, grid, frame, points)[0]
+    height = frame.to_gantry(points)[:, 2]
+    return np.asarray(more + AIR * np.maximum(upstream.air_from - height, 0.0), dtype=np.float32)

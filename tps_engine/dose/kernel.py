@@ -24,8 +24,9 @@ def spot_column(  # type: ignore[no-untyped-def]
 ):
     """Write the voxels that a spot reaches, and the dose per proton in Gy, to out_*; return how many.
 
-    spot: (6,) x, y mm, variance x, y mm2, squared divergence x, y. place: (4,) low u, low v, bin size mm,
-    longest reach across mm. bins: (2,) counts. start: (bins + 1,). voxels: (n, 4) u, v, z, depth by bins.
+    spot: (8,) x, y mm, variance x, y mm2, squared divergence x, y, covariance x, y mm, at isocentre.
+    place: (4,) low u, low v, bin size mm, longest reach across mm.
+    bins: (2,) counts. start: (bins + 1,). voxels: (n, 4) u, v, z, depth by bins.
     """
     low_u, low_v, size, across = place[0], place[1], place[2], place[3]
     first_u = max(int(np.floor((spot[0] - across - low_u) / size)), 0)
@@ -51,8 +52,8 @@ def spot_column(  # type: ignore[no-untyped-def]
                 spread = scatter[energy_row, row] + part * (
                     scatter[energy_row, row + 1] - scatter[energy_row, row]
                 )
-                var_x = spot[2] + spot[4] * z * z + spread
-                var_y = spot[3] + spot[5] * z * z + spread
+                var_x = spot[2] + (spot[4] * z - 2.0 * spot[6]) * z + spread
+                var_y = spot[3] + (spot[5] * z - 2.0 * spot[7]) * z + spread
                 far = x * x / var_x + y * y / var_y
                 if far > _CUT2:
                     continue

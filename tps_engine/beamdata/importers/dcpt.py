@@ -1,0 +1,40 @@
+"""The DCPT beam-model tables: CSV, optics as an emittance at a plane that the header names.
+
+Columns: nominal energy MeV, mean energy MeV, energy spread MeV, protons per MU, sigma x, y mm, divergence
+x, y rad, correlation x, y (positive: diverging downstream). Mean energies come from measured ranges, so that
+they belong to the range-energy table they were read from; PSTAR (I = 75 eV) is assumed.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import BadInput
+from tps_engine.beamdata.importers.common import Table, lines_of, numbers
+from tps_engine.beamdata.water import TABLE_EXCITATION_EV
+
+VIRTUAL_SAD_MM = (2000.0, 2560.0)
+"""Virtual source-axis distances of the gantry rooms, as their plans state them."""
+
+_PLANE = re.compile(r"BMODPOS\s+([0-9.]+)\s*mm")
+
+
+def read(path: Path) -> Table:
+    """Read a table. Raises BadInput naming the line that cannot be used."""
+    plane, rows = None, []
+    for number, line in enumerate(lines_of(path), start=1):
+        if line.lstrip().startswith("#"):
+            found = _PLANE.search(line)
+            plane = float(found.group(1)) if found else plane
+        elif line.strip():
+            rows.append(numbers(path, number, line.split(","), 10))
+    if plane is None:
+        raise BadInput(f"{path.name}: no header line BMODPOS ... mm: this is no DCPT beam model")
+    if len(rows) < 2:
+        raise BadInput(f"{path.name}: {len(rows)} energies: a beam model needs 2 or more")
+    table = np.asarray(rows)
+    milli = table[:, 6:8] * 1000.0
+    ours = np.column_stack([table[:, 0:3], table[:, 4:6], milli, table[:, 8:10], table[:, 3]])
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    return Table(name, path.name, ours, plane, VIRTUAL_SAD_MM, TABLE_EXCITATION_EV)
