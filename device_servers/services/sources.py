@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tango
+from numpy.typing import NDArray
 
 from common.errors import BadInput
 from device_servers.services.archive.layout import SPOT_COLUMNS
@@ -157,14 +158,16 @@ class SpotSource(Source):
     """A nozzle's `SpotBlock`: rows of ten numbers a finished spot."""
 
     attribute = "SpotBlock"
+    _last: NDArray[np.float64] | None = None
 
     def prepare(self, proxy: tango.DeviceProxy) -> None:
         """Nothing: the columns are fixed."""
 
     def accept(self, value: Any) -> None:
-        """Record the rows."""
+        """Record the rows; a subscriber that joins anew is handed the last block again, which is no news."""
         rows = np.asarray(value, float).reshape(-1, len(SPOT_COLUMNS))
-        if len(rows):
+        if len(rows) and (self._last is None or not np.array_equal(rows, self._last)):
+            self._last = rows
             self._recorder.take(Batch(spots=rows))
 
     def lost(self) -> None:
