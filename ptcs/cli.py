@@ -18,6 +18,8 @@ from ptcs import __version__
 from ptcs.console import console_command
 from ptcs.demo.command import demo
 from ptcs.doctor import doctor
+from ptcs.dose_command import beam_model, dose
+from ptcs.gamma_command import gamma
 from ptcs.running import bring_up, find, running, site_option, state_option, take_down
 
 console = Console()
@@ -99,6 +101,9 @@ def show(facility: dict[str, Any]) -> None:
 main.add_command(console_command)
 main.add_command(demo)
 main.add_command(doctor)
+main.add_command(dose)
+main.add_command(beam_model)
+main.add_command(gamma)
 
 if __name__ == "__main__":
     main()

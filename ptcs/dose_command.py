@@ -1,0 +1,189 @@
+"""`ptcs dose`: recompute the dose of any RT Ion Plan; `ptcs beam-model import`: foreign tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from common.dicom import files, ion_plan, modules, rt_dose, structures
+from common.dicom.ct import read_series
+from common.errors import BadInput, PtcsError
+from common.text import _
+
+if TYPE_CHECKING:
+    from common.dicom.plan import IonPlan
+    from tps_engine.dose.recompute import BeamDose
+    from tps_engine.patient.grid import Grid
+    from tps_engine.patient.model import Patient
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("dose")
+@click.option("--plan", "plan_file", type=_FILE, required=True, help="RT Ion Plan.")
+@click.option("--ct", "ct_folder", type=_FILE, help="Folder of one CT series; a structure set in it is used.")
+@click.option("--phantom", "phantom_file", type=_FILE, help="Phantom of boxes (YAML) instead of a CT.")
+@click.option("--machine", required=True, help="Beam model: a .yaml file, or a name in config/beam_models.")
+@click.option("--engine", "engine_name", default="pb", show_default=True, help="pb: pencil beam.")
+@click.option("--out", type=_FILE, required=True, help="RT Dose to write.")
+@click.option("--per-beam", is_flag=True, help="Also write OUT-beamN.dcm for every beam.")
+@click.option("--gantry", multiple=True, metavar="BEAM=ANGLE", help="Another gantry angle in deg for a beam.")
+@click.option(
+    "--dose-type", type=click.Choice(["physical", "effective"]), default="effective", show_default=True
+)
+@click.option("--spacing", type=float, default=2.5, show_default=True, help="Edge of the dose voxels, mm.")
+@click.option("--like", type=_FILE, help="Take the grid of this RT Dose instead.")
+@click.option(
+    "--calibration", default="generic-120kv", show_default=True, help="CT numbers to stopping power."
+)
+def dose(
+    plan_file: Path,
+    ct_folder: Path | None,
+    phantom_file: Path | None,
+    machine: str,
+    engine_name: str,
+    out: Path,
+    per_beam: bool,
+    gantry: tuple[str, ...],
+    dose_type: str,
+    spacing: float,
+    like: Path | None,
+    calibration: str,
+) -> None:
+    """Recompute the dose of an RT Ion Plan, all fractions, on a CT or a phantom."""
+    # Imported late: the engine brings a compiler, and other commands need none.
+    from tps_engine.beamdata import model  # noqa: PLC0415
+    from tps_engine.dose import engines, recompute  # noqa: PLC0415
+
+    engine = engines.engine_of(engine_name)
+    if (ct_folder is None) == (phantom_file is None):
+        raise BadInput(_("give either --ct or --phantom"))
+    if not 0.5 <= spacing <= 20.0:
+        raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
+    plan = recompute.turned(ion_plan.from_dataset(files.read_file(plan_file)), _angles(gantry))
+    beam_model = model.load(machine)
+    recompute.check(plan, beam_model)
+    patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), calibration)
+    grid = _grid(patient, spacing, like)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True)
+    ) as bar:
+        task = bar.add_task(_("dose"), total=len(plan.beams))
+        parts = recompute.recompute(patient, grid, plan, beam_model, engine, lambda: bar.advance(task))
+    comment = f"{engine_name} {beam_model.name} {beam_model.version}, dose to water"[:64]
+    _write(plan, parts, grid, out, per_beam, dose_type.upper(), comment)
+
+
+def _angles(gantry: tuple[str, ...]) -> dict[str, float]:
+    found = {}
+    for text in gantry:
+        beam, equals, angle = text.rpartition("=")
+        try:
+            found[beam] = float(angle)
+        except ValueError:
+            equals = ""
+        if not equals or not beam or not -360.0 <= found[beam] <= 360.0:
+            raise BadInput(_("--gantry {text}: give BEAM=ANGLE, the angle in degrees").format(text=text))
+    return found
+
+
+def _phantom(path: Path) -> Patient:
+    from tps_engine.patient import phantom  # noqa: PLC0415
+
+    return phantom.load(path).patient
+
+
+def _patient(plan: IonPlan, folder: Path, calibration: str) -> Patient:
+    """The CT of a folder, with the one structure set that may lie in it."""
+    from tps_engine.dose import recompute  # noqa: PLC0415
+    from tps_engine.patient import stopping_power  # noqa: PLC0415
+
+    datasets = files.read_folder(folder)
+    ct = read_series(datasets)
+    if plan.frame_of_reference_uid and plan.frame_of_reference_uid != ct.frame_of_reference_uid:
+        raise BadInput(
+            _("the plan has another frame of reference than the CT; give the CT that it was made on")
+        )
+    drawn = [ds for ds in datasets if modules.text(ds, "Modality") == "RTSTRUCT"]
+    if len(drawn) > 1:
+        raise BadInput(
+            _("{folder} holds {count} structure sets: allowed is one").format(
+                folder=folder.name, count=len(drawn)
+            )
+        )
+    regions = structures.from_dataset(drawn[0]) if drawn else None
+    return recompute.patient_of(ct, regions, stopping_power.load(calibration))
+
+
+def _grid(patient: Patient, spacing: float, like: Path | None) -> Grid:
+    from tps_engine.evaluate.compare import grid_of  # noqa: PLC0415
+    from tps_engine.patient.grid import dose_grid  # noqa: PLC0415
+
+    if like is not None:
+        return grid_of(rt_dose.from_dataset(files.read_file(like)))
+    return dose_grid(patient.grid, patient.body, spacing)
+
+
+def _write(
+    plan: IonPlan,
+    parts: list[BeamDose],
+    grid: Grid,
+    out: Path,
+    per_beam: bool,
+    dose_type: str,
+    comment: str,
+) -> None:
+    """Doses of all fractions: the plan's, and on wish every beam's beside it."""
+    from tps_engine.dose.recompute import RBE_PROTON  # noqa: PLC0415
+
+    factor = plan.fractions * (RBE_PROTON if dose_type == "EFFECTIVE" else 1.0)
+    total = np.asarray(np.sum([part.dose for part in parts], axis=0, dtype=np.float64))
+    todo: list[tuple[Path, NDArray[np.floating], str, int | None]] = [(out, total, "PLAN", None)]
+    if per_beam:
+        todo += [
+            (out.with_name(f"{out.stem}-beam{part.beam.number}.dcm"), part.dose, "BEAM", part.beam.number)
+            for part in parts
+        ]
+    series = modules.new_uid()
+    for path, values, summation, number in todo:
+        content = rt_dose.DoseGrid(
+            (factor * values).astype("f4"), grid.origin, grid.spacing, plan.patient, modules.new_uid(),
+            plan.study_instance_uid, series, plan.frame_of_reference_uid, plan.sop_instance_uid, dose_type,
+            summation, plan.structure_set_uid, number, (), comment,
+        )  # fmt: skip
+        try:
+            files.write_file(rt_dose.to_dataset(content), path)
+        except OSError as why:
+            raise PtcsError(_("cannot write {path}: {why}").format(path=path, why=why.strerror)) from why
+        click.echo(_("{path}: maximum {dose} Gy").format(path=path, dose=f"{content.dose.max():.3f}"))
+
+
+@click.group("beam-model")
+def beam_model() -> None:
+    """Beam models of machines."""
+
+
+@beam_model.command("import")
+@click.argument("table", type=_FILE)
+@click.option("--format", "kind", type=click.Choice(["dcpt", "mcsquare"]), required=True)
+@click.option("--out", type=_FILE, required=True, help="Beam model (.yaml) to write.")
+def import_model(table: Path, kind: str, out: Path) -> None:
+    """Turn a DCPT table (CSV) or an MCsquare beam data library into a beam model."""
+    from tps_engine.beamdata.importers import common as importers  # noqa: PLC0415
+    from tps_engine.beamdata.importers import dcpt, mcsquare  # noqa: PLC0415
+
+    try:
+        made = importers.write({"dcpt": dcpt.read, "mcsquare": mcsquare.read}[kind](table), out)
+    except OSError as why:
+        raise PtcsError(_("cannot write {path}: {why}").format(path=out, why=why.strerror)) from why
+    click.echo(
+        _("{path}: {count} energies, {low} .. {high} MeV").format(
+            path=out, count=len(made.energies), low=f"{made.energies[0]:g}", high=f"{made.energies[-1]:g}"
+        )
+    )

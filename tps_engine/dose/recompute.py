@@ -1,0 +1,139 @@
+"""Any plan on any patient or phantom: what to calculate, checked before time is spent, then beam by beam."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, label
+
+from common.dicom.ct import CtVolume
+from common.dicom.plan import IonBeam, IonPlan
+from common.dicom.structures import StructureSet
+from common.errors import BadInput
+from common.text import _
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose import spots
+from tps_engine.dose.engines import Engine
+from tps_engine.dose.upstream import shifter_of
+from tps_engine.patient.contours import rasterise
+from tps_engine.patient.grid import Grid
+from tps_engine.patient.model import Patient
+from tps_engine.patient.stopping_power import AIR, CtCalibration
+
+RBE_PROTON = 1.1
+"""Constant relative biological effectiveness of protons, as clinical plans use it."""
+
+_BODY_HU = -350.0
+
+
+@dataclass(frozen=True)
+class BeamDose:
+    """Physical dose to water in Gy of one fraction of a beam, (nz, ny, nx)."""
+
+    beam: IonBeam
+    dose: NDArray[np.float32] = field(repr=False)
+
+
+def patient_of(ct: CtVolume, structures: StructureSet | None, calibration: CtCalibration) -> Patient:
+    """A CT as the dose engine sees it; what lies outside the body counts as air.
+
+    The body is the External of the structure set; without one the largest piece above -350 HU with its
+    holes filled, slice by slice. Raises BadInput for another frame of reference, no External, no body.
+    """
+    nz, ny, nx = ct.hu.shape
+    grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
+    rsp = calibration.relative_stopping_power(ct.hu)
+    body = _found_body(ct.hu) if structures is None else _drawn_body(ct, structures, grid)
+    if not body.any():
+        raise BadInput(_("the CT shows no body above -350 HU; give a structure set with an External"))
+    rsp[~body] = AIR
+    return Patient(grid, rsp, body, {"External": body}, ct.patient_position, ())
+
+
+def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[np.bool_]:
+    if structures.frame_of_reference_uid != ct.frame_of_reference_uid:
+        raise BadInput(
+            _("structure set and CT have different frames of reference; choose the CT it was drawn on")
+        )
+    for roi in structures.of_kind("EXTERNAL"):
+        if roi.contours:
+            return rasterise(roi.contours, grid)
+    raise BadInput(_("the structure set has no body outline (External); draw it first"))
+
+
+def _found_body(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
+    pieces, count = label(hu > _BODY_HU)
+    if count == 0:
+        return np.zeros(hu.shape, dtype=bool)
+    largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return np.stack([binary_fill_holes(plane) for plane in largest])
+
+
+def turned(plan: IonPlan, angles: Mapping[str, float]) -> IonPlan:
+    """The plan with other gantry angles in degrees, by beam number or name. Raises BadInput."""
+    beams = list(plan.beams)
+    for key, angle in angles.items():
+        rows = [k for k, beam in enumerate(beams) if key in (str(beam.number), beam.name)]
+        if len(rows) != 1:
+            known = ", ".join(f"{beam.number} ({beam.name})" for beam in plan.beams)
+            raise BadInput(
+                _("no beam {key}: this plan has {known}; name a beam by its number").format(
+                    key=key, known=known
+                )
+            )
+        beams[rows[0]] = replace(beams[rows[0]], gantry=angle % 360.0)
+    return replace(plan, beams=tuple(beams))
+
+
+def check(plan: IonPlan, model: BeamModel) -> None:
+    """Raise BadInput, before time is spent, for a plan that the beam model or the engine cannot calculate."""
+    if plan.radiation != "PROTON":
+        raise BadInput(
+            _("the plan is for {ion}, the beam model {name} for protons").format(
+                ion=plan.radiation, name=model.name
+            )
+        )
+    if plan.meterset_unit not in ("MU", "NP"):
+        raise BadInput(
+            _("metersets are in {unit}: allowed are MU and NP").format(unit=plan.meterset_unit or "-")
+        )
+    for beam in plan.beams:
+        if beam.accessories:
+            raise BadInput(
+                _("beam {number} holds {what}, which the dose engine does not model").format(
+                    number=beam.number, what=", ".join(beam.accessories)
+                )
+            )
+        spots.of_beam(beam, model)
+        shifter_of(beam, model)
+
+
+def recompute(
+    patient: Patient,
+    grid: Grid,
+    plan: IonPlan,
+    model: BeamModel,
+    engine: Engine,
+    done: Callable[[], object] = lambda: None,
+) -> list[BeamDose]:
+    """Dose of every beam of a checked plan; `done` is called after each. Raises BadInput.
+
+    Metersets in numbers of particles (NP) are taken as they are.
+    """
+    if plan.patient_position != patient.position:
+        raise BadInput(
+            _("the plan is for patient position {plan}, the image shows {image}").format(
+                plan=plan.patient_position or "-", image=patient.position or "-"
+            )
+        )
+    used = (
+        replace(model, protons_per_mu=np.ones_like(model.energies)) if plan.meterset_unit == "NP" else model
+    )
+    doses = []
+    for beam in plan.beams:
+        doses.append(BeamDose(beam, engine(patient, grid, beam, used)))
+        done()
+    if not any(part.dose.any() for part in doses):
+        raise BadInput(_("no beam gives any dose on the grid: check isocentre, gantry angles and image"))
+    return doses
