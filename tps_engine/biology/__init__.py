@@ -1,0 +1,1 @@
+"""Biology: relative biological effectiveness of protons and RBE-weighted dose."""
