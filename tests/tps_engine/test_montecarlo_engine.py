@@ -1,5 +1,7 @@
 """The Monte Carlo engine as a whole: energy balance, seeds, uncertainty, beamlets, and a plan in water."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from tests.tps_engine.tps_phantoms import box, regions, water_ct
 from tps_engine.dose import beam as pencil_beam
 from tps_engine.dose import spots
 from tps_engine.dose.montecarlo import engine, media
+from tps_engine.dose.montecarlo.fresh import discard_stale
 from tps_engine.evaluate.gamma import GammaCriteria, gamma
 from tps_engine.patient import model as patient_model
 from tps_engine.patient import stopping_power
@@ -32,12 +35,12 @@ def patient():
 
 @pytest.fixture(scope="module")
 def field():
-    """A spread-out field of four layers."""
+    """A spread-out field of ten layers."""
     x, y = (a.ravel() for a in np.meshgrid(np.arange(-24.0, 25.0, 6.0), np.arange(-24.0, 25.0, 6.0)))
     x, y = x.astype(np.float32), y.astype(np.float32)
     layers = tuple(
-        IonLayer(float(GENERIC.energies[row]), x, y, np.full(len(x), mu, np.float32), 12.0, 12.0)
-        for row, mu in ((27, 0.3), (24, 0.12), (21, 0.08), (18, 0.06))
+        IonLayer(float(GENERIC.energies[row]), x, y, np.full(len(x), 0.01 * mu, np.float32), 12.0, 12.0)
+        for row, mu in zip(range(27, 17, -1), (30, 12, 8, 6, 5, 4, 4, 3, 3, 3), strict=True)
     )
     return IonBeam(1, "A", 0.0, 0.0, (0.0, 0.0, 0.0), layers)
 
@@ -138,18 +141,17 @@ def test_beamlets_add_up_to_the_field():
 
 @pytest.mark.requirement("TPS-VALIDATE")
 def test_a_field_in_water_agrees_with_the_pencil_beam(patient, field):
-    """Absolute, per MU: mean dose above half of the maximum within 4 %, gamma 3 %/3 mm above 95 % with noise.
-
-    The pencil beam has no nuclear halo, which takes 1 to 2 % out of a field of this size.
-    """
+    """Absolute, per MU, means of voxels: above half of the maximum within 3 %; gamma at 3 % noise."""
     grid = Grid((-48.0, -90.0, -48.0), (4.0, 4.0, 4.0), (25, 46, 25))
-    ours = engine.beam_dose(patient, grid, field, GENERIC, engine.Histories(120_000, seed=2, threads=1))
-    theirs = pencil_beam.beam_dose(patient, grid, field, GENERIC)
+    fine = Grid((-48.0, -91.5, -48.0), (4.0, 1.0, 4.0), (25, 184, 25))
+    ours = engine.beam_dose(patient, grid, field, GENERIC, engine.Histories(200_000, seed=2, threads=1))
+    theirs = pencil_beam.beam_dose(patient, fine, field, GENERIC).reshape(25, 46, 4, 25).mean(axis=2)
     high = theirs > 0.5 * theirs.max()
-    assert float(ours.dose_to_water[high].mean()) == pytest.approx(float(theirs[high].mean()), rel=0.04)
-    assert ours.mean_uncertainty() < 0.05
-    result = gamma(theirs, ours.dose_to_water, grid.spacing, GammaCriteria(3.0, 3.0))
-    assert result.pass_rate > 95.0
+    assert float(ours.dose_to_water[high].mean()) == pytest.approx(float(theirs[high].mean()), rel=0.03)
+    assert ours.mean_uncertainty() < 0.045
+    for percent, least in ((3.0, 97.5), (2.0, 92.0)):
+        result = gamma(theirs, ours.dose_to_water, grid.spacing, GammaCriteria(percent, percent))
+        assert result.pass_rate > least
     assert not ours.dose_to_water[:, grid.axis(1) < -85.0].any()
 
 
@@ -174,3 +176,16 @@ def test_bad_input_is_refused_before_time_is_spent(patient, field):
     shifted = IonBeam(2, "B", 0.0, 0.0, (0.0, 0.0, 0.0), field.layers, range_shifter="RS1")
     with pytest.raises(BadInput, match="range shifter"):
         engine.beam_dose(patient, BOX, shifted, GENERIC, histories)
+
+
+def test_compiled_code_older_than_any_source_is_discarded(tmp_path):
+    (tmp_path / "cache").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("")
+        (tmp_path / "cache" / f"{name}.work-1.py311.nbi").write_text("")
+    other = tmp_path / "cache" / "other.work-1.py311.nbi"
+    other.write_text("")
+    for place, age in (("one.py", 100.0), ("two.py", 50.0), ("cache/one.work-1.py311.nbi", 60.0)):
+        os.utime(tmp_path / place, (1e9 - age, 1e9 - age))
+    assert discard_stale(tmp_path, tmp_path / "cache") == 1
+    assert [path.name[:5] for path in sorted((tmp_path / "cache").iterdir())] == ["other", "two.w"]

@@ -189,6 +189,7 @@ def influence(
     per_spot: int,
     seed: int = 1,
     cut: float = 1e-3,
+    memory_limit: int = MEMORY_LIMIT,
 ) -> Influence:
     """Beamlets: dose to water in Gy per MU of every spot in the voxels given by flat indices (n,).
 
@@ -198,6 +199,7 @@ def influence(
     """
     if len(spots) == 0 or len(voxels) == 0 or per_spot < 1:
         raise BadInput(_("beamlets need one spot, one voxel and one history or more"))
+    _refuse_too_large(medium.grid, workers(), memory_limit)
     work = _Work(
         medium, source.of_spots(model, spots, frame, medium.grid), transport_tables(model.water, medium.table)
     )
