@@ -8,6 +8,7 @@ from pathlib import Path
 from common import site as sites
 from common.errors import PtcsError
 from common.files import read_json
+from common.state import StateDir
 from device_servers.server import run
 
 
@@ -33,7 +34,7 @@ def main() -> int:
 def _find_database(state: Path) -> None:
     """TANGO_HOST of the environment, else of the facility's run file. Raises OSError."""
     if "TANGO_HOST" not in os.environ:
-        entry = read_json(state / "run" / "database.json")
+        entry = read_json(StateDir(state).run_file("database"))
         os.environ["TANGO_HOST"] = f"{entry.get('host', '127.0.0.1')}:{entry['port']}"
 
 

@@ -10,6 +10,7 @@ import tango.server
 
 from common import logs
 from common.site import Site
+from common.state import StateDir
 from device_servers import context
 from device_servers.classes import class_named
 from device_servers.drivers.factory import Drivers
@@ -42,7 +43,7 @@ def serve(server: str, site: Site, state: Path, drivers: context.DriverFor, host
     """Serve on the drivers given. Raises as `run` does."""
     names = sorted({device.tango_class for device in site.on_server(server)})
     kinds = [class_named(name) for name in (*names, "Crate")]
-    guard = Guard(state / "keys" / "ois_public.pem", state / "audit" / f"{server}.log")
+    guard = Guard(StateDir(state).public_key, StateDir(state).audit(server))
     context.enter(context.Context(server, site, state, guard, drivers))
     try:
         arguments = [EXECUTABLE, server, "-ORBendPoint", f"giop:tcp:{host}:"]

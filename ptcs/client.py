@@ -8,14 +8,12 @@ with connect("state", "operator", password) as facility:
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import tango
 
-from common.errors import LinkLost
-from common.files import read_json
 from common.links.http import JsonClient
-from common.text import _
+from common.state import StateDir
 from device_servers.sessions import Opened, address, close_sessions, open_sessions
 
 
@@ -63,18 +61,10 @@ def connect(state: Path | str, user: str, password: str) -> Client:
     state: the facility's state directory. Raises Unauthorised for a wrong password, LinkLost when
     the facility is not up.
     """
-    run = Path(state) / "run"
-    ois, database = _run_file(run / "ois.json"), _run_file(run / "database.json")
+    here = StateDir(Path(state))
+    ois, database = here.endpoint("ois"), here.endpoint("database")
     tango_host = f"{database.get('host', '127.0.0.1')}:{database['port']}"
     ois_url = f"http://{ois.get('host', '127.0.0.1')}:{ois['port']}"
     with JsonClient(f"{ois_url}/api/v1") as web:
         token = str(web.post("login", {"user": user, "password": password})["token"])
     return Client(tango_host, ois_url, user, token, open_sessions(token, tango_host))
-
-
-def _run_file(path: Path) -> dict[str, Any]:
-    """The content of a process's run file. Raises LinkLost when it is not there."""
-    try:
-        return dict(read_json(path))
-    except (OSError, ValueError) as why:
-        raise LinkLost(_("{name} does not run here; start it with `ptcs up`").format(name=path.stem)) from why

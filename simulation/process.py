@@ -13,6 +13,7 @@ from typing import Any
 from common.errors import Refused
 from common.files import read_json, write_json
 from common.logs import set_up
+from common.state import StateDir
 from common.text import _
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class Announced:
     """A process with its `run/NAME.json`; as a context it also watches for SIGTERM and SIGINT."""
 
     def __init__(self, state: Path, name: str) -> None:
-        self.path = state / "run" / f"{name}.json"
+        self.path = StateDir(state).run_file(name)
         self.name = name
         self._state = state
         self.stopping = False

@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import BadConfig
 from common.site import Device, Site
+from common.state import StateDir
 from device_servers.drivers.delivery import FpgaDelivery
 from device_servers.drivers.fpga import FpgaBeam, FpgaInterlock, FpgaNozzle, FpgaTiming, StatusPoller
 from device_servers.drivers.link import FrameLink
@@ -83,7 +84,7 @@ class Drivers:
 
     def station(self) -> ScpiStation:
         """The temperature and pressure station."""
-        return ScpiStation(self._state / "run" / "plant.json")
+        return ScpiStation(StateDir(self._state).run_file("plant"))
 
     def close(self) -> None:
         """End every link."""
@@ -102,7 +103,7 @@ class Drivers:
             key = f"{peer}/{name}"
             if key not in self._links:
                 pulse_s = float(self._site.watchdogs["pulse_s"])
-                run_file = self._state / "run" / f"{peer}.json"
+                run_file = StateDir(self._state).run_file(peer)
                 self._links[key] = FrameLink(run_file, name, watchdog=watched, pulse_s=pulse_s)
             return self._links[key]
 

@@ -12,6 +12,7 @@ import click
 from common.clock import ClockRate
 from common.errors import PtcsError
 from common.site import DEFAULT_SITE, Site, load
+from common.state import StateDir
 from interlock.matrix import load as load_matrix
 from simulation.fpga.core import Core
 from simulation.fpga.keeper import Keeper
@@ -41,7 +42,7 @@ def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate,
         core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
         keeper.restored(core)
         log.warning("map and counters of beam %d restored, state %s", kept.spots.beam_number, core.state)
-    plant = PlantLink(state / "run" / "plant.json", matrix.signals)
+    plant = PlantLink(StateDir(state).run_file("plant"), matrix.signals)
     dogs = Watchdogs(site.watchdogs["clients"], float(site.watchdogs["limit_s"]))
     return FpgaCrate(core, Clock(rate, stepped), keeper, plant, dogs), plant
 
