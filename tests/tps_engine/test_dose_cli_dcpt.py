@@ -118,7 +118,7 @@ def test_two_ramped_fields_in_solid_water(case):
 @pytest.mark.slow
 @pytest.mark.requirement("TPS-VALIDATE")
 def test_a_field_through_a_range_shifter(case):
-    """Absolute dose lies 2.3 % above the commercial one; after one scale shape, range and place agree."""
+    """In absolute dose and after one scale; range and place."""
     place, data = case
     folder = data / "plan06_sobp_4d"
     box = phantom(
@@ -133,10 +133,10 @@ def test_a_field_through_a_range_shifter(case):
         "--out", place / "RD6.dcm", "--like", reference,
     )  # fmt: skip
     plain = gamma(reference, place / "RD6.dcm", box, 3)
-    assert plain["mean_ratio"] == pytest.approx(1.0, abs=0.03)
-    assert plain["pass_rate"] > 92.0
+    assert plain["mean_ratio"] == pytest.approx(1.0, abs=0.02)
+    assert plain["pass_rate"] > 98.0
     scaled = gamma(reference, place / "RD6.dcm", box, 2, "--scale", str(1.0 / plain["mean_ratio"]))
-    assert scaled["pass_rate"] > 95.0
+    assert scaled["pass_rate"] > 96.0
     theirs, ours = (rt_dose.from_dataset(files.read_file(path)) for path in (reference, place / "RD6.dcm"))
     (y, them), (_, us) = along_y(theirs, (0.0, 0.0)), along_y(ours, (0.0, 0.0))
     assert distal_depth(y, us, 0.8) == pytest.approx(distal_depth(y, them, 0.8), abs=1.2)

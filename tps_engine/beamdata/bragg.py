@@ -65,6 +65,17 @@ class HaloParameters:
         built = 1.0 - np.exp(-depth / (self.build_up * range_mm))
         return np.asarray(full * built * np.interp(depth / range_mm, [0.92, 1.0], [1.0, 0.33]))
 
+    def drift(self, range_mm: float, depth: Floats, before: float, gap: float) -> Floats:
+        """Variance (n,) in mm2 that a gap of air behind a slab adds to the halo at depths (n,) mm of water.
+
+        before: mm of water in the slab. What is born in it flies off at the angle that gathers the halo's
+        width over the build-up length; what is born behind it does not know the gap. One Gaussian for both.
+        """
+        length = self.build_up * range_mm
+        born = 1.0 - np.exp(-before / length)
+        share = born / np.maximum(1.0 - np.exp(-depth / length), max(born, 1e-12))
+        return np.asarray(share * (float(self.sigma(range_mm)) / length * gap) ** 2)
+
 
 def range_straggling(range_mm: float, parameters: DepthDoseParameters) -> float:
     """Standard deviation in mm of the range of a monoenergetic beam: Bortfeld's 0.012 R^0.935 (cm)."""

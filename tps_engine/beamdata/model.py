@@ -134,13 +134,13 @@ class BeamModel:
 
 @lru_cache(maxsize=32)
 def kernel_tables(
-    model: BeamModel, energies: tuple[float, ...], before: float = 0.0, part: str = "all"
+    model: BeamModel, energies: tuple[float, ...], before: float = 0.0, part: str = "all", gap: float = 0.0
 ) -> KernelTables:
     """Depth dose and scattering of a tuple of nominal energies in MeV, increasing.
 
-    before: mm of water that a range shifter takes off ahead of depth 0. part: all of the depth dose, what the
-    beam's own Gaussian (core) or the nuclear halo (halo) has of it. Raises BadInput for an energy outside
-    the machine or one that ends in the range shifter.
+    before: mm of water that a range shifter takes off ahead of depth 0; gap: mm of air behind it.
+    part: all of the depth dose, what the beam's own Gaussian (core) or the nuclear halo (halo) has of it.
+    Raises BadInput for an energy outside the machine or one that ends in the range shifter.
     """
     axis = np.asarray(energies, dtype=np.float64)
     spread, mean = model.at(axis, model.spread), model.at(axis, model.mean_energy)
@@ -158,6 +158,8 @@ def kernel_tables(
         dose = bragg.integral_depth_dose(model.water, float(energy), float(width), parameters, depth + before)
         scattered = scattering.lateral_variance(model.water, float(energy), depth, before)
         share, wider = _halo(model, float(energy), depth + before, part)
+        if model.halo is not None and part == "halo" and before > 0.0:
+            wider = wider + model.halo.drift(float(model.water.range_of(energy)), depth + before, before, gap)
         idd.append(dose * share)
         scatter.append(scattered + wider)
         reach.append(depth[np.flatnonzero(dose > 1e-4 * dose.max())[-1]])
@@ -169,13 +171,13 @@ def kernel_tables(
     )
 
 
-def _halo(model: BeamModel, energy: float, depth: Floats, part: str) -> tuple[Floats, float]:
+def _halo(model: BeamModel, energy: float, depth: Floats, part: str) -> tuple[Floats, Floats]:
     """Share (n,) of the depth dose that a part has, and the variance in mm2 that the halo adds to it."""
     if model.halo is None or part == "all":
-        return np.ones(len(depth)), 0.0
+        return np.ones(len(depth)), np.zeros(1)
     range_mm = float(model.water.range_of(energy))
     share = model.halo.share(range_mm, depth)
-    return (share, float(model.halo.sigma(range_mm)) ** 2) if part == "halo" else (1.0 - share, 0.0)
+    return (share, model.halo.sigma(range_mm) ** 2) if part == "halo" else (1.0 - share, np.zeros(1))
 
 
 def load(name_or_path: str | Path) -> BeamModel:

@@ -11,9 +11,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tps_engine.beamdata.bragg import HaloParameters
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose.spots import Spots
+from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats
+
+_CELL = 2.0
+"""Edge of the cell within which spots are laid together, in widths of the Gaussian."""
 
 Part = Literal["all", "core", "halo"]
 
@@ -39,7 +44,9 @@ def single(model: BeamModel, spots: Spots, protons: Floats) -> Component:
     return Component(spots.energy, _optics(model, spots), protons, "all")
 
 
-def all_of(model: BeamModel, spots: Spots, protons: Floats) -> list[Component]:
+def all_of(
+    model: BeamModel, spots: Spots, protons: Floats, upstream: Upstream | None = None
+) -> list[Component]:
     """Every Gaussian that the beam model describes; the sum of their protons is that of the spots."""
     found = []
     core = _optics(model, spots)
@@ -57,8 +64,23 @@ def all_of(model: BeamModel, spots: Spots, protons: Floats) -> list[Component]:
     if model.halo is None:
         return [Component(spots.energy, core, own, "all"), *found]
     ranges = model.water.range_of(model.at(spots.energy, model.mean_energy)) if len(spots) else np.zeros(0)
-    halo = _laid_together(Component(spots.energy, core, own, "halo"), 1.5 * model.halo.sigma(ranges))
+    cell = _CELL * _halo_width(model.halo, ranges, upstream)
+    halo = _laid_together(Component(spots.energy, core, own, "halo"), cell)
     return [Component(spots.energy, core, own, "core"), halo, *found]
+
+
+def _halo_width(halo: HaloParameters, ranges: Floats, upstream: Upstream | None) -> Floats:
+    """Width (n,) in mm of the halo half-way to the end of range, for beams of ranges in mm."""
+    width = halo.sigma(ranges)
+    if upstream is None or upstream.shifter is None:
+        return width
+    found, which = np.unique(ranges, return_inverse=True)
+    half_way = 0.5 * (upstream.water + found)
+    drift = [
+        float(halo.drift(float(end), np.array([depth]), upstream.water, upstream.gap)[0])
+        for end, depth in zip(found, half_way, strict=True)
+    ]
+    return np.asarray(np.sqrt(width**2 + np.asarray(drift)[which]))
 
 
 def _optics(model: BeamModel, spots: Spots) -> Floats:
@@ -74,7 +96,7 @@ def _laid_together(many: Component, cell: Floats) -> Component:
         return Component(many.energy[:0], many.optics[:0], many.protons[:0], many.part)
     energy, optics, protons, width = many.energy[lit], many.optics[lit], many.protons[lit], cell[lit]
     place = np.floor(optics[:, :2] / width[:, None] + 0.5)
-    _, group = np.unique(np.column_stack([energy, place]), axis=0, return_inverse=True)
+    keys, group = np.unique(np.column_stack([energy, place]), axis=0, return_inverse=True)
     group = group.ravel()
     total = np.bincount(group, protons)
 
@@ -84,4 +106,4 @@ def _laid_together(many: Component, cell: Floats) -> Component:
     merged = np.column_stack([mean(column) for column in optics.T])
     for axis in (0, 1):
         merged[:, 2 + axis] += mean((optics[:, axis] - merged[group, axis]) ** 2)
-    return Component(mean(energy), merged, total, many.part)
+    return Component(keys[:, 0], merged, np.asarray(total, dtype=np.float64), many.part)

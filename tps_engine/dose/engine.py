@@ -67,7 +67,7 @@ def reach_across(
     """
     if len(spots) == 0:
         return 0.0
-    parts = all_of(model, spots, np.ones(len(spots)))
+    parts = all_of(model, spots, np.ones(len(spots)), upstream)
     return max(
         float(_columns(model, part, sad, height, upstream).across.max()) for part in parts if len(part)
     )
@@ -124,7 +124,8 @@ def forward(voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats) -> 
     if len(spots) == 0:
         return total
     dose = np.zeros(len(voxels.voxels), dtype=np.float64)
-    for component in all_of(model, spots, protons(model, spots, np.asarray(mu, dtype=np.float64))):
+    count = protons(model, spots, np.asarray(mu, dtype=np.float64))
+    for component in all_of(model, spots, count, voxels.upstream):
         if len(component):
             dose += _sum(voxels, model, component)
     total[voxels.order] = dose
@@ -151,8 +152,8 @@ def _columns(
     upstream: Upstream | None,
 ) -> _Columns:
     energies, rows = np.unique(component.energy, return_inverse=True)
-    before = 0.0 if upstream is None else upstream.water
-    tables = kernel_tables(model, tuple(energies.tolist()), before, component.part)
+    before, gap = (0.0, 0.0) if upstream is None else (upstream.water, upstream.gap)
+    tables = kernel_tables(model, tuple(energies.tolist()), before, component.part, gap)
     table = component.optics.copy()
     if upstream is not None and len(component):
         added = moments(model, upstream, energies)[rows]

@@ -32,6 +32,11 @@ class Upstream:
         """Water-equivalent thickness of the range shifter, mm."""
         return 0.0 if self.shifter is None else self.shifter.water_equivalent
 
+    @property
+    def gap(self) -> float:
+        """Air between the range shifter and the patient, mm."""
+        return 0.0 if self.shifter is None else max(self.face - self.surface, 0.0)
+
 
 def shifter_of(beam: IonBeam, model: BeamModel) -> RangeShifter | None:
     """The range shifter of a beam: thickness in water from the plan, else from the beam model.
