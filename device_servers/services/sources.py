@@ -76,11 +76,12 @@ class Source(ABC):
         """The server is gone: what its values are is unknown from now on."""
 
     def _subscribe(self, proxy: tango.DeviceProxy) -> None:
+        """Subscribe, or raise DevFailed: a subscription that is still pending could not be ended cleanly."""
         self.prepare(proxy)
         self._failed = False
         self._pid = self._process(proxy)
         self._subscription = proxy.subscribe_event(
-            self.attribute, tango.EventType.CHANGE_EVENT, self._event, tango.EventSubMode.AsyncRead
+            self.attribute, tango.EventType.CHANGE_EVENT, self._event, tango.EventSubMode.SyncRead
         )
         self.up = True
         log.info("archiving %s/%s", self.device, self.attribute)
