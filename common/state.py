@@ -66,4 +66,6 @@ class StateDir:
         try:
             return dict(read_json(self.run_file(process)))
         except (OSError, ValueError) as why:
-            raise LinkLost(f"{process} is not running in {self.root}") from why
+            raise LinkLost(
+                f"{process} is not running in {self.root}; `ptcs up --state {self.root}` starts a facility"
+            ) from why

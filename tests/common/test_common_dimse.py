@@ -19,6 +19,16 @@ from common.dicom.ct import to_datasets
 from common.errors import BadDicom, LinkLost, Refused
 from common.links.dimse import ArchiveServer, Peer, echo, fetch, find, store
 
+SYSTEM = "/usr/local/bin:/usr/bin:/bin"
+"""Where dcmtk is; pynetdicom puts programs of the same names into a virtual environment."""
+
+
+def dcmtk(program: str) -> str:
+    """Path of a dcmtk program."""
+    found = shutil.which(program, path=SYSTEM)
+    assert found is not None, f"{program} is missing although storescu is there"
+    return found
+
 
 @dataclass
 class Archive:
@@ -190,15 +200,17 @@ def test_hash_survives_the_network(peer: Peer, archive: Archive, tmp_path: Path,
 
 
 @pytest.mark.requirement("OIS-DICOM")
-@pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
+@pytest.mark.skipif(shutil.which("storescu", path=SYSTEM) is None, reason="dcmtk is not installed")
 @pytest.mark.parametrize("wish", ["-xi", "-xe"])
 def test_dcmtk_talks_to_the_server(peer: Peer, archive: Archive, tmp_path: Path, wish: str) -> None:
     ds = ion_plan.to_dataset(small_plan())
     path = tmp_path / "plan.dcm"
     files.write_file(ds, path)
     where = ["-aec", peer.aet, peer.host, str(peer.port)]
-    subprocess.run(["echoscu", "-aet", "PTCS_CT", *where], check=True, timeout=20)
-    subprocess.run(["storescu", "-R", wish, "-aet", "PTCS_CT", *where, str(path)], check=True, timeout=20)
+    subprocess.run([dcmtk("echoscu"), "-aet", "PTCS_CT", *where], check=True, timeout=20)
+    subprocess.run(
+        [dcmtk("storescu"), "-R", wish, "-aet", "PTCS_CT", *where, str(path)], check=True, timeout=20
+    )
     assert canonical.plan_hash(archive.kept[ds.SOPInstanceUID]) == canonical.plan_hash(ds)
     query = [
         "-S",
@@ -210,7 +222,7 @@ def test_dcmtk_talks_to_the_server(peer: Peer, archive: Archive, tmp_path: Path,
         f"PatientID={ds.PatientID}",
     ]
     answer = subprocess.run(
-        ["findscu", "-v", "-aet", "PTCS_CT", *query, *where],
+        [dcmtk("findscu"), "-v", "-aet", "PTCS_CT", *query, *where],
         check=True,
         timeout=20,
         capture_output=True,
@@ -219,12 +231,12 @@ def test_dcmtk_talks_to_the_server(peer: Peer, archive: Archive, tmp_path: Path,
     assert ds.StudyInstanceUID in answer.stdout + answer.stderr
     out = tmp_path / "got"
     out.mkdir()
-    got = ["getscu", "-S", "-aet", "PTCS_CT", "-k", "QueryRetrieveLevel=STUDY"]
+    got = [dcmtk("getscu"), "-S", "-aet", "PTCS_CT", "-k", "QueryRetrieveLevel=STUDY"]
     keys = ["-k", f"StudyInstanceUID={ds.StudyInstanceUID}", "-od", str(out)]
     subprocess.run([*got, *keys, *where], check=True, timeout=20)
     (fetched,) = out.iterdir()
     assert canonical.plan_hash(files.read_file(fetched)) == canonical.plan_hash(ds)
     stranger = subprocess.run(
-        ["echoscu", "-aet", "STRANGER", *where], check=False, timeout=20, capture_output=True
+        [dcmtk("echoscu"), "-aet", "STRANGER", *where], check=False, timeout=20, capture_output=True
     )
     assert stranger.returncode != 0
