@@ -88,19 +88,22 @@ class Therapist:
 
     def submit(self) -> None:
         """Send the records and wait until the OIS has them; then unload."""
+        self._submit("DELIVERED")
+
+    def _submit(self, *enough: str) -> None:
         run_tango_job(self.session, "SubmitRecord")
-        self.wait(lambda: self.reading("RecordState") in ("DELIVERED", "NONE"), "records at the OIS")
+        self.wait(lambda: self.reading("RecordState") in enough, "records at the OIS")
         run_tango_job(self.session, "Unload")
 
     def abandon(self) -> None:
-        """End what is under way: terminate, send what was delivered, unload."""
+        """End what is under way: terminate, send what was delivered (it may be nothing), unload."""
         if self.state() not in ("COMPLETE", "TERMINATED", "RECORDED"):
             self.session.command_inout("TerminateIrradiation")
             self.wait(lambda: self.state() == "TERMINATED", "termination")
         if self.state() == "RECORDED":
             run_tango_job(self.session, "Unload")
         else:
-            self.submit()
+            self._submit("DELIVERED", "NONE")
 
     def wait(self, done: Callable[[], bool], what: str, limit: float = READY_LIMIT) -> None:
         """Wait for a condition; a device that does not answer yet is asked again. Raises LinkLost."""
