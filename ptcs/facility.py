@@ -38,7 +38,9 @@ class Facility:
 
     def __post_init__(self) -> None:
         self.site = site.load(self.site_file)
-        self.environment = dict(os.environ)
+        # Tango carries Latin-1 only: what a process of the facility says to others is English. Pages, reports
+        # and panels speak the language of who reads them.
+        self.environment = {**os.environ, "PTCS_LANG": "en"}
         self._add("database", self._launch_database)
         for name in SERVICES:
             self._add(name, self._launcher(name))
