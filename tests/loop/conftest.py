@@ -21,9 +21,11 @@ from ptcs.running import take_down
 PTCS = [sys.executable, "-m", "ptcs.cli"]
 
 
-def ptcs(*arguments: str | Path, timeout: float = 280.0) -> subprocess.CompletedProcess[str]:
-    """Run a ptcs command as a user would; English messages."""
-    environment = {**os.environ, "PTCS_LANG": "en"}
+def ptcs(
+    *arguments: str | Path, timeout: float = 280.0, language: str = "en"
+) -> subprocess.CompletedProcess[str]:
+    """Run a ptcs command as a user of that language would."""
+    environment = {**os.environ, "PTCS_LANG": language}
     command = [*PTCS, *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, env=environment, check=False

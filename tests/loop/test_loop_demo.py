@@ -104,10 +104,12 @@ def test_parts_of_the_fraction_add_up_to_the_plan(treated: Treated) -> None:
 
 @pytest.mark.slow
 @pytest.mark.requirement("SYS-LOOP")
-def test_real_ct(shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.requirement("SYS-LANGUAGE")
+def test_real_ct_in_chinese(shared_data: Path, tmp_path: Path) -> None:
     ct = shared_data / "ct_abdomen_pelvis_real" / "dicom"
-    result = ptcs("demo", "--ct", ct, "--target", "vertebrae_L3", "--out", tmp_path / "out")
+    result = ptcs("demo", "--ct", ct, "--target", "vertebrae_L3", "--out", tmp_path / "out", language="zh")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert "通过" in result.stdout
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["passed"] is True
     assert any("metal" in warning.lower() for warning in summary["plan"]["warnings"])
