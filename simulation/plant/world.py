@@ -1,6 +1,6 @@
 """What all parts of the plant share at an instant, and the rigidity of the beam that ties them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,9 +40,16 @@ class World:
     """The instant. Written by the plant and by the families in the order in which they step.
 
     clock_factor: beam devices live faster than the wall by this. energy: of the cycle, MeV.
-    phase_age: seconds of beam time since the phase began. heat_kw: what the magnets give off.
-    vacuum_good: no gauge above its limit; valves close without it. intensity: of the source, relative.
-    rho_now: rigidity that the ring's dipoles stand at, T m.
+    phase_age: seconds of beam time since the phase began. vacuum_good: no gauge above its limit.
+    intensity: of the source, relative. rho_now: rigidity that the ring's dipoles stand at, T m.
+    room: the room that the cycle is for, 1 for the first, 0 for none. ramp_s, injection_s: how long these
+    phases last in beam time. heat_kw: what all magnets give off; heat: the same by role.
+    cooling: flow of water by role, relative to nominal (1 where nobody says). rf_good: the ring's cavities
+    hold the beam. knock_out: drive of the RF knock-out, relative to nominal, 0 with its gate closed.
+    bumped: share of the injection and extraction kickers that are charged. charge: in the ring, relative to
+    a nominal fill. blocked: optics elements that stop the beam now (stoppers, inserted cups).
+    gaps: optics element of a slit -> (centre, gap) in mm. degraded: energy behind the degrader in MeV
+    (0: no degrader).
     """
 
     ion: str
@@ -56,6 +63,18 @@ class World:
     vacuum_good: bool = True
     intensity: float = 0.0
     rho_now: float = 0.0
+    room: int = 0
+    ramp_s: float = 1.0
+    injection_s: float = 0.3
+    rf_good: bool = True
+    knock_out: float = 1.0
+    bumped: float = 1.0
+    charge: float = 0.0
+    degraded: float = 0.0
+    heat: dict[str, float] = field(default_factory=dict)
+    cooling: dict[str, float] = field(default_factory=dict)
+    blocked: dict[str, bool] = field(default_factory=dict)
+    gaps: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def rho(self) -> float:
