@@ -51,8 +51,8 @@ class Facility:
         self.children[name] = Child(name, launch, self.state.log_file(name))
 
     def _launch_database(self) -> int:
-        database.prepare(self.state.tango_database)
-        environment = {**self.environment, "PYTANGO_DATABASE_NAME": str(self.state.tango_database)}
+        working = database.open_working(self.state.tango_database)
+        environment = {**self.environment, "PYTANGO_DATABASE_NAME": str(working)}
         return self._spawn(
             "database", database.command(self._former_port("database") or database.free_port()), environment
         )

@@ -23,17 +23,25 @@ def device_names(site: Site) -> tuple[str, ...]:
     return crates + tuple(device.name for device in site.devices)
 
 
-def device_state(name: str) -> str:
-    """Name of a device's state, or "GONE" when it does not answer within a second."""
-    try:
-        proxy = tango.DeviceProxy(name)
-        proxy.set_timeout_millis(1000)
-        return str(proxy.state())
-    except tango.DevFailed:
-        return "GONE"
+class Readiness:
+    """Which devices of a starting site are not ready yet; a device that was ready is not asked again."""
 
+    def __init__(self, site: Site) -> None:
+        self._missing = list(device_names(site))
+        self._proxies: dict[str, tango.DeviceProxy] = {}
 
-def devices_not_ready(site: Site) -> list[str]:
-    """Devices that are not exported, or whose state is INIT or UNKNOWN."""
-    unready = {str(state) for state in NOT_READY} | {"GONE"}
-    return [name for name in device_names(site) if device_state(name) in unready]
+    def missing(self) -> list[str]:
+        """Devices that are not exported, or whose state is INIT or UNKNOWN."""
+        self._missing = [name for name in self._missing if not self._ready(name)]
+        return self._missing
+
+    def _ready(self, name: str) -> bool:
+        try:
+            if name not in self._proxies:
+                proxy = tango.DeviceProxy(name)
+                proxy.set_timeout_millis(1000)
+                self._proxies[name] = proxy
+            return self._proxies[name].state() not in NOT_READY
+        except tango.DevFailed:
+            self._proxies.pop(name, None)
+            return False

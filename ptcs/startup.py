@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from common.errors import LinkLost
 from ptcs.child import ChildState
 from ptcs.facility import Facility
-from ptcs.health import devices_not_ready, register_devices
+from ptcs.health import Readiness, register_devices
 
 POLL = 0.05
 START_LIMIT = 90.0
@@ -39,6 +39,7 @@ def start(facility: Facility, stopping: Done, report: Callable[[str], None]) -> 
 
 def _steps(facility: Facility) -> Iterator[tuple[str, Done]]:
     """What to say, and when it is done; what can start meanwhile is launched between the steps."""
+    readiness = Readiness(facility.site)
     _launch(facility, "database", "plant", "ois")
     facility.start_fork_server()
     yield "Tango database", facility.announce_database
@@ -49,9 +50,9 @@ def _steps(facility: Facility) -> Iterator[tuple[str, Done]]:
     yield "oncology information system", lambda: facility.announced("ois")
     yield "fork server", facility.fork_server_ready
     _launch(facility, *facility.site.servers, "tps")
-    yield "device servers", lambda: not devices_not_ready(facility.site)
+    yield "device servers", lambda: not readiness.missing()
     yield "planning service", lambda: facility.announced("tps")
-    yield "devices", lambda: not devices_not_ready(facility.site)
+    yield "devices", lambda: not readiness.missing()
 
 
 def _launch(facility: Facility, *names: str) -> None:

@@ -20,6 +20,7 @@ from common import logs
 from common.errors import LinkLost, PtcsError, Refused
 from common.files import write_json
 from common.state import StateDir
+from ptcs import database
 from ptcs.child import Child, ChildState
 from ptcs.facility import SERVICES, Facility
 from ptcs.startup import start
@@ -134,6 +135,7 @@ class Supervisor:
         for child in children:
             if child.process is not None:
                 child.process.wait()
+        database.keep(self.facility.state.tango_database)
         if self._lock is not None:
             self._report("DOWN")
             self._lock.close()
