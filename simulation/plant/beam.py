@@ -1,9 +1,12 @@
 """What the magnets make of the beam: energy, position and size at the isocentre, linear in their errors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, cast
 
 import numpy as np
 
+from simulation.plant.family import Family, Floats
 from simulation.plant.supplies import Supplies
 from simulation.plant.world import World, energy_of
 
@@ -42,3 +45,32 @@ def beam_state(supplies: Supplies, world: World, usable: bool) -> BeamState:
         elif "quad" in device.wire:
             growth += QUADRUPOLE_SIZE * abs(float(error))
     return BeamState(usable, energy, offset["x"], offset["y"], 1.0 + growth)
+
+
+class BeamLine:
+    """The crate-wide channels of the beam, computed from the families as they stand."""
+
+    channels: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("beam.energy", "MeV"),
+        ("beam.ready", ""),
+        ("beam.intensity", ""),
+        ("beam.offset_x", "mm"),
+        ("beam.offset_y", "mm"),
+        ("beam.size", ""),
+    )
+    NEEDED = ("VacuumGauge", "SectorValve", "WaterCircuit", "RfCavity", "IonSource")
+
+    def __init__(self, families: Mapping[str, Family], world: World) -> None:
+        self._supplies = cast(Supplies, families["MagnetSupply"])
+        self._needed = [families[name] for name in self.NEEDED]
+        self._world = world
+
+    def follow(self) -> None:
+        """A phase of the cycle begins."""
+        self._supplies.follow(self._world)
+
+    def values(self) -> Floats:
+        """The values of `channels`."""
+        beam = beam_state(self._supplies, self._world, all(family.ok for family in self._needed))
+        machine = (beam.energy, float(beam.ready), self._world.intensity)
+        return np.array([*machine, beam.offset_x, beam.offset_y, beam.size])

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,16 +16,33 @@ from simulation.plant.world import World
 Floats = NDArray[np.float64]
 
 
-class Family(ABC):
-    """Devices of one class. Row i of `values` belongs to `devices[i]`, column j to `quantities[j]`.
+COMMON: tuple[tuple[str, str], ...] = (("fault", ""), ("ok", ""))
+"""What every device shows besides its quantities: its fault code, and 1 while it is good for beam."""
 
-    faults: kind -> code shown in `fault` (0: the fault shows in the readings only).
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault. `code` is shown in the channel `fault`; 0: only the readings show it."""
+
+    code: int
+    text: str
+
+
+class Family(ABC):
+    """Devices of one class. Row i of `values` belongs to `devices[i]`, column j to `quantities[j]`;
+    the last two columns, `fault` and `ok`, are written by `advance`.
+
+    faults: the kinds of faults that these devices can have.
     latching: a fault code stays until `reset`, which works once the cause is cleared.
+    elsewhere: the quantities travel over another protocol; the block has `fault` and `ok` only.
+    period_s: wall time between two steps, for what is slow; 0: every step of the plant.
     """
 
     quantities: ClassVar[tuple[tuple[str, str], ...]]
-    faults: ClassVar[Mapping[str, int]] = {}
+    faults: ClassVar[Mapping[str, Fault]] = {}
     latching: ClassVar[bool] = False
+    elsewhere: ClassVar[bool] = False
+    period_s: ClassVar[float] = 0.0
     retained: ClassVar[tuple[str, ...]] = ()
     """Arrays (n,) or (n, axes) that equipment keeps when the process that simulates it dies."""
 
@@ -33,16 +51,46 @@ class Family(ABC):
         self.count = len(self.devices)
         self.code = np.zeros(self.count)
         self._causes = {kind: np.zeros(self.count, dtype=np.bool_) for kind in self.faults}
-        self.values: Floats = np.zeros((self.count, len(self.quantities)))
+        self.values: Floats = np.zeros((self.count, len(self.quantities) + len(COMMON)))
+        self._waited = self.period_s
+
+    def connect(self, families: Mapping[str, "Family"]) -> None:  # noqa: B027 - most have nothing to do
+        """Meet the other families of the plant, by class name; called once, before the first step."""
+
+    def advance(self, dt: float, world: World) -> None:
+        """Let `dt` seconds of wall time pass: step when it is time, then show fault and fitness."""
+        self._waited += dt
+        if self._waited >= self.period_s:
+            self.step(self._waited, world)
+            self._waited = 0.0
+        self.values[:, -2], self.values[:, -1] = self.code, self.good
 
     @abstractmethod
     def step(self, dt: float, world: World) -> None:
-        """Let `dt` seconds of wall time pass and write `values`."""
+        """Let `dt` seconds of wall time pass and write the quantities into `values`."""
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which devices are good for beam as they are, (n,); read after `step`."""
+        good: NDArray[np.bool_] = self.code == 0
+        return good
 
     @property
     def ok(self) -> bool:
-        """Whether beam may be made with these devices as they are; read after `step`."""
-        return not self.code.any()
+        """Whether every device of the family is good for beam."""
+        return bool(self.good.all())
+
+    def shut_down(self) -> None:  # noqa: B027 - most have nothing to do
+        """As an operator leaves these devices for the night."""
+
+    def channels(self) -> list[tuple[str, str]]:
+        """Name and unit of each value that these devices have in the block, in order."""
+        shown = COMMON if self.elsewhere else (*self.quantities, *COMMON)
+        return [(f"{device.wire}.{name}", unit) for device in self.devices for name, unit in shown]
+
+    def block(self) -> Floats:
+        """The values of `channels`, in that order."""
+        return (self.values[:, -len(COMMON) :] if self.elsewhere else self.values).ravel()
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """A command to device i. Raises Refused with the verbs that this class knows."""
@@ -81,13 +129,13 @@ class Family(ABC):
 
     def update_code(self, i: int) -> None:
         """Show the code of what is wrong with device i; a code that is there already stays."""
-        codes = sorted(self.faults[kind] for kind in self.causes(i) if self.faults[kind])
+        codes = sorted(self.faults[kind].code for kind in self.causes(i) if self.faults[kind].code)
         if codes and not self.code[i]:
             self.code[i] = codes[0]
 
     def reset(self, i: int) -> None:
         """Clear a latched code. Raises Refused while its cause is there."""
-        causes = [kind for kind in self.causes(i) if self.faults[kind]]
+        causes = [kind for kind in self.causes(i) if self.faults[kind].code]
         if causes:
             raise Refused(
                 _("{device}: {causes} is still there; mend it, then reset").format(
@@ -116,7 +164,7 @@ class Family(ABC):
 
     def column(self, name: str) -> int:
         """Place of a quantity in `values`."""
-        return [quantity for quantity, _ in self.quantities].index(name)
+        return [quantity for quantity, _ in (*self.quantities, *COMMON)].index(name)
 
     def parameter(self, key: str, default: float) -> Floats:
         """A number of each device's `plant` section, (n,)."""

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family
+from simulation.plant.family import Family, Fault
 from simulation.plant.world import World
 
 STOP_S = 0.5
@@ -22,7 +23,10 @@ class Movers(Family):
     """
 
     axes: ClassVar[tuple[tuple[str, str], ...]]
-    faults: ClassVar[Mapping[str, int]] = {"collision": 1, "drive": 2}
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "collision": Fault(1, "a contact plate is pressed; nothing moves"),
+        "drive": Fault(2, "a motor drive has failed; nothing moves"),
+    }
     retained = ("position", "target", "enabled")
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -51,19 +55,20 @@ class Movers(Family):
         axes = len(self.axes)
         self.values[:, :axes] = self.position
         self.values[:, axes] = self.moving
-        self.values[:, axes + 1], self.values[:, axes + 2] = self.enabled, self.code
+        self.values[:, axes + 1] = self.enabled
 
     @property
-    def moving(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def moving(self) -> NDArray[np.bool_]:
         """Which devices are not at their target or still turning, (n,)."""
         away = (self.position != self.target) | (self.velocity != 0.0)
-        result: np.ndarray[Any, np.dtype[np.bool_]] = away.any(axis=1)
+        result: NDArray[np.bool_] = away.any(axis=1)
         return result
 
     @property
-    def ok(self) -> bool:
-        """Enabled, at rest at their targets, without fault."""
-        return bool(np.all(self.enabled) and not self.moving.any()) and not self.code.any()
+    def good(self) -> NDArray[np.bool_]:
+        """Enabled, at rest at the target, without fault."""
+        good: NDArray[np.bool_] = self.enabled & ~self.moving & (self.code == 0)
+        return good
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """Move {axis: value}, stop, set enabled."""
@@ -110,11 +115,11 @@ class Couches(Movers):
     """Patient supports with six axes."""
 
     axes = (("x", "mm"), ("y", "mm"), ("z", "mm"), ("pitch", "deg"), ("roll", "deg"), ("yaw", "deg"))
-    quantities = (*axes, ("moving", ""), ("enabled", ""), ("fault", ""))
+    quantities = (*axes, ("moving", ""), ("enabled", ""))
 
 
 class Gantries(Movers):
     """Gantries with one axis."""
 
     axes = (("angle", "deg"),)
-    quantities = (*axes, ("moving", ""), ("enabled", ""), ("fault", ""))
+    quantities = (*axes, ("moving", ""), ("enabled", ""))

@@ -8,33 +8,13 @@ import numpy as np
 from common.errors import Refused
 from common.site import Site
 from common.text import _
-from simulation.plant.beam import BeamState, beam_state
+from simulation.plant.beam import BeamLine
 from simulation.plant.family import Family, Floats
-from simulation.plant.motion import Couches, Gantries
-from simulation.plant.services import Environment, Transformers, Water
-from simulation.plant.source_rf import Cavities, Sources
-from simulation.plant.supplies import Supplies
-from simulation.plant.vacuum import Gauges, Valves
+from simulation.plant.registry import FAMILIES, GROUPS
 from simulation.plant.world import World
 from timing.cycle import Phase
 
-CRATE_CHANNELS: tuple[tuple[str, str], ...] = (
-    ("beam.energy", "MeV"),
-    ("beam.ready", ""),
-    ("beam.intensity", ""),
-    ("beam.offset_x", "mm"),
-    ("beam.offset_y", "mm"),
-    ("beam.size", ""),
-    ("beam.temperature", "degC"),
-    ("beam.pressure", "hPa"),
-    ("ok.magnets", ""),
-    ("ok.vacuum", ""),
-    ("ok.water", ""),
-    ("ok.rf", ""),
-    ("ok.source", ""),
-    ("ok.couch", ""),
-    ("ok.gantry", ""),
-)
+AIR: tuple[tuple[str, str], ...] = (("beam.temperature", "degC"), ("beam.pressure", "hPa"))
 
 
 class Plant:
@@ -42,60 +22,35 @@ class Plant:
 
     def __init__(self, site: Site, seed: int = 1) -> None:
         self.world = World(site.ions[0], site.clock_factor, np.random.default_rng(seed))
-        self.supplies = Supplies(site.of_class("MagnetSupply"))
-        self.sources = Sources(site.of_class("IonSource"))
-        self.cavities = Cavities(site.of_class("RfCavity"))
-        self.gauges = Gauges(site.of_class("VacuumGauge"))
-        self.valves = Valves(site.of_class("SectorValve"))
-        self.water = Water(site.of_class("WaterCircuit"))
-        self.transformers = Transformers(site.of_class("CurrentTransformer"))
-        self.couches = Couches(site.of_class("Couch"))
-        self.gantries = Gantries(site.of_class("Gantry"))
-        self.environment = Environment(site.of_class("EnvironmentStation"))
-        self._in_block: tuple[Family, ...] = (
-            self.supplies,
-            self.sources,
-            self.cavities,
-            self.gauges,
-            self.valves,
-            self.water,
-            self.transformers,
-            self.couches,
-            self.gantries,
-        )
+        self.families = {name: family(site.of_class(name)) for name, family in FAMILIES.items()}
+        self.present = [family for family in self.families.values() if family.count]
+        for family in self.present:
+            family.connect(self.families)
+        self.beam = BeamLine(self.families, self.world)
+        self._groups = [[self.families[name] for name in names] for names in GROUPS.values()]
         self._where: dict[str, tuple[Family, int]] = {
-            device.wire: (family, i)
-            for family in (*self._in_block, self.environment)
-            for i, device in enumerate(family.devices)
+            device.wire: (family, i) for family in self.present for i, device in enumerate(family.devices)
         }
         self.step(1e-3)
 
     def channels(self) -> list[dict[str, str]]:
         """Name and unit of each value of `values`, in order."""
-        rows = [
-            {"name": f"{device.wire}.{quantity}", "unit": unit}
-            for family in self._in_block
-            for device in family.devices
-            for quantity, unit in family.quantities
-        ]
-        return rows + [{"name": name, "unit": unit} for name, unit in CRATE_CHANNELS]
+        rows = [row for family in self.present for row in family.channels()]
+        crate = [*self.beam.channels, *AIR, *((name, "") for name in GROUPS)]
+        return [{"name": name, "unit": unit} for name, unit in (*rows, *crate)]
 
     def step(self, dt: float) -> None:
         """Let `dt` seconds of wall time pass; beam devices live faster by the clock factor."""
         self.world.seconds += dt
         self.world.phase_age += dt * self.world.clock_factor
-        for family in (*self._in_block, self.environment):
-            family.step(dt, self.world)
+        for family in self.present:
+            family.advance(dt, self.world)
 
     def values(self) -> Floats:
         """The block (channels,) as it stands."""
-        blocks = [family.values.ravel() for family in self._in_block]
-        return np.concatenate([*blocks, self._crate()])
-
-    def beam(self) -> BeamState:
-        """The beam that the machine would give now."""
-        usable = self.gauges.ok and self.valves.ok and self.water.ok and self.cavities.ok and self.sources.ok
-        return beam_state(self.supplies, self.world, usable)
+        oks = [float(all(family.ok for family in group)) for group in self._groups]
+        blocks = [family.block() for family in self.present]
+        return np.concatenate([*blocks, self.beam.values(), self._air(), oks])
 
     @property
     def busy(self) -> bool:
@@ -109,7 +64,7 @@ class Plant:
         if not 1.0 <= energy <= 1000.0 and phase != "IDLE":
             raise Refused(f"cycle for {energy:g} MeV: allowed are 1 to 1000 MeV")
         self.world.phase, self.world.energy, self.world.phase_age = Phase[phase], energy, 0.0
-        self.supplies.follow(self.world)
+        self.beam.follow()
 
     def do(self, verb: str, body: Mapping[str, Any]) -> None:
         """A command to one device. Raises Refused."""
@@ -151,10 +106,8 @@ class Plant:
 
     def shut_down(self) -> None:
         """As an operator leaves the plant: power off, valves closed; couch and gantry stay where they are."""
-        for family in (self.supplies, self.sources, self.cavities):
-            family.on[:] = False
-        self.valves.wanted[:] = 0.0
-        self.valves.position[:] = 0.0
+        for family in self.present:
+            family.shut_down()
 
     def _find(self, body: Mapping[str, Any]) -> tuple[Family, int]:
         wire = body.get("device")
@@ -166,12 +119,6 @@ class Plant:
             )
         return self._where[wire]
 
-    def _crate(self) -> Floats:
-        beam = self.beam()
-        air = self.environment.values[0] if self.environment.count else (np.nan, np.nan)
-        vacuum = self.gauges.ok and self.valves.ok
-        oks = (self.supplies, self.water, self.cavities, self.sources, self.couches, self.gantries)
-        magnets, water, rf, source, couch, gantry = (float(family.ok) for family in oks)
-        machine = (beam.energy, float(beam.ready), self.world.intensity)
-        spot = (beam.offset_x, beam.offset_y, beam.size)
-        return np.array([*machine, *spot, *air[:2], magnets, float(vacuum), water, rf, source, couch, gantry])
+    def _air(self) -> Floats:
+        stations = self.families["EnvironmentStation"]
+        return stations.values[0, :2] if stations.count else np.full(2, np.nan)

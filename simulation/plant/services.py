@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Family
+from simulation.plant.family import Family, Fault
 from simulation.plant.world import World
 from timing.cycle import Phase
 
@@ -29,9 +30,12 @@ class Water(Family):
         ("temperature", "degC"),
         ("pressure", "bar"),
         ("conductivity", "uS/cm"),
-        ("fault", ""),
     )
-    faults: ClassVar[Mapping[str, int]] = {"pump": 1, "chiller": 2, "resin": 3}
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "pump": Fault(1, "the flow runs out"),
+        "chiller": Fault(2, "the inlet is warm"),
+        "resin": Fault(3, "the conductivity rises"),
+    }
     latching = True
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -46,7 +50,7 @@ class Water(Family):
         watched = ("flow", "temperature", "conductivity")
         self._lowest = np.array([self.limit(key, 0, -np.inf) for key in watched])
         self._highest = np.array([self.limit(key, 1, np.inf) for key in watched])
-        self._good = True
+        self._within: NDArray[np.bool_] = np.ones(self.count, dtype=np.bool_)
 
     def step(self, dt: float, world: World) -> None:
         """First-order lags towards the steady state of the present heat and flow."""
@@ -60,14 +64,14 @@ class Water(Family):
         pressure = 6.0 * (self.flow / self.nominal) ** 2
         rows = (self.flow, self.temperature, pressure, self.conductivity)
         self.values[:, :4] = (np.array(rows) * noise).T
-        self.values[:, 4] = self.code
         shown = np.array([self.flow, self.temperature, self.conductivity])
-        self._good = bool(np.all((shown >= self._lowest) & (shown <= self._highest)))
+        self._within = np.all((shown >= self._lowest) & (shown <= self._highest), axis=0)
 
     @property
-    def ok(self) -> bool:
+    def good(self) -> NDArray[np.bool_]:
         """Within limits and without fault."""
-        return self._good and not self.code.any()
+        good: NDArray[np.bool_] = self._within & (self.code == 0)
+        return good
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """Reset."""
@@ -83,8 +87,8 @@ class Transformers(Family):
     `plant` section: full_scale_ma. blind: reads nothing.
     """
 
-    quantities = (("current", "mA"), ("fault", ""))
-    faults: ClassVar[Mapping[str, int]] = {"blind": 1}
+    quantities = (("current", "mA"),)
+    faults: ClassVar[Mapping[str, Fault]] = {"blind": Fault(1, "it reads nothing")}
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -104,7 +108,6 @@ class Transformers(Family):
         current = 0.6 * self.scale * self.charge * world.intensity
         shown = current + 1e-4 * self.scale * world.rng.standard_normal(self.count)
         self.values[:, 0] = np.where(self.code > 0, np.nan, shown)
-        self.values[:, 1] = self.code
 
 
 class Environment(Family):
@@ -114,7 +117,8 @@ class Environment(Family):
     """
 
     quantities = (("temperature", "degC"), ("pressure", "hPa"))
-    faults: ClassVar[Mapping[str, int]] = {"heating": 0}
+    elsewhere = True
+    faults: ClassVar[Mapping[str, Fault]] = {"heating": Fault(0, "the air of the room is 5 K too warm")}
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -128,5 +132,5 @@ class Environment(Family):
         swing = np.array(
             [0.1 * np.sin(world.seconds * 2 * np.pi / 1800.0), 0.3 * np.sin(world.seconds / 573.0)]
         )
-        self.values[:] = self.base + np.outer(self.swing, swing)
+        self.values[:, :2] = self.base + np.outer(self.swing, swing)
         self.values[:, 0] += 5.0 * self.has("heating")

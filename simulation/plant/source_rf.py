@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family, setting
+from simulation.plant.family import Family, Fault, setting
 from simulation.plant.world import INJECTION_MEV, IONS, World, energy_of, rigidity
 
 
@@ -35,13 +36,18 @@ class Rising(Family):
         self.level += (goal - self.level) * -np.expm1(-dt / self.lag)
         shown = self.level * (1.0 + self.noise * world.rng.standard_normal(self.count))
         self.values[:, 0], self.values[:, 1] = shown, self.setpoint
-        self.values[:, self.column("on")], self.values[:, self.column("fault")] = self.on, self.code
+        self.values[:, self.column("on")] = self.on
 
     @property
-    def ok(self) -> bool:
-        """All on, without fault, and within 2 % of their setpoints, which are at least half the nominal."""
+    def good(self) -> NDArray[np.bool_]:
+        """On, without fault, and within 2 % of the setpoint, which is at least half the nominal."""
         near = np.abs(self.level - self.setpoint) < 0.02 * self.nominal
-        return bool(np.all(self.on & near & (self.level > 0.45 * self.nominal))) and not self.code.any()
+        good: NDArray[np.bool_] = self.on & near & (self.level > 0.45 * self.nominal) & (self.code == 0)
+        return good
+
+    def shut_down(self) -> None:
+        """Power off."""
+        self.on[:] = False
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """set, on, off, reset."""
@@ -67,8 +73,11 @@ class Rising(Family):
 class Sources(Rising):
     """Ion sources. extinction: the plasma goes out; high_voltage: its supply trips."""
 
-    quantities = (("current", "uA"), ("setpoint", "uA"), ("on", ""), ("fault", ""))
-    faults: ClassVar[Mapping[str, int]] = {"extinction": 1, "high_voltage": 2}
+    quantities = (("current", "uA"), ("setpoint", "uA"), ("on", ""))
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "extinction": Fault(1, "the plasma goes out"),
+        "high_voltage": Fault(2, "the extraction voltage trips"),
+    }
     quantity, noise = "current", 0.003
 
     def step(self, dt: float, world: World) -> None:
@@ -80,8 +89,11 @@ class Sources(Rising):
 class Cavities(Rising):
     """Ring cavities; their frequency follows the beam's velocity. arc: the cavity sparks; tuner: off tune."""
 
-    quantities = (("voltage", "kV"), ("setpoint", "kV"), ("frequency", "MHz"), ("on", ""), ("fault", ""))
-    faults: ClassVar[Mapping[str, int]] = {"arc": 1, "tuner": 2}
+    quantities = (("voltage", "kV"), ("setpoint", "kV"), ("frequency", "MHz"), ("on", ""))
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "arc": Fault(1, "the cavity sparks and switches off"),
+        "tuner": Fault(2, "the tuner has lost the resonance"),
+    }
     quantity, noise = "voltage", 0.001
 
     def __init__(self, devices: Sequence[Device]) -> None:

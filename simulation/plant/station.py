@@ -36,7 +36,7 @@ class StationServer:
 
     def reply(self, line: str) -> bytes:
         """What the instrument says to a line."""
-        air = self._plant.environment.values
+        air = self._plant.families["EnvironmentStation"].values
         match line.strip().upper():
             case "MEAS:TEMP?" if len(air):
                 return answer(float(air[0, 0]))

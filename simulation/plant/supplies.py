@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family, Floats, setting
+from simulation.plant.family import Family, Fault, Floats, setting
 from simulation.plant.world import World
 from timing.cycle import Phase
 
@@ -30,14 +30,14 @@ class Supplies(Family):
     current; communication blinds its readings; drift is an error of current that nobody reports.
     """
 
-    quantities = (("current", "A"), ("voltage", "V"), ("setpoint", "A"), ("on", ""), ("fault", ""))
-    faults: ClassVar[Mapping[str, int]] = {
-        "overcurrent": 1,
-        "overtemperature": 2,
-        "regulation": 3,
-        "interlock": 4,
-        "communication": 5,
-        "drift": 0,
+    quantities = (("current", "A"), ("voltage", "V"), ("setpoint", "A"), ("on", ""))
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "overcurrent": Fault(1, "the current passes its limit; the supply switches off"),
+        "overtemperature": Fault(2, "the supply is too hot and switches off"),
+        "regulation": Fault(3, "the current is off by a percent"),
+        "interlock": Fault(4, "an interlock of the magnet has switched the supply off"),
+        "communication": Fault(5, "the supply does not answer; its readings are unknown"),
+        "drift": Fault(0, "the current drifts and nothing reports it"),
     }
     latching = True
     retained = ("on", "setpoint")
@@ -89,19 +89,24 @@ class Supplies(Family):
         rippled = self.current * (1.0 + self.ripple * noise[0])
         over = self.current > 1.02 * self.highest
         for i in np.flatnonzero(over & (self.code == 0)):
-            self.code[i] = self.faults["overcurrent"]
+            self.code[i] = self.faults["overcurrent"].code
         self.on &= ~np.isin(self.code, (1, 2, 4))
         blind = self.has("communication")
         voltage = self.resistance * rippled + self.inductance * (self.current - before) / span
         self.values[:, 0] = np.where(blind, np.nan, rippled * (1.0 + READ_NOISE * noise[1]))
         self.values[:, 1] = np.where(blind, np.nan, np.where(self.on, voltage, 0.0))
-        self.values[:, 2], self.values[:, 3], self.values[:, 4] = self.setpoint, self.on, self.code
+        self.values[:, 2], self.values[:, 3] = self.setpoint, self.on
         world.heat_kw = float(np.sum(self.resistance * self.current**2)) / 1000.0
 
     @property
-    def ok(self) -> bool:
-        """All on and without fault."""
-        return bool(self.on.all()) and not self.code.any()
+    def good(self) -> NDArray[np.bool_]:
+        """On and without fault."""
+        good: NDArray[np.bool_] = self.on & (self.code == 0)
+        return good
+
+    def shut_down(self) -> None:
+        """Power off."""
+        self.on[:] = False
 
     def errors(self, world: World) -> Floats:
         """Relative error of each magnet's mean current from the catalogue at the cycle's energy, (n,)."""

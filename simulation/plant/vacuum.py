@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family
+from simulation.plant.family import Family, Fault
 from simulation.plant.world import World
 
 LEAK_MBAR_S = 1e-6
@@ -21,8 +22,11 @@ class Gauges(Family):
     leak: air comes in. gauge: the sensor reads nothing. Starts at three times the base pressure.
     """
 
-    quantities = (("pressure", "mbar"), ("fault", ""))
-    faults: ClassVar[Mapping[str, int]] = {"gauge": 1, "leak": 0}
+    quantities = (("pressure", "mbar"),)
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "gauge": Fault(1, "the sensor reads nothing"),
+        "leak": Fault(0, "air comes in"),
+    }
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -30,7 +34,6 @@ class Gauges(Family):
         self.lag = self.parameter("pump_s", 10.0)
         self.highest = self.limit("pressure", 1, np.inf)
         self.pressure = 3.0 * self.base
-        self._good = True
 
     def step(self, dt: float, world: World) -> None:
         """Exact solution of the equation over dt."""
@@ -38,21 +41,22 @@ class Gauges(Family):
         self.pressure = steady + (self.pressure - steady) * np.exp(-dt / self.lag)
         shown = self.pressure * (1.0 + NOISE * world.rng.standard_normal(self.count))
         self.values[:, 0] = np.where(self.code > 0, np.nan, shown)
-        self.values[:, 1] = self.code
-        self._good = bool(np.all(self.pressure <= self.highest)) and not self.code.any()
-        world.vacuum_good = self._good
+        world.vacuum_good = self.ok
 
     @property
-    def ok(self) -> bool:
-        """Every gauge reads, and reads below its limit."""
-        return self._good
+    def good(self) -> NDArray[np.bool_]:
+        """Reads, and reads below its limit."""
+        good: NDArray[np.bool_] = (self.pressure <= self.highest) & (self.code == 0)
+        return good
 
 
 class Valves(Family):
     """Sector valves. `plant` section: travel_s. stuck: does not move. Bad vacuum closes all of them."""
 
-    quantities = (("position", ""), ("fault", ""))
-    faults: ClassVar[Mapping[str, int]] = {"stuck": 1}
+    quantities = (("position", ""),)
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "stuck": Fault(1, "the valve does not move"),
+    }
     retained = ("position", "wanted")
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -69,12 +73,18 @@ class Valves(Family):
             self.wanted[:] = 0.0
         reach = np.where(self.has("stuck"), 0.0, dt / self.travel)
         self.position += np.clip(self.wanted - self.position, -reach, reach)
-        self.values[:, 0], self.values[:, 1] = self.position, self.code
+        self.values[:, 0] = self.position
 
     @property
-    def ok(self) -> bool:
-        """All open and without fault."""
-        return bool(np.all(self.position > 0.99)) and not self.code.any()
+    def good(self) -> NDArray[np.bool_]:
+        """Open and without fault."""
+        good: NDArray[np.bool_] = (self.position > 0.99) & (self.code == 0)
+        return good
+
+    def shut_down(self) -> None:
+        """Closed."""
+        self.wanted[:] = 0.0
+        self.position[:] = 0.0
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """open, close."""

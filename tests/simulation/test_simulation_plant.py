@@ -240,3 +240,15 @@ def test_unknown_faults_are_refused(stand: Stand) -> None:
     with pytest.raises(Refused, match="allowed are overcurrent"):
         stand.plant.inject({"device": "ring-dipole", "kind": "boredom"})
     assert stand.plant.faults()["ring-dipole"]["causes"] == []
+
+
+@pytest.mark.requirement("ACS-MONITOR")
+def test_every_device_tells_whether_it_is_good_for_beam(running: Stand) -> None:
+    names = [row["name"] for row in running.plant.channels()]
+    assert len(names) == len(set(names)) == len(running.plant.values())
+    for wire in running.plant.faults():
+        assert running[f"{wire}.ok"] == 1 and running[f"{wire}.fault"] == 0, wire
+    running.plant.inject({"device": "hebt-dipole-1", "kind": "regulation"})
+    running.go(0.02)
+    assert running["hebt-dipole-1.ok"] == 0 and running["hebt-dipole-1.fault"] == 3
+    assert running["ring-dipole.ok"] == 1 and running["ok.magnets"] == 0

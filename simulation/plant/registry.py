@@ -1,0 +1,39 @@
+"""Every class of equipment that the plant simulates, in the order in which they step and stand in a block.
+
+A new kind of equipment is one `Family` and one line here. The order matters where a family uses what another
+has written into the world in the same step: supplies give off heat before water takes it away.
+"""
+
+from collections.abc import Mapping
+
+from simulation.plant.family import Family
+from simulation.plant.motion import Couches, Gantries
+from simulation.plant.services import Environment, Transformers, Water
+from simulation.plant.source_rf import Cavities, Sources
+from simulation.plant.supplies import Supplies
+from simulation.plant.vacuum import Gauges, Valves
+
+FAMILIES: Mapping[str, type[Family]] = {
+    "MagnetSupply": Supplies,
+    "IonSource": Sources,
+    "RfCavity": Cavities,
+    "VacuumGauge": Gauges,
+    "SectorValve": Valves,
+    "WaterCircuit": Water,
+    "CurrentTransformer": Transformers,
+    "Couch": Couches,
+    "Gantry": Gantries,
+    "EnvironmentStation": Environment,
+}
+"""Class of the site file -> its family."""
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "ok.magnets": ("MagnetSupply",),
+    "ok.vacuum": ("VacuumGauge", "SectorValve"),
+    "ok.water": ("WaterCircuit",),
+    "ok.rf": ("RfCavity",),
+    "ok.source": ("IonSource",),
+    "ok.couch": ("Couch",),
+    "ok.gantry": ("Gantry",),
+}
+"""Crate-wide channel -> classes whose every device must be good for it to be 1."""
