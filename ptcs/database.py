@@ -41,7 +41,7 @@ def prepare(path: Path) -> None:
 
 
 def working_file(kept: Path) -> Path:
-    """The file that the database works on: in memory where there is such a file system, else `kept` itself."""
+    """The file that the database works on: in memory where the system offers that, else `kept`."""
     mark = hashlib.sha256(str(kept.resolve()).encode()).hexdigest()[:16]
     folder = MEMORY / f"ptcs-{os.getuid()}-{mark}"
     try:

@@ -3,7 +3,7 @@
 import tango
 
 from common.site import Site
-from device_servers.server import register
+from device_servers.registration import register
 
 NOT_READY = frozenset({tango.DevState.INIT, tango.DevState.UNKNOWN})
 

@@ -12,8 +12,8 @@ and the dose of degraded protons before the peak.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_banded
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import lfilter
 
 from tps_engine.beamdata.water import Floats, WaterTable
 
@@ -125,7 +125,9 @@ def _carried_forward(reactions: Floats, range_mm: float, parameters: DepthDosePa
     cells = np.maximum(np.ceil(left / _FINE_MM), 1.0)
     fall = np.exp(-_FINE_MM / length)
     source = reactions * (1.0 - fall) / (1.0 - fall**cells)
-    spread = lfilter([1.0], [1.0, -fall], source)
+    # spread[i] = fall * spread[i - 1] + source[i], as a matrix of two diagonals
+    diagonals = np.vstack([np.ones(len(source)), np.full(len(source), -fall)])
+    spread = solve_banded((1, 0), diagonals, source)
     return np.asarray(np.where(left > 0.0, spread, 0.0))
 
 

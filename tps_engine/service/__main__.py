@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -25,18 +25,18 @@ from tps_engine.service import app
 from tps_engine.service.archive import AET
 from tps_engine.service.doorkeeper import Doorkeeper
 from tps_engine.service.jobs import JobStore
-from tps_engine.service.plan_job import PlanJob
-from tps_engine.service.reconstruct_job import ReconstructJob
-from tps_engine.service.warmup import warm_up
 from tps_engine.service.worker import Work, Worker
 
 NAME = "tps"
+NICENESS = 10
+"""Planning computes for minutes at a time: what watches a beam on the same machine goes first."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Exit status 2 for a bad site file, 3 for a port that is taken."""
     given = _parse(arguments)
     log = set_up(NAME)
+    os.nice(NICENESS)
     state = StateDir(given.state.resolve())
     try:
         site = sites.load(given.site)
@@ -70,12 +70,25 @@ def _service(state: StateDir, site: sites.Site) -> FastAPI:
 
     beam_model()  # a bad beam model ends the process, not the first job
     store = JobStore(state.root / "tps" / "jobs")
-    works: dict[str, Work] = {
+    worker = Worker(store, lambda: _works(state, site, beam_model), lambda: _warm_up(beam_model()))
+    return app.create(store, worker, Doorkeeper(state.public_key), _lifespan)
+
+
+# Planning's libraries take seconds to import; a facility that starts does not wait for them.
+def _works(state: StateDir, site: sites.Site, beam_model: Callable[[], BeamModel]) -> dict[str, Work]:
+    from tps_engine.service.plan_job import PlanJob  # noqa: PLC0415
+    from tps_engine.service.reconstruct_job import ReconstructJob  # noqa: PLC0415
+
+    return {
         "plan": PlanJob(state, site, beam_model),
         "reconstruct": ReconstructJob(state, site, beam_model),
     }
-    worker = Worker(store, works, lambda: warm_up(beam_model()))
-    return app.create(store, worker, Doorkeeper(state.public_key), _lifespan)
+
+
+def _warm_up(beam_model: BeamModel) -> None:
+    from tps_engine.service.warmup import warm_up  # noqa: PLC0415
+
+    warm_up(beam_model)
 
 
 @asynccontextmanager

@@ -36,10 +36,13 @@ Work = Callable[[Any, Order], dict[str, Any]]
 class Worker:
     """Runs queued jobs one after the other on a daemon thread."""
 
-    def __init__(self, store: JobStore, works: Mapping[str, Work], prepare: Callable[[], None]) -> None:
-        """works: kind -> work. prepare: runs on the thread before the first job (compiles the kernels)."""
+    def __init__(
+        self, store: JobStore, load: Callable[[], Mapping[str, Work]], prepare: Callable[[], None]
+    ) -> None:
+        """load: imports kind -> work; prepare: compiles the kernels. Both run on the thread, first."""
         self._store = store
-        self._works = works
+        self._works: Mapping[str, Work] = {}
+        self._load = load
         self._prepare = prepare
         self._queue: queue.Queue[tuple[Job, Any, str, str]] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
@@ -56,6 +59,7 @@ class Worker:
 
     def _run(self) -> None:
         try:
+            self._works = self._load()
             self._prepare()
         except Exception:  # a job will show the same error to its user
             log.exception("preparation failed")
