@@ -1,23 +1,31 @@
-"""The site: one YAML file, checked by its schema, read-only afterwards."""
+"""The site: a YAML file and the files it includes, checked by their schema, read-only afterwards."""
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-
 from common.errors import BadConfig
+from common.site_rows import Row, rows
+from common.yaml_file import CONFIG, YamlFile, load_checked, read
 
-CONFIG = Path(__file__).resolve().parent.parent / "config"
+__all__ = ["CONFIG", "DEFAULT_SITE", "SHARED_WIRE", "Device", "Site", "load", "load_checked"]
+
 DEFAULT_SITE = CONFIG / "demo.yaml"
+SHARED_WIRE = "fpga"
+"""The beam hardware: the one address that several devices have."""
+ROOM_AREAS = ("room", "treatment")
 
 
 @dataclass(frozen=True)
 class Device:
-    """One device of a site. `tango_class` is the site file's `class`; `wire` its address on its link."""
+    """One device of a site. `tango_class` is the site file's `class`; `wire` its address on its link.
+
+    room: the treatment room it belongs to ("" for none). element: its name in the optics.
+    origin: file and line.
+    """
 
     name: str
     tango_class: str
@@ -27,11 +35,17 @@ class Device:
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     alarms: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     plant: Mapping[str, Any] = field(default_factory=dict)
+    room: str = ""
+    element: str = ""
+    origin: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Site:
-    """A checked site file. `delivery`, `monitor`, `watchdogs`, `archive` are the file's sections."""
+    """A checked site file. `delivery`, `monitor`, `watchdogs`, `archive` are the file's sections.
+
+    optics_path: elements and supplies of the optics library; None for a site that moves its beam by levers.
+    """
 
     path: Path
     name: str
@@ -48,45 +62,45 @@ class Site:
     devices: tuple[Device, ...]
     interlock_path: Path
     roles_path: Path
+    optics_path: Path | None = None
 
     def device(self, name: str) -> Device:
         """The device of that name. Raises BadConfig."""
-        for device in self.devices:
-            if device.name == name:
-                return device
-        raise BadConfig(f"site {self.name} has no device {name}")
+        try:
+            return self._by_name[name]
+        except KeyError as why:
+            raise BadConfig(f"site {self.name} has no device {name}") from why
 
-    def of_class(self, tango_class: str) -> tuple[Device, ...]:
-        """All devices of a class, in file order."""
-        return tuple(device for device in self.devices if device.tango_class == tango_class)
+    def of_class(self, tango_class: str, room: str | None = None) -> tuple[Device, ...]:
+        """All devices of a class, in file order; of one room if `room` is given."""
+        return tuple(
+            device
+            for device in self.devices
+            if device.tango_class == tango_class and room in (None, device.room)
+        )
 
     def on_server(self, server: str) -> tuple[Device, ...]:
         """All devices that a server process exports, in file order."""
         return tuple(device for device in self.devices if device.server == server)
 
+    @cached_property
+    def rooms(self) -> tuple[str, ...]:
+        """The treatment rooms: those with a nozzle, in file order."""
+        return tuple(dict.fromkeys(device.room for device in self.of_class("Nozzle")))
 
-def load_checked(path: Path, schema_name: str) -> dict[str, Any]:
-    """Parse a YAML file of `config/` and check it by `config/schema/SCHEMA_NAME.schema.json`.
-
-    Raises BadConfig naming the place and what is allowed there.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as why:
-        raise BadConfig(f"cannot read {path}: {why}") from why
-    schema = json.loads((CONFIG / "schema" / f"{schema_name}.schema.json").read_text(encoding="utf-8"))
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(content))
-    if error is not None:
-        raise BadConfig(f"{path.name}: at {error.json_path}: {error.message}")
-    return dict(content)
+    @cached_property
+    def _by_name(self) -> dict[str, Device]:
+        return {device.name: device for device in self.devices}
 
 
 def load(path: Path = DEFAULT_SITE) -> Site:
-    """Read and check a site file. Raises BadConfig."""
-    content = load_checked(path, "site")
+    """Read and check a site file and what it includes. Raises BadConfig with file, line and reason."""
+    file = read(path.resolve())
+    file.require("site")
+    content = file.content
     servers = tuple(server["name"] for server in content["servers"])
-    devices = tuple(_device(row) for row in content["devices"])
-    _check(path, servers, devices, content["archive"])
+    devices = tuple(_device(row, servers) for row in rows(file))
+    _check(file, servers, devices)
     return Site(
         path=path,
         name=content["site"],
@@ -103,33 +117,60 @@ def load(path: Path = DEFAULT_SITE) -> Site:
         devices=devices,
         interlock_path=path.parent / content["interlock"],
         roles_path=path.parent / content["roles"],
+        optics_path=path.parent / content["optics"] if "optics" in content else None,
     )
 
 
-def _device(row: Mapping[str, Any]) -> Device:
+def _device(row: Row, servers: tuple[str, ...]) -> Device:
+    content, name = row.content, row.content["name"]
+
+    def bad(why: str, *place: str) -> BadConfig:
+        return row.file.bad(f"{name}: {why}", ("devices", row.index, *place))
+
+    for key in ("server", "area"):
+        if key not in content:
+            raise bad(f"has no {key}: give it in the row or in the defaults of class {content['class']}")
+    if content["server"] not in servers:
+        raise bad(f"unknown server {content['server']}: allowed are {', '.join(servers)}", "server")
+    for section, words in (("limits", "lowest, highest"), ("alarms", "lolo, lo, hi, hihi")):
+        for key, levels in content.get(section, {}).items():
+            if not all(map(math.isfinite, levels)) or sorted(levels) != levels:
+                raise bad(f"{section} of {key} are {levels}: they must rise, [{words}]", section, key)
+    first, *rest = name.split("/")
     return Device(
-        name=row["name"],
-        tango_class=row["class"],
-        server=row["server"],
-        area=row["area"],
-        wire=row.get("wire", ""),
-        limits={key: (low, high) for key, (low, high) in row.get("limits", {}).items()},
-        alarms={key: tuple(levels) for key, levels in row.get("alarms", {}).items()},
-        plant=row.get("plant", {}),
+        name=name,
+        tango_class=content["class"],
+        server=content["server"],
+        area=content["area"],
+        wire=content.get("wire", "-".join(rest)),
+        limits={key: (low, high) for key, (low, high) in content.get("limits", {}).items()},
+        alarms={key: tuple(levels) for key, levels in content.get("alarms", {}).items()},
+        plant=content.get("plant", {}),
+        room=content.get("room", first if content["area"] in ROOM_AREAS else ""),
+        element=content.get("element", ""),
+        origin=row.origin,
     )
 
 
-def _check(
-    path: Path, servers: tuple[str, ...], devices: tuple[Device, ...], archive: Mapping[str, Any]
-) -> None:
-    names = [device.name for device in devices]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadConfig(f"{path.name}: device named twice: {', '.join(twice)}")
-    for device in devices:
-        if device.server not in servers:
-            raise BadConfig(f"{path.name}: {device.name} is on unknown server {device.server}")
+def _check(file: YamlFile, servers: tuple[str, ...], devices: tuple[Device, ...]) -> None:
+    """What no single row shows."""
+    if not devices:
+        raise file.bad("the site has no device", ("devices",))
+    _once("device", ((device.name, device) for device in devices))
+    _once("wire", ((device.wire, device) for device in devices if device.wire != SHARED_WIRE))
+    doubled = sorted({server for server in servers if servers.count(server) > 1})
+    if doubled:
+        raise file.bad(f"server named twice: {', '.join(doubled)}", ("servers",))
     known = {f"crate/server/{server}" for server in servers}
-    missing = [block for block in archive["blocks"] if block not in known]
+    missing = [block for block in file.content["archive"]["blocks"] if block not in known]
     if missing:
-        raise BadConfig(f"{path.name}: archive names unknown crate {', '.join(missing)}")
+        raise file.bad(f"archive names unknown crate {', '.join(missing)}", ("archive", "blocks"))
+
+
+def _once(what: str, keys: Iterable[tuple[str, Device]]) -> None:
+    first: dict[str, Device] = {}
+    for key, device in keys:
+        other = first.setdefault(key, device)
+        if other is not device:
+            pair = f"{other.name} ({other.origin}) and {device.name}"
+            raise BadConfig(f"{device.origin}: {what} named twice: {key} for {pair}")
