@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 BUSY_STEP_S = 0.01
 IDLE_STEP_S = 0.02
 FPGA_BLOCK_HZ = 50.0
-DEVICE_VERBS = frozenset({"set", "on", "off", "reset", "open", "close", "move", "stop"})
+DEVICE_VERBS = frozenset(
+    {"set", "on", "off", "reset", "open", "close", "insert", "retract", "move", "stop", "press", "release"}
+)
+ARRAY_VERBS = frozenset({"waveform", "profile"})
 
 
 class PlantCrate:
@@ -53,8 +56,12 @@ class PlantCrate:
         if verb in DEVICE_VERBS:
             self.plant.do(verb, body)
             log.info("%s: %s %s", client.name, verb, body.get("device"))
+        elif verb in ARRAY_VERBS:
+            return {}, self.plant.ask(verb, body, frame.arrays)
         elif verb == "cycle":
-            self.plant.cycle(text(body, "phase"), number(body, "energy"))
+            room = int(number(body, "room")) if "room" in body else None
+            ion = text(body, "ion") if "ion" in body else None
+            self.plant.cycle(text(body, "phase"), number(body, "energy"), room, ion)
             self._wake.set()
         elif verb == "fault":
             self.plant.inject(body)
@@ -63,7 +70,7 @@ class PlantCrate:
         elif verb == "faults":
             return {"faults": self.plant.faults()}, {}
         else:
-            allowed = sorted({*DEVICE_VERBS, "cycle", "fault", "clear", "faults", "hello"})
+            allowed = sorted({*DEVICE_VERBS, *ARRAY_VERBS, "cycle", "fault", "clear", "faults", "hello"})
             raise Refused(f"unknown verb {verb!r}: allowed are {', '.join(allowed)}")
         return {}, {}
 

@@ -94,11 +94,17 @@ class Family(ABC):
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """A command to device i. Raises Refused with the verbs that this class knows."""
+        raise self._unknown(i, f"{verb} {body.get('name', '')}".strip())
+
+    def ask(self, verb: str, i: int, arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:  # noqa: ARG002
+        """A command to device i that carries or answers arrays. Raises Refused."""
+        raise self._unknown(i, verb)
+
+    def _unknown(self, i: int, verb: str) -> Refused:
         device = self.devices[i]
-        what = f"{verb} {body.get('name', '')}".strip()
-        raise Refused(
+        return Refused(
             _("{device}: a {kind} does not know {verb}").format(
-                device=device.wire, kind=device.tango_class, verb=what
+                device=device.wire, kind=device.tango_class, verb=verb
             )
         )
 

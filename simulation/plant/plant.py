@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import Refused
 from common.site import Site
@@ -22,6 +23,7 @@ class Plant:
 
     def __init__(self, site: Site, seed: int = 1) -> None:
         self.world = World(site.ions[0], site.clock_factor, np.random.default_rng(seed))
+        self._ions = site.ions
         self.families = {name: family(site.of_class(name)) for name, family in FAMILIES.items()}
         self.present = [family for family in self.families.values() if family.count]
         for family in self.present:
@@ -57,12 +59,20 @@ class Plant:
         """Whether a machine cycle is running, which asks for short steps."""
         return self.world.phase is not Phase.IDLE
 
-    def cycle(self, phase: str, energy: float) -> None:
-        """The timing system has entered a phase for an energy in MeV. Raises Refused."""
+    def cycle(self, phase: str, energy: float, room: int | None = None, ion: str | None = None) -> None:
+        """The timing system has entered a phase for an energy in MeV and perhaps a room (from 1, 0: none)
+        and an ion; None: as before. Raises Refused.
+        """
         if phase not in Phase.__members__:
             raise Refused(f"unknown phase {phase!r}: allowed are {', '.join(Phase.__members__)}")
         if not 1.0 <= energy <= 1000.0 and phase != "IDLE":
             raise Refused(f"cycle for {energy:g} MeV: allowed are 1 to 1000 MeV")
+        if ion is not None and ion not in self._ions:
+            raise Refused(f"cycle for ion {ion!r}: this machine has {', '.join(self._ions)}")
+        if room is not None and not 0 <= room < 100:
+            raise Refused(f"cycle for room {room}: allowed are 0 to 99")
+        self.world.ion = ion or self.world.ion
+        self.world.room = self.world.room if room is None else room
         self.world.phase, self.world.energy, self.world.phase_age = Phase[phase], energy, 0.0
         self.beam.follow()
 
@@ -70,6 +80,13 @@ class Plant:
         """A command to one device. Raises Refused."""
         family, i = self._find(body)
         family.do(verb, i, body)
+
+    def ask(
+        self, verb: str, body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Mapping[str, NDArray[Any]]:
+        """A command to one device that carries or answers arrays. Raises Refused."""
+        family, i = self._find(body)
+        return family.ask(verb, i, arrays)
 
     def inject(self, body: Mapping[str, Any]) -> None:
         """Fault {device, kind}. Raises Refused."""
