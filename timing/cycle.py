@@ -63,10 +63,15 @@ class Durations:
     ramp_down: int
 
     @classmethod
-    def of_layer_switch(cls, layer_switch_s: float) -> "Durations":
+    def of_layer_switch(
+        cls,
+        layer_switch_s: float,
+        down_share: float = RAMP_DOWN_SHARE,
+        injection_share: float = INJECTION_SHARE,
+    ) -> "Durations":
         """Phases that add up to a layer switch in seconds. Raises BadInput if that is too short."""
         total = ticks(layer_switch_s)
-        down, injection = round(total * RAMP_DOWN_SHARE), round(total * INJECTION_SHARE)
+        down, injection = round(total * down_share), round(total * injection_share)
         durations = cls(injection, total - down - injection, down)
         if min(durations.injection, durations.ramp, durations.ramp_down) < 1:
             raise BadInput(f"layer switch of {layer_switch_s} s: each phase needs one tick at least")

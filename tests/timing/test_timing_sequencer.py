@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput, Refused
+from timing.checker import Checker, Fault, Finding
 from timing.events import HEARTBEAT_TIMEOUT, NEVER_SENT, Code, Event, Heartbeat, check_code, merge
-from timing.sequencer import Checker, Fault, Finding, Mode, Sequence, Sequencer
+from timing.sequencer import Mode, Sequence, Sequencer
 
 pytestmark = pytest.mark.requirement("ACS-TIMING")
 
@@ -40,6 +41,7 @@ def test_malformed_sequences_are_refused(steps: tuple[tuple[int, int], ...], len
 @given(sequences(), st.integers(0, 10**12), st.lists(st.integers(0, 5000), max_size=30))
 def test_single_plays_once_with_exact_ticks(sequence: Sequence, start: int, slices: list[int]) -> None:
     player, now, sent = Sequencer(sequence), start, []
+    player.arm()
     player.trigger(start)
     with pytest.raises(Refused):
         player.trigger(start)
@@ -55,6 +57,7 @@ def test_single_plays_once_with_exact_ticks(sequence: Sequence, start: int, slic
 @given(sequences(), st.integers(1, 5))
 def test_recycle_repeats_with_its_length(sequence: Sequence, rounds: int) -> None:
     player = Sequencer(sequence, Mode.RECYCLE)
+    player.arm()
     player.trigger(0)
     sent = player.advance(rounds * sequence.length - 1)
     expected = [
