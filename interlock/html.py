@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from common.clock import seconds
-from interlock.matrix import Family, Input, Kind, Latch, Matrix, Text
 from interlock.search import TABLE
+from interlock.table import Family, Input, Kind, Latch, Matrix, Text
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, "Noto Sans CJK SC", sans-serif; margin: 2rem; color: #1b1f24; }

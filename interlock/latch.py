@@ -4,66 +4,87 @@ from collections.abc import Iterable, Mapping
 
 from common.errors import Refused, Unauthorised
 from common.text import _
-from interlock.masks import Masks
-from interlock.matrix import Matrix
-from interlock.outcome import Entry, FirstFault, InputState, Outputs
-from interlock.rules import State, advance, blocking, clearable, compile_rows, either_int, rights
+from interlock import selftest
+from interlock.beam_off import BeamOff
+from interlock.bits import Names, Value, plain
+from interlock.engine import Engine
+from interlock.outcome import Entry, FirstFault, InputState, Outputs, Verdict
+from interlock.rules import agreed, clearable, differing, rights
+from interlock.selftest import TestRecord
+from interlock.table import Family, Matrix
 
-__all__ = ["Entry", "FirstFault", "InputState", "Interlock", "Outputs"]
+__all__ = ["Entry", "FirstFault", "InputState", "Interlock", "Outputs", "TestRecord", "Value", "Verdict"]
+
+NOTHING_CONFIRMED: Mapping[str, bool | None] = {}
 
 
-class Interlock:
+class Interlock(Engine):
     """The matrix in operation. Not thread-safe: one owner steps it.
 
-    Only the value True is good: None, a missing name, and any other value are bad. A name that is no
-    row of the matrix withholds every permit for that step.
+    Only the value True is good: None, a missing name, and any other value are bad; a row with two
+    signals needs the pair of both. A name that is no row withholds every permit for that step.
     """
 
     def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
-        self._rows = compile_rows(matrix)
-        self._bits = {name: 1 << i for i, name in enumerate(matrix.input_names)}
-        self._state = State(latched=0, masked=0, armed=0)
-        self._masks = Masks(matrix, self._rows)
-        self._first: FirstFault | None = None
-        self._seen: dict[str, bool | None] = {}
-        self._tick = 0
-        self._outputs: Outputs | None = None
-        self._good = -1
+        super().__init__(matrix)
+        self._columns = Names(matrix.output_names)
+        self._seen: Mapping[str, Value] | None = None
+        self._last: tuple[Verdict, Outputs] | None = None
 
-    def step(self, tick: int, inputs: Mapping[str, bool | None]) -> Outputs:
-        """Judge the inputs at a tick. Raises ValueError if ticks run backwards."""
-        if tick < self._tick:
-            raise ValueError(f"tick {tick} comes before tick {self._tick}: ticks never run backwards")
-        self._tick = tick
+    def step(
+        self,
+        tick: int,
+        inputs: Mapping[str, Value],
+        confirmed: Mapping[str, bool | None] = NOTHING_CONFIRMED,
+    ) -> Outputs:
+        """Judge the inputs at a tick; `confirmed`: beam-off confirmations by name, where only True counts.
+
+        Raises ValueError if ticks run backwards.
+        """
+        first, second = self.names.gather(inputs)
+        known = self.names.bit.keys()
+        strays = () if inputs.keys() <= known else tuple(sorted(set(inputs) - known))
+        stages = enumerate(self.matrix.beam_off)
+        seen = sum(1 << k for k, stage in stages if confirmed.get(stage.confirm) is True)
+        verdict = self.step_bits(tick, first, second, seen, strays)
         self._seen = dict(inputs)
-        good = self._good_bits(inputs)
-        strays = () if inputs.keys() <= self._bits.keys() else _strays(inputs, self._bits)
-        due = self._masks.due(tick)
-        if good == self._good and self._outputs is not None and not due and not strays:
-            return self._outputs
-        outputs = self._judge(good, strays)
-        # A step with a stray name or a note is not repeated from memory.
-        self._outputs = None if strays or outputs.notes else outputs
-        self._good = good
-        return outputs
+        return self.outputs(verdict)
 
-    def reset(self, user: str, roles: Iterable[str], inputs: Mapping[str, bool | None]) -> Entry:
+    def outputs(self, verdict: Verdict) -> Outputs:
+        """The last step's verdict, with names."""
+        if self._last is not None and self._last[0] is verdict:
+            return self._last[1]
+        permits = {name: bool(verdict.permits & bit) for name, bit in self._columns.bit.items()}
+        names = (*self.names.of(verdict.stops), *verdict.strays, *self._hold.reasons)
+        shown = Outputs(permits, self.names.of(verdict.latched), self._first, names, verdict.notes)
+        self._last = (verdict, shown)
+        return shown
+
+    def reset(self, user: str, roles: Iterable[str], inputs: Mapping[str, Value]) -> Entry:
         """Clear every latch whose cause is gone from `inputs` and that these roles may clear.
 
-        Raises Refused when causes are still there, or Unauthorised when the roles lack the right,
-        and nothing could be cleared.
+        A beam-off that escalated is ended too, if its first stage is confirmed and the roles may reset
+        the patient family. Raises Refused when causes are still there, or Unauthorised when the roles
+        lack the right, and nothing could be cleared.
         """
+        return self.reset_bits(user, roles, *self.names.gather(inputs))
+
+    def reset_bits(self, user: str, roles: Iterable[str], first: int, second: int = 0) -> Entry:
+        """`reset` by inputs given as bits (see `step_bits`)."""
         held = frozenset(roles)
-        good = self._good_bits(inputs)
+        good = agreed(self._rows, first, second)
         cleared = clearable(self._state, good, rights(self._rows.reset_by, held))
-        if self._state.latched and not cleared:
-            self._refuse_reset(user, self._state.latched & good)
+        trusted = bool(held & self.matrix.reset_roles.get(Family.PATIENT, frozenset()))
+        ends = trusted and self._hold.may_reset(self._known[2])
+        if not cleared and not ends:
+            self._refuse_reset(user, self._state.latched & good, trusted)
         self._state = self._state._replace(latched=self._state.latched & ~cleared)
+        if ends:
+            self._hold.reset(self._tick)
         if not self._state.latched:
             self._first = None
-        self._outputs = None
-        return Entry("reset", self._tick, user, tuple(sorted(held)), self._names(cleared))
+        self._verdict = None
+        return Entry("reset", self._tick, user, tuple(sorted(held)), self.names.of(cleared))
 
     def mask(self, name: str, user: str, roles: Iterable[str], reason: str, until_tick: int) -> Entry:
         """Let a bad input pass until a tick. It judges by the service key as of the last step.
@@ -74,80 +95,80 @@ class Interlock:
         asked = Entry(
             "mask", self._tick, user, tuple(sorted(set(roles))), (name,), reason.strip(), until_tick
         )
-        self._masks.add(asked, max(self._good, 0))
-        self._set_masked(self._state.masked | self._bits[name])
+        self._masks.add(asked, self.granted)
+        self._set_masked(self._state.masked | self.names.bit[name])
         return asked
 
     def unmask(self, name: str, user: str, roles: Iterable[str]) -> Entry:
         """End a mask. Everybody may: it is the safe direction. Raises Refused if there is none."""
         self._masks.drop(name)
-        self._set_masked(self._state.masked & ~self._bits[name])
+        self._set_masked(self._state.masked & ~self.names.bit[name])
         return Entry("unmask", self._tick, user, tuple(sorted(set(roles))), (name,))
+
+    def self_test(
+        self, user: str, roles: Iterable[str], observe: selftest.Observe | None = None
+    ) -> TestRecord:
+        """Drop each input alone on a shadow copy (or on what `observe` asks), and keep the record.
+
+        Raises Refused while beam is requested, or Unauthorised for who may not reset equipment.
+        """
+        if self.good & self._rows.arming:
+            raise Refused(_("no self-test while beam is requested; end the request first"))
+        allowed = self.matrix.reset_roles.get(Family.EQUIPMENT, frozenset())
+        if not allowed & frozenset(roles):
+            raise Unauthorised(
+                _("{user} may not run the self-test: allowed are {roles}").format(
+                    user=user, roles=", ".join(sorted(allowed)) or _("nobody")
+                )
+            )
+        found = tuple(selftest.failures(self.matrix, observe or selftest.shadow(self._rows)))
+        number = sum(1 for _case in selftest.cases(self.matrix))
+        self._hold.record = TestRecord(
+            self._tick, user, number, found, self._tick + self.matrix.self_test_ticks
+        )
+        self.counts.tests_failed += bool(found)
+        self.counts.tests_passed += not found
+        self._verdict = None
+        return self._hold.record
+
+    @property
+    def self_tested(self) -> TestRecord | None:
+        """The record of the last self-test, whether it passed or not."""
+        return self._hold.record
+
+    @property
+    def switching_off(self) -> BeamOff:
+        """Where the beam-off sequence is."""
+        return self._hold.sequence
+
+    def classify_false(self, name: str, user: str, roles: Iterable[str], reason: str) -> Entry:
+        """Declare one trip of a cause false. Raises Refused or Unauthorised."""
+        return self.counts.classify_false(self._tick, name, user, roles, reason)
 
     def states(self) -> dict[str, InputState]:
         """Every input as of the last step, in row order."""
+        good, seen = self.good, self._seen
+        apart = differing(self._rows, self._known[0], self._known[1])
         return {
             name: InputState(
-                ok=_plain(self._seen.get(name)),
+                ok=bool(good & bit) if seen is None else plain(seen.get(name)),
                 latched=bool(self._state.latched & bit),
                 masked=bool(self._state.masked & bit),
+                differs=bool(apart & bit),
             )
-            for name, bit in self._bits.items()
+            for name, bit in self.names.bit.items()
         }
 
-    def _good_bits(self, inputs: Mapping[str, bool | None]) -> int:
-        get = inputs.get
-        good = 0
-        for name, bit in self._bits.items():
-            if get(name) is True:
-                good |= bit
-        return good
-
-    def _judge(self, good: int, strays: tuple[str, ...]) -> Outputs:
-        notes = self._masks.end(self._tick, good)
-        for note in notes:
-            self._set_masked(self._state.masked & ~self._bits[note.inputs[0]])
-        before = self._state.latched
-        self._state = advance(self._rows, self._state, good, either_int)
-        fresh = self._names(self._state.latched & ~before)
-        if fresh and self._first is None:
-            self._first = FirstFault(fresh[0], self._tick, fresh[1:])
-        stops = blocking(self._rows, self._state, good)
-        permits = {
-            output.name: not stops & cut and not strays
-            for output, cut in zip(self.matrix.outputs, self._rows.cuts, strict=True)
-        }
-        names = (*self._names(stops), *strays)
-        return Outputs(permits, self._names(self._state.latched), self._first, names, notes)
-
-    def _set_masked(self, masked: int) -> None:
-        self._state = self._state._replace(masked=masked)
-        self._outputs = None
-
-    def _refuse_reset(self, user: str, gone: int) -> None:
-        names = ", ".join(self._names(gone or self._state.latched))
-        if gone:
+    def _refuse_reset(self, user: str, gone: int, trusted: bool) -> None:
+        if self._hold.sequence.escalated and not gone and trusted:
+            raise Refused(_("not reset: beam is not confirmed gone; find out where it is first"))
+        if not self._state.latched and not self._hold.sequence.escalated:
+            return
+        names = ", ".join(self.names.of(gone or self._state.latched)) or "beam_off"
+        if gone or not self._state.latched:
             raise Unauthorised(
                 _("{user} may not reset {names}; ask somebody who may").format(user=user, names=names)
             )
         raise Refused(
             _("not reset: the cause is still there for {names}; remove it first").format(names=names)
         )
-
-    def _names(self, bits: int) -> tuple[str, ...]:
-        names = []
-        while bits:
-            lowest = bits & -bits
-            names.append(self.matrix.inputs[lowest.bit_length() - 1].name)
-            bits ^= lowest
-        return tuple(names)
-
-
-def _strays(inputs: Mapping[str, bool | None], known: Mapping[str, int]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in inputs if name not in known))
-
-
-def _plain(value: bool | None) -> bool | None:
-    if value is None:
-        return None
-    return value is True

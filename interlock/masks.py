@@ -2,9 +2,10 @@
 
 from common.errors import Refused, Unauthorised
 from common.text import _
-from interlock.matrix import Input, Matrix
 from interlock.outcome import Entry
 from interlock.rules import Rows, either_int, may_be_masked, rights
+from interlock.table import Input, Matrix
+from interlock.timers import NEVER
 
 
 class Masks:
@@ -43,9 +44,10 @@ class Masks:
         if self._entries.pop(name, None) is None:
             raise Refused(_("input {name} is not masked").format(name=name))
 
-    def due(self, tick: int) -> bool:
-        """Whether a mask has reached its end."""
-        return any(entry.until_tick <= tick for entry in self._entries.values())
+    @property
+    def wake(self) -> int:
+        """The tick at which the next mask ends."""
+        return min((entry.until_tick for entry in self._entries.values()), default=NEVER)
 
     def end(self, tick: int, good: int) -> tuple[Entry, ...]:
         """Drop the masks whose time is over, and all of them when the service key is not good."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a step decides. `blocking`: all inputs that withhold a permit now; `notes`: masks that ended."""
+    """What a step decides. `blocking`: all inputs that withhold a permit now; `notes`: masks that ended.
+
+    `blocking` ends with `self_test` where a valid self-test is missing, and with `beam_off` while beam is
+    not confirmed gone.
+    """
 
     permits: Mapping[str, bool]
     tripped: tuple[str, ...]
@@ -49,3 +53,19 @@ class InputState:
     ok: bool | None
     latched: bool
     masked: bool
+    differs: bool = False
+    """The row's two channels do not agree."""
+
+
+class Verdict(NamedTuple):
+    """What a step decides, in bits: `permits` over outputs, `latched` and `stops` over inputs.
+
+    `held`: outputs that are off for want of a self-test or of the confirmation that beam is gone.
+    """
+
+    permits: int
+    latched: int
+    stops: int
+    held: int
+    notes: tuple[Entry, ...] = ()
+    strays: tuple[str, ...] = ()

@@ -8,8 +8,8 @@ with a memory of its own (`seen`) asserts after every scan what must hold.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from interlock.matrix import Input, Kind, Latch, Matrix
 from interlock.search import TABLE, RoomState
+from interlock.table import Input, Kind, Latch, Matrix
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import z3
 
 from common.authority import ROLES
 from interlock import rules
-from interlock.matrix import Family, Input, Kind, Latch, Matrix
+from interlock.table import Family, Input, Kind, Latch, Matrix
 
 FORBIDDEN = frozenset({Family.PATIENT, Family.PERSONNEL})
 """Families that no site may mask, whatever its table says."""
@@ -41,14 +41,16 @@ class Encoding:
         self.rows = rules.compile_rows(matrix)
         size = len(matrix.inputs)
         self.present, self.value = z3.BitVecs("present value", size)
+        self.overdue = z3.BitVec("overdue", size)
         self.before = rules.State(*z3.BitVecs("latched masked armed", size))
         self.roles = {role: z3.Bool(f"role_{role}") for role in ROLES}
         self.good = self.present & self.value
         self.after = rules.State(*(_sized(b, size) for b in self._advance()))
+        self.spared = rules.isolated(self.rows, self.after, self.good, either_z3)
         self.blocking = rules.blocking(self.rows, self.after, self.good)
         self.permits = {
-            name: (self.blocking & cut) == 0
-            for name, cut in zip(matrix.output_names, self.rows.cuts, strict=True)
+            name: rules.cutting(self.rows, self.blocking, self.spared, k) == 0
+            for k, name in enumerate(matrix.output_names)
         }
         self.cleared = rules.clearable(self.before, self.good, self._rights(self.rows.reset_by))
         may_mask = self._rights(self.rows.mask_by)
@@ -71,8 +73,8 @@ class Encoding:
     def evaluate(self, good: int, before: rules.State) -> tuple[rules.State, dict[str, bool]]:
         """One step on known bits, computed by the encoding alone: the state after it, the permits."""
         size = len(self.matrix.inputs)
-        unknowns = (self.present, self.value, *self.before)
-        known = (self.rows.full, good, *before)
+        unknowns = (self.present, self.value, self.overdue, *self.before)
+        known = (self.rows.full, good, 0, *before)
         pairs = [(u, z3.BitVecVal(k, size)) for u, k in zip(unknowns, known, strict=True)]
 
         def at(expression: Any) -> Any:
@@ -82,7 +84,7 @@ class Encoding:
         return state, {name: z3.is_true(at(permit)) for name, permit in self.permits.items()}
 
     def _advance(self) -> rules.State:
-        return rules.advance(self.rows, self.before, self.good, either_z3)
+        return rules.advance(self.rows, self.before, self.good, self.overdue, either_z3)
 
     def _rights(self, by_role: Mapping[str, int]) -> Any:
         bits: Any = z3.BitVecVal(0, len(self.matrix.inputs))

@@ -7,7 +7,7 @@ Any breach, and any time limit run over, takes the room back to FREE.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from interlock.matrix import SearchPlan
+from interlock.table import SearchPlan
 
 
 class RoomState(StrEnum):

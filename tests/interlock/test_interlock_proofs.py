@@ -14,7 +14,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from common import site  # noqa: E402
 from common.errors import Refused  # noqa: E402
-from interlock import latch, masks, proofs, rules  # noqa: E402
+from interlock import engine, latch, masks, proofs, rules  # noqa: E402
 from interlock.latch import Interlock  # noqa: E402
 from interlock.matrix import Family, Input, Latch, Matrix, load  # noqa: E402
 
@@ -63,21 +63,21 @@ def test_a_table_that_was_tampered_with_is_caught(matrix: Matrix, caught: str) -
     assert broken(matrix) == {caught}
 
 
-def no_latch(rows: Any, state: Any, good: Any, either: Any) -> rules.State:
-    return ADVANCE(rows, state, good, either)._replace(latched=state.latched)
+def no_latch(rows: Any, state: Any, good: Any, overdue: Any, either: Any) -> rules.State:
+    return ADVANCE(rows, state, good, overdue, either)._replace(latched=state.latched)
 
 
-def forgetful(rows: Any, state: Any, good: Any, either: Any) -> rules.State:
-    after = ADVANCE(rows, state, good, either)
+def forgetful(rows: Any, state: Any, good: Any, overdue: Any, either: Any) -> rules.State:
+    after = ADVANCE(rows, state, good, overdue, either)
     return after._replace(latched=after.latched & ~good)
 
 
-def clinical_masks(rows: Any, state: Any, good: Any, either: Any) -> rules.State:
-    return ADVANCE(rows, state, good, either)._replace(masked=state.masked & rows.maskable)
+def clinical_masks(rows: Any, state: Any, good: Any, overdue: Any, either: Any) -> rules.State:
+    return ADVANCE(rows, state, good, overdue, either)._replace(masked=state.masked & rows.maskable)
 
 
-def unarmed(rows: Any, state: Any, good: Any, either: Any) -> rules.State:
-    return ADVANCE(rows, state._replace(armed=0 * state.armed), good, either)
+def unarmed(rows: Any, state: Any, good: Any, overdue: Any, either: Any) -> rules.State:
+    return ADVANCE(rows, state._replace(armed=0 * state.armed), good, overdue, either)
 
 
 ADVANCE = rules.advance
@@ -221,9 +221,9 @@ def test_implementation_follows_the_encoding_in_known_cases(story: list[Any]) ->
 @pytest.mark.parametrize(
     ("module", "name", "mutant"),
     [
-        (latch, "advance", forgetful),
-        (latch, "advance", no_latch),
-        (latch, "advance", unarmed),
+        (engine, "advance", forgetful),
+        (engine, "advance", no_latch),
+        (engine, "advance", unarmed),
         (latch, "clearable", lambda state, good, may: state.latched & good),
         (latch, "clearable", lambda state, good, may: state.latched & may),
         (masks, "may_be_masked", lambda r, good, may, either: r.full),
