@@ -89,7 +89,7 @@ class TreatmentSession(SessionDisplay):
         """Replay the journal and begin to watch the beam hardware."""
         super().init_device()
         self._end = threading.Event()
-        room = self.site.name.split("/")[0]
+        room = self.site.room
         try:
             devices = TangoRoom(self.context.site, room)
             self.console = build(self.context.site, self.context.state, room, self.driver, devices)

@@ -142,7 +142,8 @@ class Console:
         except PtcsError as why:
             return str(why)
         # That no beam is asked for is the session's own doing, not something in its way.
-        return ", ".join(name for name in missing.inputs if name != REQUEST_INPUT)
+        asked = self._link.request_input if self._link is not None else REQUEST_INPUT
+        return ", ".join(name for name in missing.inputs if name != asked)
 
     def _live(self) -> tuple[int, int, float, float]:
         if self._link is None:

@@ -29,8 +29,8 @@ class TangoRoom:
         """Finds the device names in the site; connects when first used. Raises BadConfig."""
         self._room = room
         self._names = {
-            kind: _only(site, kind, f"{room}/" if kind in ("Couch", "Gantry", "EnvironmentStation") else "")
-            for kind in ("Couch", "Gantry", "EnvironmentStation", "Timing", "BeamAllocation")
+            **{kind: _only(site, kind, room) for kind in ("Couch", "Gantry", "EnvironmentStation")},
+            **{kind: _only(site, kind) for kind in ("Timing", "BeamAllocation")},
         }
         self._proxies: dict[str, tango.DeviceProxy] = {}
         self._operator: Operator | None = None
@@ -122,8 +122,8 @@ class TangoRoom:
         return self._proxies[kind]
 
 
-def _only(site: Site, kind: str, prefix: str) -> str:
-    names = [device.name for device in site.of_class(kind) if device.name.startswith(prefix)]
+def _only(site: Site, kind: str, room: str | None = None) -> str:
+    names = [device.name for device in site.of_class(kind, room)]
     if len(names) != 1:
         raise BadConfig(
             _("the site has {count} devices of class {kind} for this room; one is needed").format(

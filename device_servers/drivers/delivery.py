@@ -1,6 +1,6 @@
 """The beam hardware as a treatment session drives it: the Protocol, and the wire driver for the fpga."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput, LinkLost
+from common.rooms import in_room
 from common.text import _
 from common.wire.frame import Frame
 from device_servers.drivers.link import FrameLink
@@ -16,7 +17,7 @@ from treatment.accounting import Counters
 from treatment.delivery_map import ARRAYS, DeliveryMap
 
 REQUEST_INPUT = "session.request"
-"""Interlock input that says whether a session wants beam."""
+"""Interlock input that says whether a session wants beam; `ROOM.session.request` where there are several."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,18 @@ class DeliveryLink(Protocol):
 
 
 class FpgaDelivery(FrameView):
-    """Implements DeliveryLink and Source on a watched link: its silence trips the beam."""
+    """Implements DeliveryLink and Source on a watched link: its silence trips the beam.
 
-    def __init__(self, link: FrameLink) -> None:
+    It speaks for one room: the hardware answers what concerns that room, and refuses to act for a room
+    that does not hold the beam.
+    """
+
+    def __init__(self, link: FrameLink, rooms: Sequence[str] = (), room: str = "") -> None:
+        """`rooms`: all rooms of the site; `room`: the one of this session."""
+        several = len(rooms) > 1
+        self._room = room if several else ""
+        self._speaker: Mapping[str, Any] = {"room": room} if several else {}
+        self.request_input = in_room(rooms, room, REQUEST_INPUT)
         super().__init__(
             link,
             {
@@ -92,8 +102,13 @@ class FpgaDelivery(FrameView):
         )
 
     def on_spots(self, take: Callable[[SpotNews], None]) -> None:
-        """Hand every report of ended spots to `take` (on the I/O thread: be short)."""
-        self.link.on_event("spots", lambda frame: take(_spot_news(frame)))
+        """Hand every report of this room's ended spots to `take` (on the I/O thread: be short)."""
+
+        def ours(frame: Frame) -> None:
+            if frame.body.get("room", "") == self._room or not self._room:
+                take(_spot_news(frame))
+
+        self.link.on_event("spots", ours)
 
     def on_state(self, wake: Callable[[], None]) -> None:
         """Call `wake` when the hardware changes its state or trips."""
@@ -102,7 +117,7 @@ class FpgaDelivery(FrameView):
 
     def status(self) -> Mapping[str, Any]:
         """The hardware's `status`."""
-        return self.link.request("status").body
+        return self._ask("status").body
 
     def load(self, wanted: DeliveryMap, plan_hash: str) -> None:
         """Load a map; its counters begin at zero."""
@@ -113,7 +128,7 @@ class FpgaDelivery(FrameView):
             "plan_hash": plan_hash,
             "resume": bool(wanted.done.any()),
         }
-        self.link.request("load_map", body, wanted.arrays())
+        self.link.request("load_map", {**body, **self._speaker}, wanted.arrays())
 
     def read_map(self) -> tuple[Mapping[str, NDArray[Any]], str]:
         """The map's arrays as the hardware holds them, and its digest."""
@@ -122,26 +137,26 @@ class FpgaDelivery(FrameView):
 
     def start(self) -> None:
         """Begin to irradiate the loaded map."""
-        self.link.request("start")
+        self._ask("start")
 
     def hold(self, cause: str) -> None:
         """Stop after the spot under way."""
-        self.link.request("hold", {"cause": cause})
+        self._ask("hold", cause=cause)
 
     def terminate(self, cause: str) -> None:
         """Stop for good."""
-        self.link.request("terminate", {"cause": cause})
+        self._ask("terminate", cause=cause)
 
     def unload(self) -> None:
         """Forget the map."""
-        self.link.request("unload")
+        self._ask("unload")
 
     def request_beam(self, wanted: bool) -> None:
         """Drive the permit's input that says whether beam is wanted."""
-        self.link.request("input", {"name": REQUEST_INPUT, "ok": wanted})
+        self.link.request("input", {"name": self.request_input, "ok": wanted})
 
     def counters(self) -> Readback:
-        """The counters of the loaded map."""
+        """The counters of the loaded map, whosever it is."""
         reply = self.link.request("read_counters")
         names = ("primary", "secondary", "x", "y", "size_x", "size_y", "start_tick", "end_tick")
         primary, secondary, x, y, size_x, size_y, start, end = (_array(reply, name) for name in names)
@@ -152,6 +167,10 @@ class FpgaDelivery(FrameView):
             raise LinkLost(_("the beam hardware answered without {what}").format(what=why)) from why
         counted = Counters(primary, secondary, x, y, size_x, size_y, start, end, factor, origin)
         return Readback(counted, digest, state)
+
+    def _ask(self, verb: str, **body: Any) -> Frame:
+        """A request in this room's name."""
+        return self.link.request(verb, {**body, **self._speaker})
 
 
 def _array(reply: Frame, name: str) -> NDArray[Any]:

@@ -6,16 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadConfig
+from common.rooms import in_room
 from common.site import Device, Site
 from common.state import StateDir
 from device_servers.drivers.delivery import FpgaDelivery
-from device_servers.drivers.fpga import FpgaBeam, FpgaInterlock, FpgaNozzle, FpgaTiming, StatusPoller
+from device_servers.drivers.fpga import (
+    FpgaAllocation,
+    FpgaBeam,
+    FpgaInterlock,
+    FpgaNozzle,
+    FpgaTiming,
+    StatusPoller,
+)
 from device_servers.drivers.link import FrameLink
 from device_servers.drivers.plant import PlantDevice, PlantPositioner
 from device_servers.drivers.station import ScpiStation
 
 WATCHED = {"Interlock": "interlock", "Nozzle": "nozzle"}
-"""Device class -> name under which its server's process link presents itself to the fpga."""
+"""Device class -> name under which its server's process link presents itself to the fpga.
+
+Where a site has several rooms, the devices of one are `ROOM.nozzle` and `ROOM.session`.
+"""
 
 QUANTITIES = {
     "MagnetSupply": ("current", "voltage", "setpoint", "on", "fault"),
@@ -56,11 +67,11 @@ class Drivers:
     def _make(self, device: Device) -> Any:
         if device.tango_class in POSITIONERS:
             quantities = QUANTITIES[device.tango_class]
-            return PlantPositioner(self.plant(), FpgaBeam(self.fpga()), device.wire, quantities)
+            return PlantPositioner(self.plant(), self.beam(device), device.wire, quantities)
         if device.tango_class in QUANTITIES:
             return PlantDevice(self.plant(), device.wire, QUANTITIES[device.tango_class])
         try:
-            return BUILDERS[device.tango_class](self)
+            return BUILDERS[device.tango_class](self, device)
         except KeyError as why:
             known = ", ".join(sorted({*QUANTITIES, *BUILDERS}))
             raise BadConfig(f"{device.name}: no driver for class {device.tango_class}: {known}") from why
@@ -73,6 +84,32 @@ class Drivers:
         """The link of this process to the fpga; with a watched name of its own if `name` says so."""
         name = name or self._main_name()
         return self._link("fpga", name, watched=name in self._site.watchdogs["clients"])
+
+    def beam(self, device: Device) -> FpgaBeam:
+        """Whether there is beam where a device stands: in its room, or anywhere."""
+        rooms = self._site.rooms
+        if len(rooms) < 2 or device.room not in rooms:
+            return FpgaBeam(self.fpga())
+        return FpgaBeam(self.fpga(), device.room, rooms.index(device.room) + 1)
+
+    def nozzle(self, device: Device) -> FpgaNozzle:
+        """The dose monitors of a room."""
+        rooms = self._site.rooms
+        return FpgaNozzle(self.fpga(self._watched(device)), rooms, device.room)
+
+    def session(self, device: Device) -> FpgaDelivery:
+        """The beam hardware as the session of a room drives it."""
+        rooms = self._site.rooms
+        return FpgaDelivery(self.fpga(in_room(rooms, device.room, "session")), rooms, device.room)
+
+    def allocation(self) -> FpgaAllocation:
+        """What gives the beam to a room."""
+        return FpgaAllocation(self.fpga(), self._site.rooms)
+
+    def _watched(self, device: Device) -> str:
+        """The watched name of a device: its class's, and its room's where there are several."""
+        name = WATCHED[device.tango_class]
+        return in_room(self._site.rooms, device.room, name) if device.room else name
 
     def status(self) -> StatusPoller:
         """The poller of the fpga's status on the interlock's link."""
@@ -95,7 +132,7 @@ class Drivers:
         """The first watched name among this server's devices, so that they share one watched link."""
         for device in self._site.on_server(self._server):
             if device.tango_class in WATCHED:
-                return WATCHED[device.tango_class]
+                return self._watched(device)
         return self._server
 
     def _link(self, peer: str, name: str, *, watched: bool) -> FrameLink:
@@ -108,13 +145,13 @@ class Drivers:
             return self._links[key]
 
 
-BUILDERS: dict[str, Callable[[Drivers], Any]] = {
-    "EnvironmentStation": Drivers.station,
-    "Nozzle": lambda drivers: FpgaNozzle(drivers.fpga("nozzle")),
-    "Timing": lambda drivers: FpgaTiming(drivers.fpga(), drivers.status()),
-    "Interlock": lambda drivers: FpgaInterlock(drivers.fpga("interlock"), drivers.status()),
-    "BeamAllocation": lambda drivers: FpgaBeam(drivers.fpga()),
-    "TreatmentSession": lambda drivers: FpgaDelivery(drivers.fpga("session")),
-    "Archiver": lambda _drivers: None,
-    "Crate": lambda _drivers: None,
+BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
+    "EnvironmentStation": lambda drivers, _device: drivers.station(),
+    "Nozzle": Drivers.nozzle,
+    "Timing": lambda drivers, _device: FpgaTiming(drivers.fpga(), drivers.status()),
+    "Interlock": lambda drivers, _device: FpgaInterlock(drivers.fpga("interlock"), drivers.status()),
+    "BeamAllocation": lambda drivers, _device: drivers.allocation(),
+    "TreatmentSession": Drivers.session,
+    "Archiver": lambda _drivers, _device: None,
+    "Crate": lambda _drivers, _device: None,
 }

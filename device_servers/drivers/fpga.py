@@ -3,6 +3,7 @@
 import logging
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from common.errors import PtcsError
+from common.rooms import in_room
 from common.wire.frame import Frame
 from device_servers.drivers.link import FrameLink
-from device_servers.drivers.protocols import Floats, Wake
+from device_servers.drivers.protocols import Floats, Reading, Wake
 from device_servers.drivers.view import FrameView
 
 log = logging.getLogger(__name__)
 
 SPOT_COLUMNS = ("index", "x", "y", "size_x", "size_y", "primary", "secondary", "start_tick", "end_tick")
 STATUS_S = 0.2
+FOLLOW_S = 0.2
+"""How often the hardware's allocation is compared with the one wanted."""
 
 STATES = ("IDLE", "LOADED", "SWITCHING", "DELIVERING", "HELD", "TRIPPED", "COMPLETE", "TERMINATED")
 """Order of `fpga.state` on the wire."""
@@ -28,43 +32,92 @@ UNDER_WAY = ("SWITCHING", "DELIVERING")
 class FpgaBeam(FrameView):
     """Implements BeamWatch: beam, or a map under way whose next spot may come at any moment."""
 
-    def __init__(self, link: FrameLink) -> None:
-        super().__init__(link, {"beam": "fpga.beam", "state": "fpga.state"})
+    def __init__(self, link: FrameLink, room: str = "", number: int = 0) -> None:
+        """`room`, `number`: look at beam into that room alone (index from 1); 0: beam anywhere."""
+        super().__init__(link, {"beam": "fpga.beam", "state": "fpga.state", "room": "fpga.room"})
+        self._room, self._number = room, number
 
     def beam(self) -> bool | None:
         """As of the last block; None when unknown."""
-        beam, state = self.read().values
-        if not (math.isfinite(beam) and math.isfinite(state)):
+        beam, state, room = self.read().values
+        if not (math.isfinite(beam) and math.isfinite(state) and math.isfinite(room)):
             return None
+        if self._number and room != self._number:
+            return False
         return bool(beam) or STATES[int(state)] in UNDER_WAY
 
     def beam_now(self) -> bool | None:
         """As the fpga answers now; None when it does not answer."""
         try:
-            status = self.link.request("status").body
+            status = self.link.request("status", {"room": self._room} if self._number else {}).body
             return bool(status["beam"]) or status["state"] in UNDER_WAY
         except (PtcsError, KeyError) as why:
             log.debug("beam: %s", why)
             return None
 
 
+class FpgaAllocation(FpgaBeam):
+    """Implements BeamHolder: the hardware gives the beam to the room told last, also after it was away.
+
+    A site with one room has nothing to give: its room always has the beam.
+    """
+
+    def __init__(self, link: FrameLink, rooms: Sequence[str]) -> None:
+        super().__init__(link)
+        self._rooms = tuple(rooms)
+        self._wanted = ""
+        self._following = False
+        self._lock = threading.Lock()
+
+    def allocate(self, room: str) -> None:
+        """Give the beam to a room ("": to nobody)."""
+        if len(self._rooms) > 1:
+            with self._lock:
+                self.link.request("allocate", {"room": room})
+                self._wanted = room
+
+    def follow(self, room: str) -> None:
+        """Have the hardware give the beam to this room as soon as it can, and again whenever it differs."""
+        self._wanted = room
+        if len(self._rooms) > 1 and not self._following:
+            self._following = True
+            threading.Thread(target=self._follow, name="allocation", daemon=True).start()
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(FOLLOW_S)
+            with self._lock:
+                wanted = self._rooms.index(self._wanted) + 1 if self._wanted in self._rooms else 0
+                holds = float(self.read().values[2])
+                if holds == wanted or not math.isfinite(holds):
+                    continue
+                try:
+                    self.link.request("allocate", {"room": self._wanted})
+                except PtcsError as why:
+                    log.info("the hardware does not give the beam to %s yet: %s", self._wanted, why)
+
+
 class FpgaNozzle(FrameView):
     """Implements Nozzle."""
 
-    def __init__(self, link: FrameLink) -> None:
-        super().__init__(
-            link,
-            {
-                "primary": "nozzle.primary",
-                "secondary": "nozzle.secondary",
-                "x": "nozzle.x",
-                "y": "nozzle.y",
-                "dose_rate": "fpga.dose_rate",
-                "beam": "fpga.beam",
-            },
-        )
+    def __init__(self, link: FrameLink, rooms: Sequence[str] = (), room: str = "") -> None:
+        """`rooms`: all rooms of the site; `room`: the one of this nozzle."""
+        own = {name: in_room(rooms, room, f"nozzle.{name}") for name in ("primary", "secondary", "x", "y")}
+        shared = {"dose_rate": "fpga.dose_rate", "beam": "fpga.beam", "room": "fpga.room"}
+        super().__init__(link, {**own, **shared})
+        self._number = rooms.index(room) + 1 if len(rooms) > 1 else 0
+        self._room = room
         self._spots: deque[Floats] = deque()
         link.on_event("spots", self._add)
+
+    def read(self) -> Reading:
+        """The latest values; dose rate and beam are zero while another room has the beam."""
+        reading = super().read()
+        if self._number and reading.values[6] != self._number:
+            values = reading.values.copy()
+            values[4:6] = np.where(np.isnan(values[4:6]), np.nan, 0.0)
+            return Reading(values, reading.wall_ns)
+        return reading
 
     def take_spots(self) -> Floats:
         """Rows (n, 10) of the spots finished since the last call."""
@@ -74,6 +127,8 @@ class FpgaNozzle(FrameView):
         return np.concatenate(rows) if rows else np.empty((0, 1 + len(SPOT_COLUMNS)))
 
     def _add(self, frame: Frame) -> None:
+        if self._number and frame.body.get("room") != self._room:
+            return
         columns = [np.asarray(frame.arrays[name], dtype=np.float64) for name in SPOT_COLUMNS]
         wall = np.full(len(columns[0]), float(frame.body["wall_ns"]) / 1e9)
         self._spots.append(np.column_stack([wall, *columns]))

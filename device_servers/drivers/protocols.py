@@ -83,6 +83,16 @@ class BeamWatch(Source, Protocol):
         """As the hardware answers now (may block for a moment); None when it does not answer."""
 
 
+class BeamHolder(BeamWatch, Protocol):
+    """Gives the beam to one room at a time."""
+
+    def allocate(self, room: str) -> None:
+        """Give the beam to a room ("": to nobody); refused while there is beam."""
+
+    def follow(self, room: str) -> None:
+        """Have the hardware give the beam to this room as soon as it can, and again whenever it differs."""
+
+
 class Positioner(BeamWatch, Protocol):
     """Couch or gantry: axes that move together, and the beam that forbids it."""
 

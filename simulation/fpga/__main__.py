@@ -37,14 +37,25 @@ def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate,
     if now < begin:
         rate = ClockRate(site.clock_factor, time.time_ns() - int((begin + 1) * 8 / site.clock_factor))
     slow_off_us = next((o.off_us for o in matrix.outputs if o.name == "stopper"), SLOW_OFF_US)
-    core = Core(from_site(site, slow_off_us), float(site.delivery["layer_switch_s"]), matrix, seed, begin)
+    rooms = site.rooms or ("room1",)
+    switch_s = float(site.delivery["layer_switch_s"])
+    core = Core(from_site(site, slow_off_us), switch_s, matrix, seed, begin, rooms)
     if kept:
         core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
         keeper.restored(core)
         log.warning("map and counters of beam %d restored, state %s", kept.spots.beam_number, core.state)
-    plant = PlantLink(StateDir(state).run_file("plant"), matrix.signals)
+    plant = PlantLink(StateDir(state).run_file("plant"), matrix.signals, shutters(site))
     dogs = Watchdogs(site.watchdogs["clients"], float(site.watchdogs["limit_s"]))
     return FpgaCrate(core, Clock(rate, stepped), keeper, plant, dogs), plant
+
+
+def shutters(site: Site) -> dict[str, tuple[str, ...]]:
+    """Room -> plant channels that say that its shutters are closed: the beam stoppers of that room."""
+    found: dict[str, list[str]] = {}
+    for device in site.of_class("BeamStopper"):
+        if device.room:
+            found.setdefault(device.room, []).append(f"{device.wire}.closed")
+    return {room: tuple(channels) for room, channels in found.items()}
 
 
 async def serve(state: Path, site: Site, port: int, seed: int, stepped: bool) -> None:

@@ -1,11 +1,12 @@
 """What the beam hardware does as ticks pass: cycle, beam, counts, checks, interlock, and how beam ends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.errors import Refused
 from common.text import _
 from interlock.matrix import Matrix
+from interlock.table import ISOLATED
 from simulation.fpga.beam_cycle import BeamCycle
 from simulation.fpga.delivery import Delivery
 from simulation.fpga.guard import Guard
@@ -17,16 +18,31 @@ from simulation.fpga.states import ACTIVE, State, after
 
 @dataclass(frozen=True)
 class Sense:
-    """What the hardware sees from outside at a tick; `inputs` by interlock input name."""
+    """What the hardware sees from outside at a tick.
+
+    inputs: by interlock input name. shut: rooms whose shutters all report that they are closed.
+    """
 
     beam: BeamView = field(default_factory=BeamView)
     inputs: Mapping[str, bool | None] = field(default_factory=dict)
+    shut: frozenset[str] = frozenset()
 
 
 class Beamline:
     """One beam line's hardware between commands."""
 
-    def __init__(self, model: Model, layer_switch_s: float, matrix: Matrix, seed: int, tick: int = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        layer_switch_s: float,
+        matrix: Matrix,
+        seed: int,
+        tick: int = 0,
+        rooms: Sequence[str] = ("room1",),
+    ) -> None:
+        self.rooms = tuple(rooms)
+        self.room = self.rooms[0] if len(self.rooms) == 1 else ""
+        """The room that holds the beam; empty for none."""
         self.model = model
         self.seed = seed
         self.tick = tick
@@ -111,14 +127,20 @@ class Beamline:
         stuck = tick <= self._stuck_until and self.state is State.TRIPPED
         bad = ["beam.unexpected"] if self.faults.unexpected_beam or stuck else []
         before = self.guard.outputs.tripped if self.guard.outputs else ()
-        outputs = self.guard.look(tick, self._sense.inputs, bad)
-        if self.state in ACTIVE and not self.guard.permitted:
-            fresh = [name for name in outputs.tripped if name not in before]
-            self._trip((*fresh, *outputs.blocking)[0], tick)
+        outputs = self.guard.look(tick, self._inputs(), bad)
+        if self.state in ACTIVE and not self.guard.permits(self.room):
+            against = self.guard.against(self.room)
+            fresh = [name for name in outputs.tripped if name not in before and name in against]
+            self._trip((*fresh, *against)[0], tick)
+
+    def _inputs(self) -> dict[str, bool | None]:
+        """The inputs from outside, and which rooms are isolated: without the beam, and confirmed shut."""
+        isolated = {name: name != self.room and name in self._sense.shut for name in self.rooms}
+        return {**self._sense.inputs, **{name + ISOLATED: value for name, value in isolated.items()}}
 
     def _violate(self, name: str, tick: int) -> None:
         """One of the hardware's own checks has failed at a tick."""
-        self.guard.look(tick, self._sense.inputs, (name,))
+        self.guard.look(tick, self._inputs(), (name,))
         self._trip(name, tick)
 
     def _trip(self, name: str, tick: int) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from common.rooms import in_room
 from simulation.fpga.core import Core
 from simulation.fpga.states import State
 from timing.cycle import Phase
@@ -14,14 +15,19 @@ FIXED: tuple[tuple[str, str], ...] = (
     ("fpga.layer", ""),
     ("fpga.spot", ""),
     ("fpga.dose_rate", "MU/s"),
-    ("nozzle.primary", "counts"),
-    ("nozzle.secondary", "counts"),
-    ("nozzle.x", "mm"),
-    ("nozzle.y", "mm"),
+    ("fpga.room", ""),
     ("cycle.phase", ""),
     ("cycle.energy", "MeV"),
     ("interlock.tripped", ""),
 )
+
+NOZZLE: tuple[tuple[str, str], ...] = (
+    ("nozzle.primary", "counts"),
+    ("nozzle.secondary", "counts"),
+    ("nozzle.x", "mm"),
+    ("nozzle.y", "mm"),
+)
+"""Channels of each room's nozzle."""
 
 _STATES = {state: float(i) for i, state in enumerate(State)}
 _PHASES = {phase: float(i) for i, phase in enumerate(Phase)}
@@ -40,7 +46,9 @@ class Channels:
     def names(self) -> list[dict[str, str]]:
         """Name and unit of each value."""
         permits = [(f"permit.{name}", "") for name in self._outputs]
-        return [{"name": name, "unit": unit} for name, unit in (*FIXED, *permits)]
+        rooms = self._core.rooms
+        nozzles = [(in_room(rooms, room, name), unit) for room in rooms for name, unit in NOZZLE]
+        return [{"name": name, "unit": unit} for name, unit in (*FIXED, *nozzles, *permits)]
 
     def note(self, beam_on: bool, spot: tuple[float, float] | None) -> None:
         """Remember between two blocks that there was beam, and where the last spot lay (mm)."""
@@ -66,16 +74,23 @@ class Channels:
             layer,
             spot,
             rate,
-            primary,
-            secondary,
-            *self._spot,
+            core.rooms.index(core.room) + 1 if core.room else 0,
             _PHASES[core.cycle.phase],
             core.cycle.energy,
             float(bool(outputs is None or outputs.tripped)),
+            *self._nozzles((primary, secondary, *self._spot)),
             *permits,
         ]
         self._beam = False
         return np.array(values, dtype=np.float64)
+
+    def _nozzles(self, shown: tuple[float, float, float, float]) -> list[float]:
+        """What each room's nozzle shows: the map's, where it is that room's, and nothing elsewhere."""
+        core = self._core
+        if len(core.rooms) == 1:
+            return list(shown)
+        ours = core.delivery.spots.room if core.delivery is not None else ""
+        return [value for room in core.rooms for value in (shown if room == ours else (0.0,) * len(shown))]
 
     def _rate(self, primary: int, counts_per_mu: float) -> float:
         tick, before = self._before

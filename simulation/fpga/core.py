@@ -22,9 +22,15 @@ LARGEST_FAULT = 100.0
 class Core(Beamline):
     """The hardware with its commands; each happens at the tick of the last `advance`."""
 
+    unread = False
+    """Whether there was beam, or may have been, since the counters were read last."""
+
     def load(self, spots: SpotMap) -> str:
         """Take a map with counters at zero; returns its digest. Raises Refused."""
         after(self.state, "load")
+        if not spots.room and len(self.rooms) == 1:
+            spots = replace(spots, room=self.rooms[0])
+        self.require(spots.room)
         check_machine(spots, self.energies, self.model.counts_per_mu)
         self.delivery = Delivery(self.model, spots, blank(spots.count), self.seed)
         self._go("load", self.tick)
@@ -33,9 +39,45 @@ class Core(Beamline):
     def restore(self, spots: SpotMap, rows: Rows, state: State, cause: str) -> None:
         """Take map and counters from retained memory after a restart. Beam that was on is tripped."""
         self.delivery = Delivery(self.model, spots, rows, self.seed)
+        self.room, self.unread = spots.room or self.room, bool(rows["primary"].any())
         self.energies = tuple(float(energy) for energy in spots.energy)
         cut = state in ACTIVE or state is State.TRIPPED
         self.state, self.cause = (State.TRIPPED, "fpga restarted") if cut else (state, cause)
+
+    def require(self, room: str) -> None:
+        """Raise Refused unless this room holds the beam."""
+        if room in self.rooms and room == self.room:
+            return
+        if room not in self.rooms:
+            text = _("no room {room!r}: allowed are {rooms}")
+            raise Refused(text.format(room=room, rooms=", ".join(self.rooms)))
+        holder = self.room or _("nobody")
+        raise Refused(_("{room} does not hold the beam, {holder} does").format(room=room, holder=holder))
+
+    def allocate(self, room: str) -> None:
+        """Give the beam to a room ("": to nobody). Another room's map is forgotten with it.
+
+        Raises Refused for an unknown room, while beam may come, and while the counters of another
+        room's map have not been read since its beam ended.
+        """
+        if room and room not in self.rooms:
+            text = _("no room {room!r}: allowed are {rooms}")
+            raise Refused(text.format(room=room, rooms=", ".join(self.rooms)))
+        if room == self.room:
+            return
+        if self.beam_on or self.state in ACTIVE:
+            raise Refused(_("the beam is on or under way; hold or terminate first"))
+        delivery = self.delivery
+        if room and delivery is not None and delivery.spots.room != room:
+            if self.unread:
+                raise Refused(
+                    _("the counters of {room} were not read since beam ended; read or unload them").format(
+                        room=delivery.spots.room
+                    )
+                )
+            self.unload()
+        self.room = room
+        self._judge(self.tick)
 
     def unload(self) -> None:
         """Forget the map and its counters. Raises Refused while beam may come."""
@@ -52,13 +94,14 @@ class Core(Beamline):
 
     def _enter(self, event: str) -> None:
         after(self.state, event)
-        if not self.guard.permitted:
+        delivery = self._loaded()
+        self.require(delivery.spots.room)
+        if not self.guard.permits(self.room):
             raise Refused(
                 _("no beam permit: {names}; mend and reset first").format(
-                    names=", ".join(self.guard.blocking)
+                    names=", ".join(self.guard.against(self.room))
                 )
             )
-        delivery = self._loaded()
         drift = abs(delivery.spots.k_tp / self._sense.beam.k_tp - 1.0)
         if drift > self.model.tolerance["k_tp_drift"]:
             raise Refused(
@@ -67,6 +110,7 @@ class Core(Beamline):
                 )
             )
         layers = delivery.layers_left()
+        self.unread = True
         self._go(event, self.tick)
         if layers:
             energies = (float(delivery.spots.energy[layer]) for layer in layers)

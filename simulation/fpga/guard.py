@@ -6,6 +6,7 @@ from common.errors import Refused
 from common.text import _
 from interlock.latch import Entry, InputState, Interlock, Outputs
 from interlock.matrix import Matrix
+from interlock.table import ISOLATED
 
 OWN_CHECKS = frozenset(
     {
@@ -34,6 +35,7 @@ class Guard:
         self.driven: dict[str, bool] = {}
         self.outputs: Outputs | None = None
         self._last: dict[str, bool | None] = {}
+        self._rows = {row.name: row for row in matrix.inputs}
 
     def drivable(self) -> frozenset[str]:
         """Inputs that a client may drive: neither measured here nor read from the plant."""
@@ -42,6 +44,8 @@ class Guard:
             for name in self.matrix.input_names
             if name not in OWN_CHECKS
             and name not in self.matrix.signals
+            and name not in self.matrix.pairs
+            and not name.endswith(ISOLATED)
             and name != LINK_PLANT
             and not name.startswith(WATCHDOG)
         )
@@ -67,15 +71,29 @@ class Guard:
         self.outputs = self.interlock.step(tick, inputs)
         return self.outputs
 
-    @property
-    def permitted(self) -> bool:
-        """Whether every output has its permit."""
-        return self.outputs is not None and all(self.outputs.permits.values())
+    def columns(self, room: str) -> tuple[str, ...]:
+        """The outputs that beam into a room needs: the machine's and its own."""
+        return tuple(column.name for column in self.matrix.outputs if column.room in ("", room))
 
-    @property
-    def blocking(self) -> tuple[str, ...]:
-        """Inputs that withhold a permit now."""
-        return self.outputs.blocking if self.outputs is not None else self.matrix.input_names
+    def permits(self, room: str) -> bool:
+        """Whether every output that beam into a room needs has its permit."""
+        return self.outputs is not None and all(self.outputs.permits[name] for name in self.columns(room))
+
+    def against(self, room: str) -> tuple[str, ...]:
+        """What withholds a permit that beam into a room needs: inputs, or the interlock's own reasons."""
+        if self.outputs is None:
+            return self.matrix.input_names
+        columns = frozenset(self.columns(room))
+        return tuple(name for name in self.outputs.blocking if self._cuts(name, columns, room))
+
+    def _cuts(self, name: str, columns: frozenset[str], room: str) -> bool:
+        """Whether a bad row takes one of the outputs that beam into a room needs."""
+        row = self._rows.get(name)
+        if row is None:
+            return True
+        if row.room in ("", room):
+            return bool(row.cuts & columns)
+        return bool(row.cuts & columns) and self._last.get(row.room + ISOLATED) is not True
 
     def reset(self, user: str, roles: Iterable[str], tick: int) -> Entry:
         """Clear the latches whose cause is gone. Raises Refused or Unauthorised."""

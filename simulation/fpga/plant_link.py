@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,11 @@ STALE_S = 0.25
 class PlantLink:
     """Connects by itself, again after each loss. All methods belong to one event loop."""
 
-    def __init__(self, run_file: Path, signals: Mapping[str, str]) -> None:
-        """`signals`: interlock input -> plant channel that it reads."""
+    def __init__(
+        self, run_file: Path, signals: Mapping[str, str], shutters: Mapping[str, Sequence[str]]
+    ) -> None:
+        """`signals`: interlock input -> plant channel that it reads; `shutters`: room -> closed switches."""
+        self._shutters = shutters
         self._run_file = run_file
         self._signals = signals
         self._index: dict[str, int] = {}
@@ -57,6 +60,14 @@ class PlantLink:
         self._told = {name: known.get(self._value(channel)) for name, channel in self._signals.items()}
         lost, self._was_alive = self._was_alive and not self.alive, self.alive
         return last if lost else self._told
+
+    def shut(self) -> frozenset[str]:
+        """Rooms whose shutters are all seen closed now; a room without a shutter is never shut."""
+        return frozenset(
+            room
+            for room, channels in self._shutters.items()
+            if all(self._value(channel) == 1.0 for channel in channels)
+        )
 
     def beam(self) -> BeamView:
         """The beam as the plant tells it; not ready while the link is lost or the air is unknown."""

@@ -66,7 +66,7 @@ class FpgaCrate:
         core = self.core
         goal = tick if tick is not None else core.tick if self.clock.stepped else self.clock.tick()
         inputs = {**self._plant.inputs(), **self._dogs.inputs(), LINK_PLANT: self._plant.alive}
-        core.advance(max(goal, core.tick), Sense(self._plant.beam(), inputs))
+        core.advance(max(goal, core.tick), Sense(self._plant.beam(), inputs, self._plant.shut()))
         self.settle()
 
     def settle(self) -> None:
@@ -105,7 +105,8 @@ class FpgaCrate:
         arrays = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
         arrays["index"] = output.index.astype("<i4")
         body = {"event": "spots", "layer": output.layer, "wall_ns": wall_ns}
-        self.push({**body, "beam_number": delivery.spots.beam_number}, arrays, output.tick)
+        body |= {"beam_number": delivery.spots.beam_number, "room": delivery.spots.room}
+        self.push(body, arrays, output.tick)
         return float(rows["x"][-1]), float(rows["y"][-1])
 
     # --- the crate -----------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class SpotMap:
     """One beam's spots: energy (L,) MeV; all else (n,): layer index, position mm, sigma mm, counts.
 
     preset: counts wanted in the whole fraction. done: counts delivered by earlier parts.
+    room: whose beam it is ("": the site's only room).
     """
 
     beam_number: int
@@ -47,6 +48,7 @@ class SpotMap:
     size_y: NDArray[np.float64]
     preset: NDArray[np.int64]
     done: NDArray[np.int64]
+    room: str = ""
     digest: str = field(default="", compare=False)
 
     @property
@@ -62,6 +64,7 @@ class SpotMap:
             "k_tp": self.k_tp,
             "plan_hash": self.plan_hash,
             "resume": self.resume,
+            "room": self.room,
             "digest": self.digest,
         }
 
@@ -87,6 +90,7 @@ def accept(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SpotM
         k_tp=_real(body, "k_tp", 0.8, 1.4),
         plan_hash=_text(body, "plan_hash"),
         resume=_flag(body, "resume"),
+        room="" if body.get("room") in (None, "") else _text(body, "room"),
         digest=digest_of(taken),
         **taken,
     )

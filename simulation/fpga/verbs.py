@@ -13,6 +13,7 @@ from common.wire.frame import Frame
 from simulation.fpga.core import Core
 from simulation.fpga.rows import columns
 from simulation.fpga.spotmap import accept
+from simulation.fpga.states import ACTIVE, State
 from simulation.wire_server import Answer, number, text
 
 
@@ -30,6 +31,14 @@ class Call:
         """The request's body."""
         return self.frame.body
 
+    def room(self) -> str:
+        """The room that a request speaks for; empty for one that names none. Raises Refused."""
+        room = self.body.get("room", "")
+        if room and room not in self.core.rooms:
+            text = _("no room {room!r}: allowed are {rooms}")
+            raise Refused(text.format(room=room, rooms=", ".join(self.core.rooms)))
+        return str(room)
+
     def roles(self) -> list[str]:
         """The roles that a request names. Raises Refused."""
         roles = self.body.get("roles")
@@ -39,31 +48,43 @@ class Call:
 
 
 def _status(call: Call) -> Answer:
-    core = call.core
+    """The whole hardware; with `room`, as far as it concerns that room: its map, its permits, its inputs."""
+    core, room = call.core, call.room()
     outputs, delivery = core.guard.outputs, core.delivery
+    ours = not room or delivery is None or delivery.spots.room == room
+    delivery = delivery if ours else None
     first = outputs.first_fault if outputs else None
-    inputs = {
-        name: {"ok": state.ok, "latched": state.latched, "masked": state.masked}
-        for name, state in core.guard.states().items()
-    }
     spot = delivery.spot if delivery else 0
+    columns = core.guard.columns(room) if room else core.guard.matrix.output_names
     body = {
-        "state": core.state.value,
-        "cause": core.cause,
+        "state": (core.state if ours else State.IDLE).value,
+        "cause": core.cause if ours else "",
         "tick": core.tick,
         "factor": call.rate.factor,
         "seed": core.seed,
-        "beam": core.beam_on,
+        "room": core.room,
+        "beam": core.beam_on and ours,
         "beam_number": delivery.spots.beam_number if delivery else None,
         "layer": int(delivery.spots.layer[min(spot, delivery.spots.count - 1)]) if delivery else None,
         "spot": spot if delivery else None,
         "digest": delivery.spots.digest if delivery else None,
-        "permit": dict(outputs.permits) if outputs else {},
+        "permit": {name: outputs.permits[name] for name in columns} if outputs else {},
         "first_fault": first
         and {"input": first.input, "tick": first.tick, "wall_ns": call.wall_ns(first.tick)},
-        "inputs": inputs,
+        "inputs": _inputs(core, room),
     }
     return body, {}
+
+
+def _inputs(core: Core, room: str) -> dict[str, dict[str, bool | None]]:
+    """Every input, or those that concern a room: but the rows of other rooms that stand in nobody's way."""
+    concerned = {*core.guard.against(room)} if room else set()
+    rows = {row.name: row.room for row in core.guard.matrix.inputs}
+    return {
+        name: {"ok": state.ok, "latched": state.latched, "masked": state.masked}
+        for name, state in core.guard.states().items()
+        if not room or rows[name] in ("", room) or name in concerned
+    }
 
 
 def _load_cycles(call: Call) -> Answer:
@@ -88,6 +109,11 @@ def _load_map(call: Call) -> Answer:
     return {"digest": call.core.load(accept(call.body, call.frame.arrays))}, {}
 
 
+def _allocate(call: Call) -> Answer:
+    call.core.allocate(text(call.body, "room"))
+    return {"room": call.core.room}, {}
+
+
 def _read_map(call: Call) -> Answer:
     delivery = call.core.delivery
     if delivery is None:
@@ -99,7 +125,9 @@ def _read_counters(call: Call) -> Answer:
     core, delivery = call.core, call.core.delivery
     if delivery is None:
         raise Refused(_("no map is loaded, so there are no counters"))
+    core.unread = core.unread and core.state in ACTIVE
     body = {
+        "room": delivery.spots.room,
         "state": core.state.value,
         "cause": core.cause,
         "tick": core.tick,
@@ -148,7 +176,11 @@ def _clear(call: Call) -> Answer:
 
 
 def _plain(act: Callable[[Call], None]) -> Callable[[Call], Answer]:
+    """A command without an answer of its own; one that speaks for a room must come from the beam's holder."""
+
     def do(call: Call) -> Answer:
+        if room := call.room():
+            call.core.require(room)
         act(call)
         return {"state": call.core.state.value}, {}
 
@@ -165,6 +197,7 @@ QUESTIONS: dict[str, Callable[[Call], Answer]] = {
     "read_counters": _read_counters,
 }
 COMMANDS: dict[str, Callable[[Call], Answer]] = {
+    "allocate": _allocate,
     "load_cycles": _load_cycles,
     "load_map": _load_map,
     "start": _plain(lambda call: call.core.start()),

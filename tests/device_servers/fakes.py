@@ -16,7 +16,7 @@ FPGA = {
     "Nozzle": ("primary", "secondary", "x", "y", "dose_rate", "beam"),
     "Timing": ("phase", "energy", "tick"),
     "Interlock": ("tripped", "beam"),
-    "BeamAllocation": ("beam",),
+    "BeamAllocation": ("beam", "state", "room"),
     "EnvironmentStation": ("temperature", "pressure"),
 }
 
@@ -161,6 +161,12 @@ class FakeBeam(FakeSource):
         return bool(self.values["beam"]) if self.link_up else None
 
     beam_now = beam
+
+    def allocate(self, room: str) -> None:
+        self.put(room=1.0 if room else 0.0)
+
+    def follow(self, room: str) -> None:
+        self.values["room"] = 1.0 if room else 0.0
 
 
 KINDS: dict[str, type[FakeSource]] = {
