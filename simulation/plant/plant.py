@@ -26,7 +26,7 @@ class Plant:
         self._ions = site.ions
         self.families = {name: family(site.of_class(name)) for name, family in FAMILIES.items()}
         self.present = [family for family in self.families.values() if family.count]
-        for family in self.present:
+        for family in self.families.values():
             family.connect(self.families)
         self.beam = BeamLine(self.families, self.world)
         self._groups = [[self.families[name] for name in names] for names in GROUPS.values()]

@@ -8,16 +8,24 @@ from collections.abc import Mapping
 
 from simulation.plant.family import Family
 from simulation.plant.motion import Couches, Gantries
+from simulation.plant.rf import Amplifiers, Cavities, KnockOuts
 from simulation.plant.services import Environment, Transformers, Water
-from simulation.plant.source_rf import Cavities, Sources
+from simulation.plant.source import Foils, HighVoltage, Sources
 from simulation.plant.supplies import Supplies
 from simulation.plant.vacuum import Gauges, Valves
+from simulation.plant.vacuum_pumps import IonPumps, TurboPumps
 
 FAMILIES: Mapping[str, type[Family]] = {
     "MagnetSupply": Supplies,
     "IonSource": Sources,
+    "HighVoltageSupply": HighVoltage,
+    "StripperFoil": Foils,
+    "RfAmplifier": Amplifiers,
     "RfCavity": Cavities,
+    "RfKnockOut": KnockOuts,
     "VacuumGauge": Gauges,
+    "IonPump": IonPumps,
+    "TurboPump": TurboPumps,
     "SectorValve": Valves,
     "WaterCircuit": Water,
     "CurrentTransformer": Transformers,
@@ -29,10 +37,10 @@ FAMILIES: Mapping[str, type[Family]] = {
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "ok.magnets": ("MagnetSupply",),
-    "ok.vacuum": ("VacuumGauge", "SectorValve"),
+    "ok.vacuum": ("VacuumGauge", "IonPump", "TurboPump", "SectorValve"),
     "ok.water": ("WaterCircuit",),
-    "ok.rf": ("RfCavity",),
-    "ok.source": ("IonSource",),
+    "ok.rf": ("RfCavity", "RfAmplifier", "RfKnockOut"),
+    "ok.source": ("IonSource", "HighVoltageSupply", "StripperFoil"),
     "ok.couch": ("Couch",),
     "ok.gantry": ("Gantry",),
 }
