@@ -7,6 +7,7 @@ One JSON line a port: messages, refused, dropped, whether the process survived a
 """
 
 import json
+import os
 import random
 import tempfile
 import time

@@ -27,13 +27,14 @@ class Readiness:
     """Which devices of a starting site are not ready yet; a device that was ready is not asked again."""
 
     def __init__(self, site: Site) -> None:
-        self._missing = list(device_names(site))
+        self.asked = list(device_names(site))
+        """Those that were not ready when last asked."""
         self._proxies: dict[str, tango.DeviceProxy] = {}
 
     def missing(self) -> list[str]:
         """Devices that are not exported, or whose state is INIT or UNKNOWN."""
-        self._missing = [name for name in self._missing if not self._ready(name)]
-        return self._missing
+        self.asked = [name for name in self.asked if not self._ready(name)]
+        return self.asked
 
     def _ready(self, name: str) -> bool:
         try:

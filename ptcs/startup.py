@@ -24,22 +24,22 @@ def start(facility: Facility, stopping: Done, report: Callable[[str], None]) -> 
     whole takes longer than START_LIMIT.
     """
     deadline = time.monotonic() + START_LIMIT
-    for step, done in _steps(facility):
+    readiness = Readiness(facility.site)
+    for step, done in _steps(facility, readiness):
         log.info("%s", step)
         report(step)
         while not stopping() and not done():
             _fail_if_dead(facility)
             if time.monotonic() > deadline:
-                logs = facility.state.root / "log"
-                raise LinkLost(f"{step}: not done after {START_LIMIT:.0f} s; see {logs}")
+                logs, missing = facility.state.root / "log", ", ".join(readiness.asked[:5])
+                raise LinkLost(f"{step}: not done after {START_LIMIT:.0f} s ({missing}); see {logs}")
             time.sleep(POLL)
         if stopping():
             return
 
 
-def _steps(facility: Facility) -> Iterator[tuple[str, Done]]:
+def _steps(facility: Facility, readiness: Readiness) -> Iterator[tuple[str, Done]]:
     """What to say, and when it is done; what can start meanwhile is launched between the steps."""
-    readiness = Readiness(facility.site)
     _launch(facility, "database", "plant", "ois")
     facility.start_fork_server()
     yield "Tango database", facility.announce_database
