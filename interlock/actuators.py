@@ -6,6 +6,7 @@ from interlock import beam_off
 from interlock.beam_off import BeamOff, OffEvent, OffState
 from interlock.complaints import RESERVED
 from interlock.counts import Counts
+from interlock.rules import either_int, held_off
 from interlock.selftest import TestRecord
 from interlock.table import Matrix
 from interlock.timers import NEVER
@@ -54,7 +55,8 @@ class Holder:
                 self.sequence = beam_off.apply(self._stages, self.sequence, what, tick)
         late = beam_off.held(self._masks, self.sequence, self._every)
         self.reasons = ((SELF_TEST,) if untested else ()) + ((BEAM_OFF,) if late else ())
-        return late | (self._every if untested else 0)
+        off: int = held_off(self._every, int(untested), late, either_int)
+        return off
 
     @property
     def wake(self) -> int:

@@ -108,12 +108,12 @@ def advance(rows: Rows, state: State, good: Bits, overdue: Bits, either: Either)
     if beam is requested now or was at the step before, and its room is not isolated. Channels that
     differ for too long latch in any case.
     """
+    state = state._replace(latched=state.latched | (overdue & rows.pairs))
     masked = either(good & ~state.latched & rows.key, state.masked & rows.maskable, 0)
     asked = either(good & rows.arming, rows.full, 0)
     armed = asked & ~isolated(rows, state, good, either) & rows.full
     latching = rows.always | (rows.armed & (armed | state.armed))
-    fresh = (~good & rows.full & ~masked & latching) | (overdue & rows.pairs)
-    return State(state.latched | fresh, masked, armed)
+    return State(state.latched | (~good & rows.full & ~masked & latching), masked, armed)
 
 
 def blocking(rows: Rows, state: State, good: Bits) -> Bits:
@@ -124,6 +124,11 @@ def blocking(rows: Rows, state: State, good: Bits) -> Bits:
 def cutting(rows: Rows, stops: Bits, spared: Bits, output: int) -> Bits:
     """The blocking rows `stops` that take the permit of an output, with `spared` rows isolated."""
     return stops & (rows.bound[output] | (rows.spared[output] & ~spared))
+
+
+def held_off(every: Bits, untested: Bits, late: Bits, either: Either) -> Bits:
+    """The outputs that are off whatever the inputs say: all without a self-test, else those of beam-off."""
+    return late | either(untested, every, 0)
 
 
 def clearable(state: State, good: Bits, may_reset: Bits) -> Bits:
