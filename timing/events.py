@@ -95,6 +95,11 @@ class Arbiter:
         self._ready: list[tuple[int, int, int]] = []
         self._slot = 0
 
+    @property
+    def next_slot(self) -> int | None:
+        """The next free tick, while something waits for it; else None."""
+        return self._slot if self._ready else None
+
     def offer(self, rank: int, event: Event) -> None:
         """An event of a source; one whose tick has gone out already counts as delayed."""
         heapq.heappush(self._coming, (event.tick, rank, event.code))

@@ -54,9 +54,9 @@ class Generator:
 
     @property
     def next_tick(self) -> int | None:
-        """Tick of the next step of a running sequencer; None when none runs."""
-        due = [tick for tick in (s.next_tick for s in self.sequencers) if tick is not None]
-        return min(due) if due else None
+        """Tick of the next step of a running sequencer, or of a delayed event; None when there is none."""
+        ticks = (*(sequencer.next_tick for sequencer in self.sequencers), self._arbiter.next_slot)
+        return min((tick for tick in ticks if tick is not None), default=None)
 
     def send(self, code: int, tick: int) -> None:
         """An event on command, on a tick that has not passed. Raises BadInput."""

@@ -4,35 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.ions import IONS, energy_of, rigidity
 from timing.cycle import Phase
 
-LIGHT_M_NS = 0.299792458
+__all__ = ["INJECTION_MEV", "IONS", "World", "energy_of", "rigidity"]
+
 INJECTION_MEV = 7.0
 """Energy per nucleon at injection (machine.md: 7 MeV/u)."""
-
-IONS: dict[str, tuple[int, int, float]] = {
-    "proton": (1, 1, 938.27208816),
-    "helium": (4, 2, 931.8447),
-    "carbon": (12, 6, 931.2260),
-}
-"""Ion -> (mass number, charge, rest energy of the nucleus per nucleon in MeV; CODATA 2018)."""
-
-
-def rigidity(ion: str, energy: float) -> float:
-    """Magnetic rigidity B rho in T m of an ion with a kinetic energy in MeV per nucleon.
-
-    B rho = p / q with pc = A sqrt(T (T + 2 E0)); 1 GeV/c per charge bends in 1 / 0.299792458 T m.
-    """
-    mass, charge, rest = IONS[ion]
-    momentum = mass * np.sqrt(energy * (energy + 2.0 * rest))
-    return float(momentum / charge / 1000.0 / LIGHT_M_NS)
-
-
-def energy_of(ion: str, rho: float) -> float:
-    """Kinetic energy in MeV per nucleon of an ion of that rigidity in T m."""
-    mass, charge, rest = IONS[ion]
-    momentum = rho * LIGHT_M_NS * 1000.0 * charge / mass
-    return float(np.sqrt(momentum**2 + rest**2) - rest)
 
 
 @dataclass
