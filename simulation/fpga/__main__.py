@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from common.clock import ClockRate
+from common.clock import ClockRate, ticks
 from common.errors import PtcsError
 from common.site import DEFAULT_SITE, Site, load
 from common.state import StateDir
+from interlock.matrix import Matrix, Stage
 from interlock.matrix import load as load_matrix
 from simulation.fpga.core import Core
+from simulation.fpga.guard import BEAM_GONE
 from simulation.fpga.keeper import Keeper
 from simulation.fpga.model import SLOW_OFF_US, from_site
 from simulation.fpga.plant_link import PlantLink
@@ -23,12 +26,15 @@ from simulation.fpga.watchdogs import Watchdogs
 from simulation.process import Announced, listen, run
 from simulation.wire_server import WireServer
 
+PLANT_DELAY_S = 0.1
+"""Wall time until what has happened in the plant is in its block and the block is here."""
+
 log = logging.getLogger(__name__)
 
 
 def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate, PlantLink]:
     """The crate of a site, with map and counters of the process before it. Raises PtcsError."""
-    matrix = load_matrix(site.interlock_path)
+    matrix = waiting_for_the_plant(load_matrix(site.interlock_path), site.clock_factor)
     keeper = Keeper(state / "fpga" / "counters.bin")
     kept = keeper.recall()
     rate = ClockRate(site.clock_factor, kept.origin_wall_ns if kept else time.time_ns())
@@ -44,9 +50,20 @@ def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate,
         core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
         keeper.restored(core)
         log.warning("map and counters of beam %d restored, state %s", kept.spots.beam_number, core.state)
-    plant = PlantLink(StateDir(state).run_file("plant"), matrix.signals, shutters(site))
+    plant = PlantLink(StateDir(state).run_file("plant"), matrix, shutters(site))
     dogs = Watchdogs(site.watchdogs["clients"], float(site.watchdogs["limit_s"]))
     return FpgaCrate(core, Clock(rate, stepped), keeper, plant, dogs), plant
+
+
+def waiting_for_the_plant(matrix: Matrix, factor: float) -> Matrix:
+    """The matrix with the times of confirmations that the plant gives, which moves in wall time."""
+
+    def scaled(stage: Stage) -> Stage:
+        if stage.confirm == BEAM_GONE:
+            return stage
+        return replace(stage, within_ticks=round((stage.within_ticks + ticks(PLANT_DELAY_S)) * factor))
+
+    return replace(matrix, beam_off=tuple(scaled(stage) for stage in matrix.beam_off))
 
 
 def shutters(site: Site) -> dict[str, tuple[str, ...]]:

@@ -1,17 +1,22 @@
 """What the beam hardware does as ticks pass: cycle, beam, counts, checks, interlock, and how beam ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from common.clock import ticks
 from common.errors import Refused
 from common.text import _
+from interlock.beam_off import OffState
+from interlock.bits import Value
+from interlock.latch import Outputs
 from interlock.matrix import Matrix
 from interlock.table import ISOLATED
 from simulation.fpga.beam_cycle import BeamCycle
 from simulation.fpga.delivery import Delivery
-from simulation.fpga.guard import Guard
+from simulation.fpga.guard import BEAM_GONE, Guard
 from simulation.fpga.model import ENERGY_TOLERANCE, BeamView, Faults, Model
 from simulation.fpga.outputs import Output, SpotsEnded, StateChanged, Tripped
+from simulation.fpga.plant_bits import NO_PLANT, PlantBits
 from simulation.fpga.run import Ints
 from simulation.fpga.states import ACTIVE, State, after
 
@@ -20,12 +25,15 @@ from simulation.fpga.states import ACTIVE, State, after
 class Sense:
     """What the hardware sees from outside at a tick.
 
-    inputs: by interlock input name. shut: rooms whose shutters all report that they are closed.
+    inputs: by interlock input name; plant: those that the plant's signals say. shut: rooms whose shutters
+    all report that they are closed. confirmed: what the plant confirms of switching beam off.
     """
 
     beam: BeamView = field(default_factory=BeamView)
-    inputs: Mapping[str, bool | None] = field(default_factory=dict)
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    plant: PlantBits = NO_PLANT
     shut: frozenset[str] = frozenset()
+    confirmed: frozenset[str] = frozenset()
 
 
 class Beamline:
@@ -57,6 +65,8 @@ class Beamline:
         """Whether beam was on at any tick of the last advance."""
         self._hold = ""
         self._stuck_until = -1
+        self._off_tick = -1
+        self._looked = -1
         self._sense = Sense()
         self._outputs: list[Output] = []
 
@@ -72,6 +82,7 @@ class Beamline:
         """
         if tick < self.tick:
             raise ValueError(f"tick {tick} comes before tick {self.tick}: ticks never run backwards")
+        self._follow_off(tick)
         self._sense, self.beam_on = sense, False
         while (self.state is State.SWITCHING and self._switch(tick)) or (
             self.state is State.DELIVERING and self._deliver(tick)
@@ -80,6 +91,7 @@ class Beamline:
         if self.state is not State.DELIVERING:
             self._outputs += self.cycle.advance(tick)
         self.tick = tick
+        self._follow_off(tick)
         self._judge(tick)
 
     def _switch(self, tick: int) -> bool:
@@ -127,27 +139,45 @@ class Beamline:
         stuck = tick <= self._stuck_until and self.state is State.TRIPPED
         bad = ["beam.unexpected"] if self.faults.unexpected_beam or stuck else []
         before = self.guard.outputs.tripped if self.guard.outputs else ()
-        outputs = self.guard.look(tick, self._inputs(), bad)
+        outputs = self._look(tick, bad)
         if self.state in ACTIVE and not self.guard.permits(self.room):
             against = self.guard.against(self.room)
             fresh = [name for name in outputs.tripped if name not in before and name in against]
             self._trip((*fresh, *against)[0], tick)
 
-    def _inputs(self) -> dict[str, bool | None]:
-        """The inputs from outside, and which rooms are isolated: without the beam, and confirmed shut."""
-        isolated = {name: name != self.room and name in self._sense.shut for name in self.rooms}
-        return {**self._sense.inputs, **{name + ISOLATED: value for name, value in isolated.items()}}
+    def _look(self, tick: int, bad: Collection[str]) -> Outputs:
+        """All inputs as they are, and which rooms are isolated: without the beam, and confirmed shut."""
+        sense = self._sense
+        isolated = {name + ISOLATED: name != self.room and name in sense.shut for name in self.rooms}
+        gone = self.state is not State.DELIVERING and tick >= self._off_tick
+        confirmed = sense.confirmed | {BEAM_GONE} if gone else sense.confirmed - {BEAM_GONE}
+        self._looked = tick
+        return self.guard.look(tick, {**sense.inputs, **isolated}, bad, sense.plant, confirmed)
+
+    def _follow_off(self, tick: int) -> None:
+        """What the interlock sees of switching beam off before a tick, at the ticks at which it happens."""
+        while (moment := self._moment()) is not None and moment < tick:
+            stuck = self.faults.unexpected_beam or moment <= self._stuck_until
+            self._look(moment, ["beam.unexpected"] if stuck else [])
+
+    def _moment(self) -> int | None:
+        """The next tick at which beam is seen gone, or a confirmation is overdue; None outside a beam-off."""
+        off = self.guard.interlock.switching_off
+        if off.state is not OffState.AWAITING:
+            return None
+        told = off.until - self.guard.matrix.beam_off[off.level].within_ticks
+        return min((at for at in (self._off_tick, told + 1, off.until + 1) if at > self._looked), default=None)
 
     def _violate(self, name: str, tick: int) -> None:
         """One of the hardware's own checks has failed at a tick."""
-        self.guard.look(tick, self._inputs(), (name,))
+        self._look(tick, (name,))
         self._trip(name, tick)
 
     def _trip(self, name: str, tick: int) -> None:
         """Take beam away at a tick: the fast actuator, or the slow one where that fails."""
         off_tick = tick
         if self.state is State.DELIVERING:
-            off = self.model.slow_off if self.faults.fast_off_fails else self.model.fast_off
+            off = self._slow_off() if self.faults.fast_off_fails else self.model.fast_off
             off_tick = self._cut(tick, off)
             self._stuck_until = off_tick if self.faults.fast_off_fails else -1
         self.cycle.abort(tick)
@@ -157,7 +187,17 @@ class Beamline:
     def _cut(self, tick: int, off: int) -> int:
         cut, off_tick = self._loaded().cut(tick, off, self._sense.beam, self.faults)
         self._tell(cut, tick)
+        self._off_tick = off_tick
         return off_tick
+
+    def _slow_off(self) -> int:
+        """Ticks to no beam when the fast actuator fails: the next stage's travel, from when it is told."""
+        stages, outputs = self.guard.matrix.beam_off, self.guard.outputs
+        if len(stages) < 2 or outputs is None:
+            return self.model.slow_off
+        travel = min(ticks(self.guard.off_us[name] * 1e-6) for name in stages[1].outputs)
+        told = all(not outputs.permits[name] for name in stages[1].outputs)
+        return travel if told else stages[0].within_ticks + 1 + travel
 
     def _tell(self, index: Ints, tick: int) -> None:
         if len(index):

@@ -14,8 +14,10 @@ from common.errors import BadInput
 from common.files import read_json
 from common.units import air_density_correction
 from common.wire.frame import Decoder, Frame, Kind, encode
+from interlock.matrix import Matrix
 from simulation.fpga.model import BeamView
 from simulation.fpga.outputs import PhaseBegan
+from simulation.fpga.plant_bits import NO_PLANT, PlantBits, SignalMap
 from timing.cycle import Phase
 
 log = logging.getLogger(__name__)
@@ -28,38 +30,41 @@ STALE_S = 0.25
 class PlantLink:
     """Connects by itself, again after each loss. All methods belong to one event loop."""
 
-    def __init__(
-        self, run_file: Path, signals: Mapping[str, str], shutters: Mapping[str, Sequence[str]]
-    ) -> None:
-        """`signals`: interlock input -> plant channel that it reads; `shutters`: room -> closed switches."""
+    def __init__(self, run_file: Path, matrix: Matrix, shutters: Mapping[str, Sequence[str]]) -> None:
+        """`shutters`: room -> plant channels of its shutters' closed switches."""
         self._shutters = shutters
+        self._map = SignalMap(matrix)
+        self._confirms = tuple(dict.fromkeys(stage.confirm for stage in matrix.beam_off))
         self._run_file = run_file
-        self._signals = signals
         self._index: dict[str, int] = {}
         self._values = np.empty(0)
         self._heard = -math.inf
         self._writer: asyncio.StreamWriter | None = None
         self._sequence = 0
-        self._told: dict[str, bool | None] = dict.fromkeys(signals)
+        self._bits = self._told = NO_PLANT
         self._was_alive = False
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
+        self.room = 0
+        """Index of the room that the machine serves, from 1, as the plant is told with each phase."""
 
     @property
     def alive(self) -> bool:
         """Whether the latest block is fresh."""
         return len(self._values) > 0 and time.monotonic() - self._heard < STALE_S
 
-    def inputs(self) -> dict[str, bool | None]:
-        """Interlock inputs read from the plant; None for those that it does not tell.
+    def inputs(self) -> PlantBits:
+        """Interlock inputs read from the plant; unknown are those that it does not tell.
 
         The first time after a loss they are still the last ones told, so that the first fault is the
         lost link, which takes every permit, and not one of the many inputs lost with it.
         """
-        known = {1.0: True, 0.0: False}
-        last = self._told
-        self._told = {name: known.get(self._value(channel)) for name, channel in self._signals.items()}
+        last, self._told = self._told, self._bits if self.alive else NO_PLANT
         lost, self._was_alive = self._was_alive and not self.alive, self.alive
         return last if lost else self._told
+
+    def confirmed(self) -> frozenset[str]:
+        """Confirmations of beam-off stages that the plant's channels give now."""
+        return frozenset(channel for channel in self._confirms if self._value(channel) == 1.0)
 
     def shut(self) -> frozenset[str]:
         """Rooms whose shutters are all seen closed now; a room without a shutter is never shut."""
@@ -91,7 +96,7 @@ class PlantLink:
         """Pass a phase of the machine cycle on; a plant that comes back is told the latest one."""
         self._cycle = phase
         body = {"do": "cycle", "phase": phase.phase.value, "energy": phase.energy, "tick": phase.tick}
-        self._request(body)
+        self._request({**body, "room": self.room})
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
@@ -104,7 +109,7 @@ class PlantLink:
                 continue
             try:
                 await self._listen(reader, writer)
-            except (OSError, BadInput) as why:
+            except (OSError, BadInput, KeyError, TypeError, ValueError) as why:
                 log.warning("link to the plant: %s", why)
             finally:
                 self._values, self._writer = np.empty(0), None
@@ -125,9 +130,11 @@ class PlantLink:
         if frame.kind is Kind.EVENT and frame.body.get("event") == "hello":
             names = [str(channel["name"]) for channel in frame.body["channels"]]
             self._index = {name: i for i, name in enumerate(names)}
+            self._map.connect(self._index)
             log.info("link to the plant is up: %d channels", len(names))
         elif frame.kind is Kind.BLOCK and "values" in frame.arrays:
             self._values, self._heard = frame.arrays["values"], time.monotonic()
+            self._bits = self._map.bits(self._values)
         elif frame.kind is Kind.REPLY and not frame.body.get("ok"):
             log.error("the plant refused: %s", frame.body.get("why"))
 

@@ -65,8 +65,11 @@ class FpgaCrate:
         """Bring the core to now (or to a tick), keep what was counted, and tell everybody."""
         core = self.core
         goal = tick if tick is not None else core.tick if self.clock.stepped else self.clock.tick()
-        inputs = {**self._plant.inputs(), **self._dogs.inputs(), LINK_PLANT: self._plant.alive}
-        core.advance(max(goal, core.tick), Sense(self._plant.beam(), inputs, self._plant.shut()))
+        plant = self._plant
+        plant.room = core.rooms.index(core.room) + 1 if core.room else 0
+        inputs = {**self._dogs.inputs(), LINK_PLANT: plant.alive}
+        seen = Sense(plant.beam(), inputs, plant.inputs(), plant.shut(), plant.confirmed())
+        core.advance(max(goal, core.tick), seen)
         self.settle()
 
     def settle(self) -> None:
