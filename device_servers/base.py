@@ -8,24 +8,28 @@ line in the audit log. The thread of the server's Crate is the only one that pus
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 from tango import AttrQuality, DevState
 from tango.server import command
 
-from common.errors import Refused
+from common.errors import LinkLost, PtcsError, Refused
 from common.site import Device as SiteDevice
 from common.text import _
-from device_servers.access import GuardedDevice, Rule, refuse, rule
+from device_servers.access import Rule, failed, refuse, rule
+from device_servers.admin import AdministeredDevice
+from device_servers.attribute_config import configure
 from device_servers.channel import channel, derived
 from device_servers.context import current
+from device_servers.faults import fault_text
 from device_servers.jobs import Jobs, Work
+from device_servers.modes import Health
 
 __all__ = ["JobDevice", "PtcsDevice", "channel", "derived", "refuse", "rule"]
 
 
-class PtcsDevice(GuardedDevice):
+class PtcsDevice(AdministeredDevice):
     """A device of the site. Subclasses override `_state`; those without hardware need no driver."""
 
     eager: ClassVar[bool] = False
@@ -48,11 +52,17 @@ class PtcsDevice(GuardedDevice):
         self.driver: Any = self.context.driver_for(self.site)
         self.stale = True
         self.jobs = Jobs(self.site.name, self.refresh)
-        self._last_state: tuple[DevState, str] | None = None
+        self._last: tuple[DevState, str, Health] | None = None
         self._last_values: dict[str, Any] = {}
+        self._last_admin: int | None = None
         self._index = {} if self.driver is None else {q: i for i, q in enumerate(self.driver.quantities)}
-        for name in ("State", "Status", *self.channels, *self.computed):
+        self._alarmed = [name for name, shown in self.channels.items() if shown.quantity in self.site.alarms]
+        self._attributes: dict[str, Any] = {}
+        for name in ("State", "Status", "AdminMode", "HealthState", *self.channels, *self.computed):
             self.set_change_event(name, True, False)
+            self._attributes[name] = self.get_device_attr().get_attr_by_name(name)
+        for name, shown in self.channels.items():
+            configure(self._attributes[name], shown, self.site)
         if self.driver is not None:
             self.driver.listen(self.context.wake.set)
         self.context.devices[self.site.name] = self
@@ -81,10 +91,10 @@ class PtcsDevice(GuardedDevice):
         if self.driver is not None and not self.driver.up:
             return DevState.UNKNOWN, _("no link to the hardware; values are unknown")
         state, text = self._state()
-        if not self.site.alarms or state in (DevState.FAULT, DevState.UNKNOWN):
+        if not self._alarmed or state in (DevState.FAULT, DevState.UNKNOWN):
             return state, text
         alarms = [
-            name for name, shown in self.channels.items() if self.shown(shown)[2] == AttrQuality.ATTR_ALARM
+            name for name in self._alarmed if self.shown(self.channels[name])[2] == AttrQuality.ATTR_ALARM
         ]
         if alarms:
             return DevState.ALARM, _("{names} outside alarm limits").format(names=", ".join(alarms))
@@ -97,6 +107,16 @@ class PtcsDevice(GuardedDevice):
     def dev_status(self) -> str:
         """What a client reads as Status."""
         return self.state_now()[1]
+
+    def fault_name(self) -> str:
+        """Name of the present fault code."""
+        return fault_text(self.value("fault"), self.site.tango_class)
+
+    def fault_state(self) -> tuple[DevState, str] | None:
+        """FAULT and the fault's name while there is a fault code, else None."""
+        if not self.value("fault") > 0:
+            return None
+        return DevState.FAULT, _("fault: {fault}; mend it, then send Reset").format(fault=self.fault_name())
 
     # --- Values
 
@@ -118,6 +138,18 @@ class PtcsDevice(GuardedDevice):
             return shape.empty, when or time.time(), AttrQuality.ATTR_INVALID
         return shape.shown(value), when, self._quality(shape.quantity, value)
 
+    def asked(self, question: Callable[[], Any]) -> Any:
+        """What the hardware answers now, for an attribute that is not in the block; INVALID without a link.
+
+        Raises DevFailed when the hardware refuses.
+        """
+        try:
+            return question(), time.time(), AttrQuality.ATTR_VALID
+        except LinkLost:
+            return [], time.time(), AttrQuality.ATTR_INVALID
+        except PtcsError as why:
+            failed(why)
+
     def _quality(self, quantity: str, value: float) -> AttrQuality:
         levels = self.site.alarms.get(quantity)
         if levels is None or levels[1] <= value <= levels[2]:
@@ -138,26 +170,44 @@ class PtcsDevice(GuardedDevice):
         self.stale = True
         self.context.wake.set()
 
+    def heard(self, name: str) -> bool:
+        """Whether a client has subscribed to an attribute (its first event is a read: it misses none)."""
+        return bool(self._attributes[name].change_event_subscribed())
+
     def push_changes(self) -> None:
-        """Push State, Status and computed attributes that changed. The Crate's thread only."""
-        now = self.state_now()
-        last = self._last_state
-        self.set_state(now[0])  # what Tango sends with a State event
-        self.set_status(now[1])
-        if last is None or last[0] != now[0]:
-            self.push_change_event("State", now[0])
-        if last is None or last[1] != now[1]:
-            self.push_change_event("Status", now[1])
-        self._last_state = now
+        """Push State, Status and what else changed beside channels. The Crate's thread only."""
+        state, text = self.state_now()
+        now = (state, text, self.health_of(state))
+        before = self._last or (None, None, None)
+        self._last = now
+        if before[0] != state:
+            self.set_state(state)  # what Tango sends with a State event
+            for name in self.context.followers.get(self.site.name, ()):
+                if (follower := self.context.devices.get(name)) is not None:
+                    follower.refresh()
+        if before[1] != text:
+            self.set_status(text)
+        for name, old, new in zip(("State", "Status", "HealthState"), before, now, strict=True):
+            if old != new and self.heard(name):
+                self.push_change_event(name, new)
+        if (admin := self.admin) != self._last_admin:
+            self.push_change_event("AdminMode", admin)
+            self._last_admin = admin
+        self._push_computed()
+
+    def _push_computed(self) -> None:
         for name, shape in self.computed.items():
+            if not self.heard(name):
+                self._last_values.pop(name, None)
+                continue
             value, when, quality = shape.fget(self)
             before = self._last_values.get(name)
-            if before is None or before[1] != quality or not np.array_equal(before[0], value):
+            if before is None or before[1] != quality or not shape.same(before[0], value):
                 self.push_change_event(name, value, when, quality)
                 self._last_values[name] = (value, quality)
 
     def push_channel(self, name: str) -> None:
-        """Push the present value of a channel attribute. The Crate's thread only."""
+        """Push the present value of a channel attribute to its clients. The Crate's thread only."""
         value, when, quality = self.shown(self.channels[name])
         self.push_change_event(name, value, when, quality)
 

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.site import Device as SiteDevice
 from common.site import Site
 from device_servers.guard import Guard
+from device_servers.modes import AdminModes
 
 if TYPE_CHECKING:
     from device_servers.base import PtcsDevice
@@ -27,6 +29,13 @@ class Context:
     driver_for: DriverFor
     devices: dict[str, "PtcsDevice"] = field(default_factory=dict)
     wake: threading.Event = field(default_factory=threading.Event)
+    followers: dict[str, set[str]] = field(default_factory=dict)
+    """Device -> devices of this server whose State is made of its State (groups)."""
+
+    @cached_property
+    def admin_modes(self) -> AdminModes:
+        """AdminMode of each device of this server."""
+        return AdminModes(self.state / "devices" / f"{self.server}.json")
 
 
 _entered: list[Context] = []

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from device_servers.accelerator.supply import Supply
 from device_servers.channel import channel
+from device_servers.kinds.supply import Supply, set_channel
 
 
 class IonSource(Supply):
@@ -12,10 +12,4 @@ class IonSource(Supply):
     unit: ClassVar[str] = "uA"
 
     Current = channel("current", unit="uA", format="%8.2f", deadband=0.2, doc="extracted beam current")
-    CurrentSetpoint = channel(
-        "setpoint",
-        unit="uA",
-        format="%8.2f",
-        fset=Supply.set_value,
-        doc="extracted current asked for",
-    )
+    CurrentSetpoint = set_channel("uA", "current", "extracted current asked for", format="%8.2f")

@@ -1,18 +1,79 @@
 """MagnetSupply: the current supply of one magnet or family."""
 
-from device_servers.accelerator.supply import Supply
-from device_servers.channel import channel
+import math
+import time
+from typing import Any
+
+from tango.server import attribute, command
+
+from device_servers.accelerator.waveform import checked_waveform
+from device_servers.channel import channel, derived
+from device_servers.kinds.supply import Supply, set_channel
+
+TOLERANCE = 1e-3
+SETTLE_S = 0.5
+"""Where the site says nothing."""
+FLOOR_SHARE = 0.01
+"""Below this share of the highest current, the tolerance is that of this share."""
+POINTS = 4096
 
 
 class MagnetSupply(Supply):
-    """A magnet's current supply."""
+    """A magnet's current supply; the hardware keeps setpoint, ramp rate and waveform."""
+
+    _settled_since: float | None = None
 
     Current = channel("current", unit="A", format="%9.4f", deadband=0.005, doc="measured output current")
     Voltage = channel("voltage", unit="V", format="%8.3f", deadband=0.02, doc="measured output voltage")
-    CurrentSetpoint = channel(
-        "setpoint",
-        unit="A",
-        format="%9.4f",
-        fset=Supply.set_value,
-        doc="current that it regulates to",
+    CurrentSetpoint = set_channel("A", "current", "current that it regulates to", format="%9.4f")
+    Temperature = channel("temperature", unit="degC", format="%5.1f", deadband=0.1, doc="of its power stage")
+
+    def _set_ramp(self, value: float) -> None:
+        self.check_limits("ramp", value, "A/s")
+        self.driver.set("ramp", float(value))
+
+    RampRate = channel("ramp", unit="A/s", format="%8.1f", fset=_set_ramp, doc="steepest change of current")
+
+    @derived(dtype=float, unit="A", format="%9.4f", deadband=0.005)
+    def Deviation(self) -> float | None:
+        """Measured current less set value."""
+        deviation = self.value("current") - self.value("setpoint")
+        return deviation if math.isfinite(deviation) else None
+
+    @derived(dtype=bool)
+    def InTolerance(self) -> bool | None:
+        """Whether it is on and has stood at its set value, within tolerance, for the settle time."""
+        if not self.value("on") >= 0:
+            return None
+        now = time.monotonic()
+        if self.value("on") == 0 or self.value("fault") > 0 or not self._near():
+            self._settled_since = None
+            return False
+        if self._settled_since is None:
+            self._settled_since = now
+        if now - self._settled_since >= float(self.site.plant.get("settle_s", SETTLE_S)):
+            return True
+        self.stale = True  # look again, also when nothing moves any more
+        return False
+
+    def _near(self) -> bool:
+        """Whether the current is within tolerance of its set value."""
+        wanted = self.value("setpoint")
+        floor = FLOOR_SHARE * max(abs(end) for end in self.site.limits.get("current", (0.0, 0.0)))
+        share = float(self.site.plant.get("tolerance_relative", TOLERANCE))
+        return abs(self.value("current") - wanted) <= share * max(abs(wanted), floor)
+
+    @attribute(
+        dtype=(float,), max_dim_x=2 * POINTS, doc="loaded waveform: t s, current A, t s, current A, ..."
     )
+    def Waveform(self) -> Any:
+        """The waveform that the hardware holds, asked of it now."""
+        return self.asked(lambda: self.driver.waveform().ravel())
+
+    @command(dtype_in=str, doc_in="JSON [[t s, current A], ...], t from 0 and rising")
+    def LoadWaveform(self, points: str) -> None:
+        """Follow a waveform from now on; it ends at its last value."""
+        rate = self.site.limits.get("ramp", (0.0, float(self.site.plant.get("ramp_a_s", "inf"))))[1]
+        rows = checked_waveform(points, self.site.limits.get("current"), rate, POINTS)
+        self.check_settable()
+        self.driver.load_waveform(rows)

@@ -1,9 +1,9 @@
-"""RfCavity: one accelerating station of the ring."""
+"""RfCavity: one accelerating station."""
 
 from typing import ClassVar
 
-from device_servers.accelerator.supply import Supply
 from device_servers.channel import channel
+from device_servers.kinds.supply import Supply, set_channel
 
 
 class RfCavity(Supply):
@@ -13,7 +13,6 @@ class RfCavity(Supply):
     unit: ClassVar[str] = "kV"
 
     Voltage = channel("voltage", unit="kV", format="%7.4f", deadband=0.0005, doc="gap voltage")
+    VoltageSetpoint = set_channel("kV", "voltage", "gap voltage that is asked for", format="%7.4f")
     Frequency = channel("frequency", unit="MHz", format="%8.5f", deadband=0.0005, doc="frequency of the gap")
-    VoltageSetpoint = channel(
-        "setpoint", unit="kV", format="%7.4f", fset=Supply.set_value, doc="gap voltage that is asked for"
-    )
+    Phase = channel("phase", unit="deg", format="%7.2f", deadband=0.1, doc="phase against the reference")

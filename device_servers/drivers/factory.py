@@ -19,7 +19,9 @@ from device_servers.drivers.fpga import (
     StatusPoller,
 )
 from device_servers.drivers.link import FrameLink
+from device_servers.drivers.modbus import ModbusDevice, ModbusLink, units
 from device_servers.drivers.plant import PlantDevice, PlantPositioner
+from device_servers.drivers.quantities import MODBUS, QUANTITIES
 from device_servers.drivers.station import ScpiStation
 
 WATCHED = {"Interlock": "interlock", "Nozzle": "nozzle"}
@@ -28,20 +30,8 @@ WATCHED = {"Interlock": "interlock", "Nozzle": "nozzle"}
 Where a site has several rooms, the devices of one are `ROOM.nozzle` and `ROOM.session`.
 """
 
-QUANTITIES = {
-    "MagnetSupply": ("current", "voltage", "setpoint", "on", "fault"),
-    "IonSource": ("current", "setpoint", "on", "fault"),
-    "RfCavity": ("voltage", "setpoint", "frequency", "on", "fault"),
-    "VacuumGauge": ("pressure", "fault"),
-    "SectorValve": ("position", "fault"),
-    "WaterCircuit": ("flow", "temperature", "pressure", "conductivity", "fault"),
-    "CurrentTransformer": ("current", "fault"),
-    "Couch": ("x", "y", "z", "pitch", "roll", "yaw", "moving", "enabled", "fault"),
-    "Gantry": ("angle", "moving", "enabled", "fault"),
-}
-"""Quantities of the plant's device classes, as its channels name them."""
-
-POSITIONERS = ("Couch", "Gantry")
+POSITIONERS = ("Couch", "Gantry", "Snout")
+"""Classes that rest while there is beam."""
 
 
 class Drivers:
@@ -53,6 +43,7 @@ class Drivers:
         self._links: dict[str, FrameLink] = {}
         self._pollers: dict[str, StatusPoller] = {}
         self._made: dict[str, Any] = {}
+        self._modbus: ModbusLink | None = None
         self._lock = threading.Lock()
 
     def __call__(self, device: Device) -> Any:
@@ -68,12 +59,14 @@ class Drivers:
         if device.tango_class in POSITIONERS:
             quantities = QUANTITIES[device.tango_class]
             return PlantPositioner(self.plant(), self.beam(device), device.wire, quantities)
+        if device.tango_class in MODBUS:
+            return ModbusDevice(self.modbus(), units(self._site)[device.name], device.tango_class)
         if device.tango_class in QUANTITIES:
             return PlantDevice(self.plant(), device.wire, QUANTITIES[device.tango_class])
         try:
             return BUILDERS[device.tango_class](self, device)
         except KeyError as why:
-            known = ", ".join(sorted({*QUANTITIES, *BUILDERS}))
+            known = ", ".join(sorted({*QUANTITIES, *MODBUS, *BUILDERS}))
             raise BadConfig(f"{device.name}: no driver for class {device.tango_class}: {known}") from why
 
     def plant(self) -> FrameLink:
@@ -123,8 +116,17 @@ class Drivers:
         """The temperature and pressure station."""
         return ScpiStation(StateDir(self._state).run_file("plant"))
 
+    def modbus(self) -> ModbusLink:
+        """The Modbus link of this process: one for all its units."""
+        with self._lock:
+            if self._modbus is None:
+                self._modbus = ModbusLink(StateDir(self._state).run_file("plant"))
+            return self._modbus
+
     def close(self) -> None:
         """End every link."""
+        if self._modbus is not None:
+            self._modbus.close()
         for link in self._links.values():
             link.close()
 
@@ -152,6 +154,7 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "Interlock": lambda drivers, _device: FpgaInterlock(drivers.fpga("interlock"), drivers.status()),
     "BeamAllocation": lambda drivers, _device: drivers.allocation(),
     "TreatmentSession": Drivers.session,
+    "SupplyGroup": lambda _drivers, _device: None,
     "Archiver": lambda _drivers, _device: None,
     "Crate": lambda _drivers, _device: None,
 }

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from device_servers.drivers.link import FrameLink
-from device_servers.drivers.protocols import BeamWatch
+from device_servers.drivers.protocols import BeamWatch, Floats
 from device_servers.drivers.view import FrameView
 
 
 class PlantDevice(FrameView):
-    """One device of the plant; implements PowerSupply, Resettable and Valve."""
+    """One device of the plant; implements every Protocol that asks for verbs of its own only."""
 
     def __init__(self, link: FrameLink, wire: str, quantities: Sequence[str]) -> None:
         """`wire`: the device's address; its channels are `WIRE.QUANTITY`."""
@@ -39,12 +41,43 @@ class PlantDevice(FrameView):
         """Begin to close."""
         self._do("close")
 
+    def insert(self) -> None:
+        """Begin to move into the beam."""
+        self._do("insert")
+
+    def retract(self) -> None:
+        """Begin to move out of the beam."""
+        self._do("retract")
+
+    def move(self, target: Mapping[str, float]) -> None:
+        """Begin to move axes to positions (mm, deg)."""
+        self.link.request("move", {"device": self._wire, "target": dict(target)})
+
+    def stop(self) -> None:
+        """Stop all axes."""
+        self._do("stop")
+
+    def load_waveform(self, points: Floats) -> None:
+        """Follow rows (n, 2) of time s from 0 and current A from now on."""
+        times, currents = np.ascontiguousarray(points.T, dtype=np.float64)
+        self.link.request("waveform", {"device": self._wire}, {"t": times, "i": currents})
+
+    def waveform(self) -> Floats:
+        """The rows (n, 2) loaded last."""
+        held = self.link.request("waveform", {"device": self._wire}).arrays
+        return np.column_stack((held["t"], held["i"]))
+
+    def profile(self) -> tuple[Floats, Floats]:
+        """Charge of each wire of the x and of the y plane, (64,) each."""
+        held = self.link.request("profile", {"device": self._wire}).arrays
+        return held["x"], held["y"]
+
     def _do(self, verb: str) -> None:
         self.link.request(verb, {"device": self._wire})
 
 
 class PlantPositioner(PlantDevice):
-    """Couch or gantry; implements Positioner."""
+    """Couch, gantry or snout; implements Positioner."""
 
     def __init__(self, link: FrameLink, watch: BeamWatch, wire: str, quantities: Sequence[str]) -> None:
         """`watch`: what forbids motion."""
@@ -58,11 +91,3 @@ class PlantPositioner(PlantDevice):
     def beam_now(self) -> bool | None:
         """Whether there is beam, asked now; None when unknown."""
         return self._watch.beam_now()
-
-    def move(self, target: Mapping[str, float]) -> None:
-        """Begin to move axes to positions (mm, deg)."""
-        self.link.request("move", {"device": self._wire, "target": dict(target)})
-
-    def stop(self) -> None:
-        """Stop all axes."""
-        self._do("stop")

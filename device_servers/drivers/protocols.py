@@ -40,22 +40,6 @@ class Source(Protocol):
         """Call `wake` (from any thread, quickly) after each new snapshot, event or change of the link."""
 
 
-class PowerSupply(Source, Protocol):
-    """Magnet supply, ion source or RF station: a set value that can be switched on."""
-
-    def set(self, name: str, value: float) -> None:
-        """Set a value by its quantity: `set("current", 120.0)`."""
-
-    def on(self) -> None:
-        """Switch the output on."""
-
-    def off(self) -> None:
-        """Switch the output off."""
-
-    def reset(self) -> None:
-        """Clear a fault whose cause is gone."""
-
-
 class Resettable(Source, Protocol):
     """Something with a fault to clear, such as a water circuit."""
 
@@ -63,14 +47,75 @@ class Resettable(Source, Protocol):
         """Clear a fault whose cause is gone."""
 
 
+class Switchable(Resettable, Protocol):
+    """Something with an output to switch: a pump, an amplifier."""
+
+    def on(self) -> None:
+        """Switch the output on."""
+
+    def off(self) -> None:
+        """Switch the output off."""
+
+
+class PowerSupply(Switchable, Protocol):
+    """Ion source, RF station, kicker, chiller: a set value that can be switched on."""
+
+    def set(self, name: str, value: float) -> None:
+        """Set a value by its quantity: `set("current", 120.0)`."""
+
+
+class MagnetPower(PowerSupply, Protocol):
+    """A magnet's supply, which also sets its ramp rate (`set("ramp", ...)`) and follows waveforms."""
+
+    def load_waveform(self, points: Floats) -> None:
+        """Follow rows (n, 2) of time s from 0 and current A from now on."""
+
+    def waveform(self) -> Floats:
+        """The rows (n, 2) loaded last; n is 0 when none was. Asks the hardware."""
+
+
+class Selector(Source, Protocol):
+    """A foil wheel: positions to choose from."""
+
+    def set(self, name: str, value: float) -> None:
+        """Choose: `set("position", 2.0)`."""
+
+
 class Valve(Source, Protocol):
-    """A sector valve."""
+    """A sector valve or beam stopper."""
 
     def open(self) -> None:
         """Begin to open."""
 
     def close(self) -> None:
         """Begin to close."""
+
+
+class Insertable(Source, Protocol):
+    """Something that is moved into the beam and out of it."""
+
+    def insert(self) -> None:
+        """Begin to move into the beam."""
+
+    def retract(self) -> None:
+        """Begin to move out of the beam."""
+
+
+class ProfileHarp(Insertable, Protocol):
+    """A wire harp."""
+
+    def profile(self) -> tuple[Floats, Floats]:
+        """Charge of each wire of the x and of the y plane, (64,) each. Asks the hardware."""
+
+
+class Movable(Source, Protocol):
+    """Axes that move together, whatever the beam does: slit, degrader."""
+
+    def move(self, target: Mapping[str, float]) -> None:
+        """Begin to move axes to positions (mm, deg)."""
+
+    def stop(self) -> None:
+        """Stop all axes."""
 
 
 class BeamWatch(Source, Protocol):
@@ -93,14 +138,8 @@ class BeamHolder(BeamWatch, Protocol):
         """Have the hardware give the beam to this room as soon as it can, and again whenever it differs."""
 
 
-class Positioner(BeamWatch, Protocol):
-    """Couch or gantry: axes that move together, and the beam that forbids it."""
-
-    def move(self, target: Mapping[str, float]) -> None:
-        """Begin to move axes to positions (mm, deg)."""
-
-    def stop(self) -> None:
-        """Stop all axes."""
+class Positioner(Movable, BeamWatch, Protocol):
+    """Couch, gantry, snout: axes that move together, and the beam that forbids it."""
 
 
 class Nozzle(Source, Protocol):

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from tango.server import command
 
+from device_servers.kinds.positioner import Positioner, axis_channel
 from device_servers.parse import json_object, number_field
-from device_servers.room.positioner import Positioner, axis_channel
 
 NEAR_MM = 0.1
 NEAR_DEG = 0.05

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from tango.server import command
 
-from device_servers.room.positioner import Positioner, axis_channel
+from device_servers.kinds.positioner import Positioner, axis_channel
 
 
 class Gantry(Positioner):

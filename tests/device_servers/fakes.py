@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import LinkLost, Refused
 from common.site import Device
-from device_servers.drivers.factory import QUANTITIES
+from device_servers.drivers.quantities import MODBUS, QUANTITIES
 from device_servers.drivers.protocols import Floats, Reading, Wake
 
 FPGA = {
@@ -66,6 +66,43 @@ class FakeSupply(FakeSource):
 
     def reset(self) -> None:
         self.put(fault=0.0)
+
+
+class FakeMagnet(FakeSupply):
+    """Its ramp rate is a setting of its own; it follows a waveform at once to its end."""
+
+    points: Floats = np.empty((0, 2))
+
+    def set(self, name: str, value: float) -> None:
+        if name not in ("setpoint", "current", "ramp"):
+            raise Refused(f"nothing to set called {name}")
+        self.put(ramp=value) if name == "ramp" else super().set("current", value)
+
+    def load_waveform(self, points: Floats) -> None:
+        self.set("current", float(points[-1, 1]))
+        self.points = points
+
+    def waveform(self) -> Floats:
+        self.put()
+        return self.points
+
+
+class FakeChoice(FakeSource):
+    def set(self, name: str, value: float) -> None:
+        self.put(**{name: value})
+
+
+class FakeInsertable(FakeSource):
+    def insert(self) -> None:
+        self.put(position=1.0)
+
+    def retract(self) -> None:
+        self.put(position=0.0)
+
+    def profile(self) -> tuple[Floats, Floats]:
+        self.put()
+        wires = np.arange(64) - 31.5
+        return np.exp(-0.5 * (wires / 3.0) ** 2), np.exp(-0.5 * (wires / 4.0) ** 2)
 
 
 class FakeValve(FakeSource):
@@ -170,13 +207,21 @@ class FakeBeam(FakeSource):
 
 
 KINDS: dict[str, type[FakeSource]] = {
-    "MagnetSupply": FakeSupply,
+    "MagnetSupply": FakeMagnet,
+    **dict.fromkeys(
+        ("KickerSupply", "ScanningSupply", "HighVoltageSupply", "RfAmplifier", "RfKnockOut"), FakeSupply
+    ),
+    **dict.fromkeys(("IonPump", "TurboPump", "WaterPump", "Chiller"), FakeSupply),
+    **dict.fromkeys(("ProfileMonitor", "FaradayCup", "RangeShifter"), FakeInsertable),
+    "StripperFoil": FakeChoice,
+    "BeamStopper": FakeValve,
     "IonSource": FakeSupply,
     "RfCavity": FakeSupply,
     "WaterCircuit": FakeSupply,
     "SectorValve": FakeValve,
     "Couch": FakePositioner,
     "Gantry": FakePositioner,
+    **dict.fromkeys(("Slit", "Degrader", "Snout"), FakePositioner),
     "Nozzle": FakeNozzle,
     "Timing": FakeTiming,
     "Interlock": FakeInterlock,
@@ -191,9 +236,9 @@ class FakeDrivers:
         self.made: dict[str, Any] = {}
 
     def __call__(self, device: Device) -> Any:
-        if device.tango_class == "Crate":
+        if device.tango_class in ("Crate", "SupplyGroup"):
             return None
         if device.name not in self.made:
-            quantities = {**QUANTITIES, **FPGA}[device.tango_class]
+            quantities = {**QUANTITIES, **MODBUS, **FPGA}[device.tango_class]
             self.made[device.name] = KINDS.get(device.tango_class, FakeSource)(quantities)
         return self.made[device.name]

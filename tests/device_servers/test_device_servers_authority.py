@@ -112,13 +112,13 @@ def test_accepted_and_refused_writes_are_on_the_chain(facility: FakeFacility) ->
     magnet = facility.proxy(MAGNET)
     magnet.On()
     magnet.CurrentSetpoint = 12.5
-    refusal(magnet.write_attribute, "CurrentSetpoint", 1e6)
+    refusal(magnet.LoadWaveform, "[[0, 0], [1e4, 1e6]]")
     new = audit(facility)[before:]
     assert [(e["user"], e["device"], e["what"], e["value"], e["outcome"]) for e in new] == [
         ("otto", f"crate/server/{SERVER}", "OpenSession", "", "accepted"),
         ("otto", MAGNET, "On", "", "accepted"),
         ("otto", MAGNET, "CurrentSetpoint", "12.5", "accepted"),
-        ("otto", MAGNET, "CurrentSetpoint", "1000000.0", "refused"),
+        ("otto", MAGNET, "LoadWaveform", "[[0, 0], [1e4, 1e6]]", "refused"),
     ]
     assert "allowed are 0 .. 1500 A" in str(new[3]["why"])
     assert all(entry["time"] and entry["pid"] == os.getpid() for entry in new)

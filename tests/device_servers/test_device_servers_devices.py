@@ -31,7 +31,8 @@ def test_a_supply_is_switched_set_and_reset(facility: FakeFacility) -> None:
     assert magnet.read_attribute("Current").value == pytest.approx(120.0)
     assert magnet.state() == DevState.ON and "120 A" in magnet.status()
     for wrong in (-1.0, 500.1):
-        assert "allowed are 0 .. 500 A" in refusal(magnet.write_attribute, "CurrentSetpoint", wrong).desc
+        with pytest.raises(tango.DevFailed, match="minimum authorized|maximum authorized"):
+            magnet.write_attribute("CurrentSetpoint", wrong)
     for wrong in (float("nan"), float("inf")):
         with pytest.raises(tango.DevFailed, match="NaN or INF"):
             magnet.write_attribute("CurrentSetpoint", wrong)
@@ -190,7 +191,8 @@ def test_a_lost_link_makes_everything_unknown_and_no_value_good(facility: FakeFa
             device = facility.proxy(name)
             assert device.state() == DevState.UNKNOWN, name
             assert "no link" in device.status()
-            for attribute in set(device.get_attribute_list()) - {"State", "Status", "LastTrip", "FirstFault"}:
+            valid = {"State", "Status", "LastTrip", "FirstFault", "AdminMode", "HealthState"}
+            for attribute in set(device.get_attribute_list()) - valid:
                 assert device.read_attribute(attribute).quality == AttrQuality.ATTR_INVALID, attribute
         facility.login("otto", "operator")
         with pytest.raises(tango.DevFailed) as caught:

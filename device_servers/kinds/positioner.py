@@ -1,4 +1,4 @@
-"""What couch and gantry have in common: motion as a job, refused outside limits and under beam."""
+"""What has axes: motion as a job, refused outside limits, and under beam where a patient is near."""
 
 import threading
 import time
@@ -11,8 +11,7 @@ from tango.server import command
 from common.errors import LinkLost, Refused
 from common.text import _
 from device_servers.base import JobDevice, rule
-from device_servers.channel import channel
-from device_servers.faults import fault_text
+from device_servers.channel import channel, fault_channel
 
 SETTLE_S = 0.05
 START_S = 1.0
@@ -24,15 +23,18 @@ class Positioner(JobDevice):
 
     axes: ClassVar[Mapping[str, tuple[str, float]]] = {}
     """Axis -> (unit, how near to its target it has arrived)."""
+    beam_forbids: ClassVar[bool] = True
+    """Whether it must rest while there is beam; its driver is then a BeamWatch too."""
 
     Moving = channel("moving", dtype=bool, doc="whether an axis moves")
+    FaultCode = fault_channel()
 
     def _state(self) -> tuple[DevState, str]:
-        if self.value("fault") > 0:
-            return DevState.FAULT, _("fault: {fault}").format(fault=fault_text(self.value("fault")))
+        if (fault := self.fault_state()) is not None:
+            return fault
         if self.value("moving") > 0 or self.jobs.busy:
             return DevState.MOVING, _("moving")
-        if self.value("enabled") == 0:
+        if self._disabled:
             return DevState.DISABLE, _("motion is not enabled; press Enable at the pendant")
         return DevState.ON, _("at rest")
 
@@ -55,15 +57,20 @@ class Positioner(JobDevice):
         self.jobs.cancel()
         self.driver.stop()
 
+    @property
+    def _disabled(self) -> bool:
+        return "enabled" in self.driver.quantities and self.value("enabled") == 0
+
     def _check_may_move(self) -> None:
-        beam = self.driver.beam_now()
-        if beam is None:
-            raise Refused(_("beam state is unknown; motion waits until the beam hardware answers"))
-        if beam:
-            raise Refused(_("the beam is on; interrupt it first"))
+        if self.beam_forbids:
+            beam = self.driver.beam_now()
+            if beam is None:
+                raise Refused(_("beam state is unknown; motion waits until the beam hardware answers"))
+            if beam:
+                raise Refused(_("the beam is on; interrupt it first"))
         if self.value("fault") > 0:
             raise Refused(_("axis has a fault; mend it first"))
-        if self.value("enabled") == 0:
+        if self._disabled:
             raise Refused(_("motion is not enabled; press Enable at the pendant"))
 
     def _move(self, target: dict[str, float], cancel: threading.Event) -> None:
@@ -74,13 +81,11 @@ class Positioner(JobDevice):
         while not cancel.wait(SETTLE_S):
             if not self.driver.up:
                 raise LinkLost(_("link to the motion control was lost; position is unknown"))
-            if self.driver.beam():
+            if self.beam_forbids and self.driver.beam():
                 self.driver.stop()
                 raise Refused(_("the beam came on during motion; motion stopped"))
             if self.value("fault") > 0:
-                raise Refused(
-                    _("motion ended by a fault: {fault}").format(fault=fault_text(self.value("fault")))
-                )
+                raise Refused(_("motion ended by a fault: {fault}").format(fault=self.fault_name()))
             if self.value("moving") > 0:
                 still_since = time.monotonic()
             elif self._arrived(target):
@@ -94,4 +99,5 @@ class Positioner(JobDevice):
 
 def axis_channel(axis: str, unit: str, **options: Any) -> channel:
     """Attribute of one axis."""
-    return channel(axis, unit=unit, format="%8.2f", deadband=0.01, doc=f"position of axis {axis}", **options)
+    shown = {"format": "%8.2f", "deadband": 0.01, "doc": f"position of axis {axis}", **options}
+    return channel(axis, unit=unit, **shown)

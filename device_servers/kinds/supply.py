@@ -2,22 +2,20 @@
 
 import math
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tango import DevState
-from tango.server import command
 
 from common.errors import Refused
 from common.text import _
-from device_servers.base import PtcsDevice
 from device_servers.channel import channel
-from device_servers.faults import fault_text
+from device_servers.kinds.switched import Switched
 
 SHOWN_WITHIN_S = 0.5
 """A snapshot newer than this after a write has seen it."""
 
 
-class Supply(PtcsDevice):
+class Supply(Switched):
     """On, Off, Reset, and a set value within the site's limits."""
 
     quantity: ClassVar[str] = "current"
@@ -29,18 +27,7 @@ class Supply(PtcsDevice):
     _intent: tuple[float, float] | None = None
     """The value last written, and when (monotonic s), until the hardware shows it."""
 
-    FaultCode = channel("fault", dtype=int, format="%d", doc="0: none; see Status for the fault's name")
-
-    def _state(self) -> tuple[DevState, str]:
-        fault, on = self.value("fault"), self.value("on")
-        if not math.isfinite(on):
-            return DevState.UNKNOWN, _("the hardware does not know whether it is on")
-        if fault > 0:
-            return DevState.FAULT, _("fault: {fault}; mend it, then send Reset").format(
-                fault=fault_text(fault)
-            )
-        if not on:
-            return DevState.OFF, _("off")
+    def _running(self) -> tuple[DevState, str]:
         now, wanted = self.value(self.quantity), self.value("setpoint")
         if not math.isfinite(now):
             return DevState.UNKNOWN, _("on, but it does not tell its output")
@@ -54,12 +41,16 @@ class Supply(PtcsDevice):
     def set_value(self, value: float) -> None:
         """Give the supply a new set value. Raises Refused outside the limits or while it is off."""
         self.check_limits(self.quantity, value, self.unit)
+        self.check_settable()
+        self.driver.set(self.quantity, float(value))
+        self._intent = (float(value), time.monotonic())
+
+    def check_settable(self) -> None:
+        """Raise Refused while it has a fault or is off."""
         if self.value("fault") > 0:
             raise Refused(_("supply has a fault; mend it, then send Reset and On"))
         if not self.value("on") > 0:
             raise Refused(_("supply is off; send On first"))
-        self.driver.set(self.quantity, float(value))
-        self._intent = (float(value), time.monotonic())
 
     def _intended(self, shown: float) -> float:
         """The set value in force: what was written, until a snapshot can show it, then what is `shown`."""
@@ -70,19 +61,7 @@ class Supply(PtcsDevice):
             self._intent = None
         return value if self._intent else shown
 
-    @command
-    def On(self) -> None:
-        """Switch the output on."""
-        if self.value("fault") > 0:
-            raise Refused(_("supply has a fault; mend it, then send Reset"))
-        self.driver.on()
 
-    @command
-    def Off(self) -> None:
-        """Switch the output off."""
-        self.driver.off()
-
-    @command
-    def Reset(self) -> None:
-        """Clear a fault whose cause is gone."""
-        self.driver.reset()
+def set_channel(unit: str, quantity: str, doc: str, **options: Any) -> channel:
+    """The set value of a Supply, limited like the quantity that it sets."""
+    return channel("setpoint", unit=unit, limit=quantity, fset=Supply.set_value, doc=doc, **options)

@@ -1,0 +1,1 @@
+"""What device classes of one behaviour have in common."""
