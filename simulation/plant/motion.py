@@ -26,6 +26,7 @@ class Movers(Family):
     faults: ClassVar[Mapping[str, Fault]] = {
         "collision": Fault(1, "a contact plate is pressed; nothing moves"),
         "drive": Fault(2, "a motor drive has failed; nothing moves"),
+        "encoder": Fault(3, "two position encoders disagree; nothing moves"),
     }
     retained = ("position", "target", "enabled")
 
@@ -55,7 +56,8 @@ class Movers(Family):
         axes = len(self.axes)
         self.values[:, :axes] = self.position
         self.values[:, axes] = self.moving
-        self.values[:, axes + 1] = self.enabled
+        if len(self.quantities) > axes + 1:
+            self.values[:, axes + 1] = self.enabled
 
     @property
     def moving(self) -> NDArray[np.bool_]:
@@ -123,3 +125,46 @@ class Gantries(Movers):
 
     axes = (("angle", "deg"),)
     quantities = (*axes, ("moving", ""), ("enabled", ""))
+
+
+class Snouts(Movers):
+    """Snouts with one axis along the beam. They have no dead-man switch."""
+
+    axes = (("extension", "mm"),)
+    quantities = (*axes, ("moving", ""))
+
+
+class RangeShifters(Family):
+    """Plates that are driven into the beam. `plant` section: thickness_mm, travel_s. 0 out, 1 in the beam."""
+
+    quantities = (("position", ""),)
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "stuck": Fault(1, "the drive is jammed; the plate does not move"),
+        "end_switch": Fault(2, "both end switches are made; the position is unknown"),
+    }
+    retained = ("position", "wanted")
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        super().__init__(devices)
+        self.travel = self.parameter("travel_s", 3.0)
+        self.position = np.zeros(self.count)
+        self.wanted = np.zeros(self.count)
+
+    def step(self, dt: float, world: World) -> None:  # noqa: ARG002 - one signature for all families
+        """Move at constant speed to where they are wanted."""
+        reach = np.where(self.has("stuck"), 0.0, dt / self.travel)
+        self.position += np.clip(self.wanted - self.position, -reach, reach)
+        self.values[:, 0] = np.where(self.has("end_switch"), np.nan, self.position)
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """In or out as wanted."""
+        good: NDArray[np.bool_] = (self.position == self.wanted) & (self.code == 0)
+        return good
+
+    def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
+        """insert, retract."""
+        if verb in ("insert", "retract"):
+            self.wanted[i] = float(verb == "insert")
+        else:
+            super().do(verb, i, body)

@@ -7,13 +7,18 @@ has written into the world in the same step: supplies give off heat before water
 from collections.abc import Mapping
 
 from simulation.plant.family import Family
-from simulation.plant.motion import Couches, Gantries
+from simulation.plant.motion import Couches, Gantries, RangeShifters, Snouts
+from simulation.plant.radiation import RadiationMonitors
+from simulation.plant.respiration import RespirationMonitors
 from simulation.plant.rf import Amplifiers, Cavities, KnockOuts
-from simulation.plant.services import Environment, Transformers, Water
+from simulation.plant.safety import Doors, EmergencyStops, SearchStations
+from simulation.plant.services import Environment, Transformers
 from simulation.plant.source import Foils, HighVoltage, Sources
 from simulation.plant.supplies import Supplies
 from simulation.plant.vacuum import Gauges, Valves
 from simulation.plant.vacuum_pumps import IonPumps, TurboPumps
+from simulation.plant.water import Water
+from simulation.plant.water_supply import Chillers, WaterPumps
 
 FAMILIES: Mapping[str, type[Family]] = {
     "MagnetSupply": Supplies,
@@ -27,18 +32,27 @@ FAMILIES: Mapping[str, type[Family]] = {
     "IonPump": IonPumps,
     "TurboPump": TurboPumps,
     "SectorValve": Valves,
+    "WaterPump": WaterPumps,
+    "Chiller": Chillers,
     "WaterCircuit": Water,
     "CurrentTransformer": Transformers,
     "Couch": Couches,
     "Gantry": Gantries,
+    "Snout": Snouts,
+    "RangeShifter": RangeShifters,
+    "RespirationMonitor": RespirationMonitors,
     "EnvironmentStation": Environment,
+    "SafetyDoor": Doors,
+    "EmergencyStop": EmergencyStops,
+    "SearchStation": SearchStations,
+    "RadiationMonitor": RadiationMonitors,
 }
 """Class of the site file -> its family."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "ok.magnets": ("MagnetSupply",),
     "ok.vacuum": ("VacuumGauge", "IonPump", "TurboPump", "SectorValve"),
-    "ok.water": ("WaterCircuit",),
+    "ok.water": ("WaterCircuit", "WaterPump", "Chiller"),
     "ok.rf": ("RfCavity", "RfAmplifier", "RfKnockOut"),
     "ok.source": ("IonSource", "HighVoltageSupply", "StripperFoil"),
     "ok.couch": ("Couch",),

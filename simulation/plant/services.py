@@ -1,84 +1,18 @@
-"""Cooling water, the ring's current transformer, and the air of the room."""
+"""The ring's current transformer, and the air of the rooms."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common.site import Device
 from simulation.plant.family import Family, Fault
 from simulation.plant.world import World
 from timing.cycle import Phase
 
-HEAT_CAPACITY = 4.186 / 60.0
-"""kW that warm a flow of 1 l/min of water by 1 K."""
 INJECTION_S = 0.3
 SPILL_S = 5.0
 """Beam time in which the ring fills, and empties on a flat-top (machine.md: spill of 5 s for protons)."""
-
-
-class Water(Family):
-    """Cooling circuits: outlet temperature from flow and the magnets' heat.
-
-    `plant` section: flow_l_min, inlet_c, heat_share (part of the magnets' heat), volume_s (thermal lag).
-    pump: the flow runs out; chiller: warm inlet; resin: conductivity rises.
-    """
-
-    quantities = (
-        ("flow", "l/min"),
-        ("temperature", "degC"),
-        ("pressure", "bar"),
-        ("conductivity", "uS/cm"),
-    )
-    faults: ClassVar[Mapping[str, Fault]] = {
-        "pump": Fault(1, "the flow runs out"),
-        "chiller": Fault(2, "the inlet is warm"),
-        "resin": Fault(3, "the conductivity rises"),
-    }
-    latching = True
-
-    def __init__(self, devices: Sequence[Device]) -> None:
-        super().__init__(devices)
-        self.nominal = self.parameter("flow_l_min", 100.0)
-        self.inlet = self.parameter("inlet_c", 22.0)
-        self.share = self.parameter("heat_share", 0.25)
-        self.lag = self.parameter("volume_s", 20.0)
-        self.flow = self.nominal.copy()
-        self.temperature = self.inlet.copy()
-        self.conductivity = np.full(self.count, 0.3)
-        watched = ("flow", "temperature", "conductivity")
-        self._lowest = np.array([self.limit(key, 0, -np.inf) for key in watched])
-        self._highest = np.array([self.limit(key, 1, np.inf) for key in watched])
-        self._within: NDArray[np.bool_] = np.ones(self.count, dtype=np.bool_)
-
-    def step(self, dt: float, world: World) -> None:
-        """First-order lags towards the steady state of the present heat and flow."""
-        self.flow += (np.where(self.has("pump"), 0.0, self.nominal) - self.flow) * -np.expm1(-dt / 2.0)
-        rise = self.share * world.heat_kw / (np.maximum(self.flow, 1.0) * HEAT_CAPACITY)
-        steady = self.inlet + 20.0 * self.has("chiller") + np.minimum(rise, 70.0)
-        self.temperature += (steady - self.temperature) * -np.expm1(-dt / self.lag)
-        salt = np.where(self.has("resin"), 3.0, 0.3)
-        self.conductivity += (salt - self.conductivity) * -np.expm1(-dt / 30.0)
-        noise = 1.0 + 0.002 * world.rng.standard_normal((4, self.count))
-        pressure = 6.0 * (self.flow / self.nominal) ** 2
-        rows = (self.flow, self.temperature, pressure, self.conductivity)
-        self.values[:, :4] = (np.array(rows) * noise).T
-        shown = np.array([self.flow, self.temperature, self.conductivity])
-        self._within = np.all((shown >= self._lowest) & (shown <= self._highest), axis=0)
-
-    @property
-    def good(self) -> NDArray[np.bool_]:
-        """Within limits and without fault."""
-        good: NDArray[np.bool_] = self._within & (self.code == 0)
-        return good
-
-    def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
-        """Reset."""
-        if verb == "reset":
-            self.reset(i)
-        else:
-            super().do(verb, i, body)
 
 
 class Transformers(Family):
@@ -118,7 +52,10 @@ class Environment(Family):
 
     quantities = (("temperature", "degC"), ("pressure", "hPa"))
     elsewhere = True
-    faults: ClassVar[Mapping[str, Fault]] = {"heating": Fault(0, "the air of the room is 5 K too warm")}
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "heating": Fault(0, "the air of the room is 5 K too warm"),
+        "frozen": Fault(0, "the readings stay where they are"),
+    }
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -132,5 +69,6 @@ class Environment(Family):
         swing = np.array(
             [0.1 * np.sin(world.seconds * 2 * np.pi / 1800.0), 0.3 * np.sin(world.seconds / 573.0)]
         )
-        self.values[:, :2] = self.base + np.outer(self.swing, swing)
-        self.values[:, 0] += 5.0 * self.has("heating")
+        air = self.base + np.outer(self.swing, swing)
+        air[:, 0] += 5.0 * self.has("heating")
+        self.values[:, :2] = np.where(self.has("frozen")[:, None], self.values[:, :2], air)

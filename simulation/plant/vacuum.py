@@ -139,7 +139,7 @@ class Valves(Family):
     def step(self, dt: float, world: World) -> None:  # noqa: ARG002 - one signature for all families
         """Move at constant speed to where they are wanted."""
         if self._gauges is not None:
-            self._bad = (self._watches & ~self._gauges.good).any(axis=1)
+            self._bad = np.asarray((self._watches & ~self._gauges.good).any(axis=1), dtype=np.bool_)
         self.wanted = np.where(self._bad | self.has("air"), 0.0, self.wanted)
         reach = np.where(self.has("stuck"), 0.0, dt / self.travel)
         self.position += np.clip(self.wanted - self.position, -reach, reach)
