@@ -41,6 +41,10 @@ class Generator:
         self.sequencers = (Sequencer(), Sequencer())
         self.heartbeat = True
         self.collisions = 0
+        self.begin(tick)
+
+    def begin(self, tick: int) -> None:
+        """Power up at a tick: what was not sent yet is forgotten, what is loaded stays."""
         self.now = tick
         self._arbiter = Arbiter(soft=Rank.STAMP)
         self._beat = tick

@@ -71,7 +71,7 @@ class BeamCycle:
         return entered
 
     def settle(self, tick: int) -> list[PhaseBegan]:
-        """As `advance`, and the events of a flat-top under way up to `tick`: nothing comes before it any more."""
+        """As `advance`, and then the events of a flat-top under way: nothing will come before `tick` any more."""
         entered = self.advance(tick)
         if self.flat_top is not None:
             self._play(tick)
@@ -99,7 +99,7 @@ class BeamCycle:
     def _enter(self, phase: Phase, tick: int) -> None:
         energy = self._running().energy
         self.phase, self.energy = phase, energy
-        if phase is Phase.FLAT_TOP:
+        if phase is Phase.FLAT_TOP and self._running().phase is not Phase.RAMP_DOWN:
             self.flat_top = tick
         beam = self.timing.beam
         accelerator = accelerator_id(beam.ion, energy, beam.intensity, beam.room)

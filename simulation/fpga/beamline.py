@@ -13,10 +13,11 @@ from interlock.matrix import Matrix
 from interlock.table import ISOLATED
 from simulation.fpga.beam_cycle import BeamCycle
 from simulation.fpga.delivery import Delivery
-from simulation.fpga.guard import BEAM_GONE, Guard
+from simulation.fpga.guard import BEAM_GONE, DEFAULT_WINDOW, Guard
 from simulation.fpga.model import ENERGY_TOLERANCE, BeamView, Faults, Model
 from simulation.fpga.outputs import Output, SpotsEnded, StateChanged, Tripped
 from simulation.fpga.plant_bits import NO_PLANT, PlantBits
+from simulation.fpga.rings import Window
 from simulation.fpga.run import Ints
 from simulation.fpga.states import ACTIVE, State, after
 
@@ -47,6 +48,7 @@ class Beamline:
         seed: int,
         tick: int = 0,
         rooms: Sequence[str] = ("room1",),
+        window: Window = DEFAULT_WINDOW,
     ) -> None:
         self.rooms = tuple(rooms)
         self.room = self.rooms[0] if len(self.rooms) == 1 else ""
@@ -57,7 +59,7 @@ class Beamline:
         self.state = State.IDLE
         self.cause = ""
         self.energies: tuple[float, ...] = ()
-        self.guard = Guard(matrix)
+        self.guard = Guard(matrix, window)
         self.cycle = BeamCycle(layer_switch_s)
         self.delivery: Delivery | None = None
         self.faults = Faults()
@@ -88,8 +90,7 @@ class Beamline:
             self.state is State.DELIVERING and self._deliver(tick)
         ):
             pass
-        if self.state is not State.DELIVERING:
-            self._outputs += self.cycle.advance(tick)
+        self._outputs += self.cycle.settle(tick)
         self.tick = tick
         self._follow_off(tick)
         self._judge(tick)
@@ -138,6 +139,9 @@ class Beamline:
         """Look at all inputs; without every permit, active beam is taken away."""
         stuck = tick <= self._stuck_until and self.state is State.TRIPPED
         bad = ["beam.unexpected"] if self.faults.unexpected_beam or stuck else []
+        timing = self.cycle.timing
+        if (timing.take_grave() and self.state in ACTIVE) or not timing.alive(tick):
+            bad.append("timing.good")
         before = self.guard.outputs.tripped if self.guard.outputs else ()
         outputs = self._look(tick, bad)
         if self.state in ACTIVE and not self.guard.permits(self.room):
@@ -166,7 +170,9 @@ class Beamline:
         if off.state is not OffState.AWAITING:
             return None
         told = off.until - self.guard.matrix.beam_off[off.level].within_ticks
-        return min((at for at in (self._off_tick, told + 1, off.until + 1) if at > self._looked), default=None)
+        return min(
+            (at for at in (self._off_tick, told + 1, off.until + 1) if at > self._looked), default=None
+        )
 
     def _violate(self, name: str, tick: int) -> None:
         """One of the hardware's own checks has failed at a tick."""

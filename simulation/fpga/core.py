@@ -9,12 +9,14 @@ from itertools import groupby
 
 from common.errors import Refused
 from common.text import _
+from interlock.latch import TestRecord
 from simulation.fpga.beamline import Beamline
 from simulation.fpga.delivery import Delivery
 from simulation.fpga.model import FAULT_SIZES
 from simulation.fpga.rows import Rows, blank
 from simulation.fpga.spotmap import SpotMap, check_machine
 from simulation.fpga.states import ACTIVE, ENDED, State, after
+from simulation.fpga.timing_link import LinkFaults
 
 LARGEST_FAULT = 100.0
 
@@ -151,6 +153,12 @@ class Core(Beamline):
         if self.state is State.TRIPPED and self.guard.outputs and not self.guard.outputs.tripped:
             self._go("reset", self.tick, self.cause)
 
+    def self_test(self, user: str, roles: list[str]) -> TestRecord:
+        """Test the interlock's inputs with every output held off. Raises Refused or Unauthorised."""
+        if self.beam_on or self.state in ACTIVE:
+            raise Refused(_("the beam is on or under way; hold or terminate first"))
+        return self.guard.self_test(user, roles, self.tick)
+
     def drive(self, name: str, ok: bool) -> None:
         """Set an interlock input from outside; it counts at once. Raises Refused."""
         self.guard.drive(name, ok)
@@ -163,5 +171,6 @@ class Core(Beamline):
         if size is not None and not 0.0 <= size <= LARGEST_FAULT:
             raise Refused(f"fault {kind} of size {size:g}: allowed are 0 to {LARGEST_FAULT:g}")
         self.faults = replace(self.faults, **{kind: FAULT_SIZES[kind] if size is None else size})
+        self.cycle.timing.inject(LinkFaults.of(self.faults))
         if self.state is State.DELIVERING and not self._hold:
             self._loaded().begin(self.tick, self._sense.beam, self.faults)

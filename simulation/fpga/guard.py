@@ -7,10 +7,12 @@ from functools import cache
 from common.errors import Refused
 from common.text import _
 from interlock.bits import Value
-from interlock.latch import Entry, InputState, Interlock, Outputs, TestRecord
+from interlock.latch import Entry, InputState, Outputs, TestRecord
 from interlock.matrix import Matrix
+from interlock.memory import KeptInterlock
 from interlock.table import ISOLATED
 from simulation.fpga.plant_bits import NO_PLANT, PlantBits
+from simulation.fpga.rings import Rings, Window
 
 OWN_CHECKS = frozenset(
     {
@@ -21,10 +23,12 @@ OWN_CHECKS = frozenset(
         "energy.selection",
         "delivery.timer",
         "beam.unexpected",
+        "timing.good",
     }
 )
 """Inputs that the beam hardware decides by itself."""
 
+DEFAULT_WINDOW = Window()
 LINK_PLANT = "link.plant"
 WATCHDOG = "watchdog."
 """First part of the inputs that say whether a watched client lives: `watchdog.NAME`."""
@@ -35,9 +39,11 @@ BEAM_GONE = "beam.current"
 class Guard:
     """Collects the inputs of the matrix at a tick and steps the interlock."""
 
-    def __init__(self, matrix: Matrix) -> None:
+    def __init__(self, matrix: Matrix, window: Window = DEFAULT_WINDOW) -> None:
         self.matrix = matrix
-        self.interlock = Interlock(matrix)
+        self.interlock = KeptInterlock(matrix)
+        self.rings = Rings(matrix.input_names, matrix.output_names, window)
+        self._all_outputs = (1 << len(matrix.outputs)) - 1
         self.outputs: Outputs | None = None
         self.searched: frozenset[str] = frozenset()
         """Inputs that the hardware's own search sequences decide."""
@@ -154,6 +160,8 @@ class Guard:
     def _step(self, tick: int) -> Outputs:
         verdict = self.interlock.step_bits(tick, *self._last, self._confirmed)
         self._permits, self.good = verdict.permits, self.interlock.good
+        self.rings.inputs.note(tick, self.good & self.known, self.known)
+        self.rings.outputs.note(tick, verdict.permits, self._all_outputs)
         self.outputs = self.interlock.outputs(verdict)
         return self.outputs
 

@@ -114,6 +114,8 @@ class Faults:
     primary_low: relative loss of the primary monitor (1: it counts nothing). size_error: relative.
     stuck_beam: the end of a spot does not end the beam. fast_off_fails: nor does a trip, until the
     slow actuator is in. unexpected_beam: beam seen while none is permitted. dose_rate_low: relative.
+    timing_late: events of the machine come late, us. timing_missed: those of the flat-top get lost.
+    timing_collision: another source sends on the ticks of the machine. timing_heartbeat: none is sent.
     """
 
     position_offset: float = 0.0
@@ -124,6 +126,10 @@ class Faults:
     fast_off_fails: float = 0.0
     unexpected_beam: float = 0.0
     dose_rate_low: float = 0.0
+    timing_late: float = 0.0
+    timing_missed: float = 0.0
+    timing_collision: float = 0.0
+    timing_heartbeat: float = 0.0
 
 
 FAULT_SIZES: Mapping[str, float] = {
@@ -135,5 +141,9 @@ FAULT_SIZES: Mapping[str, float] = {
     "fast_off_fails": 1.0,
     "unexpected_beam": 1.0,
     "dose_rate_low": 0.9,
+    "timing_late": 10.0,
+    "timing_missed": 1.0,
+    "timing_collision": 1.0,
+    "timing_heartbeat": 1.0,
 }
 """What a fault is when its size is not given."""

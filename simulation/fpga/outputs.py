@@ -28,11 +28,12 @@ class Tripped:
 
 @dataclass(frozen=True)
 class PhaseBegan:
-    """The machine cycle entered a phase that serves an energy in MeV."""
+    """The machine cycle entered a phase that serves an energy in MeV, for a virtual accelerator."""
 
     phase: Phase
     energy: float
     tick: int
+    accelerator: str = ""
 
 
 @dataclass(frozen=True)

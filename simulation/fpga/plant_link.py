@@ -96,6 +96,8 @@ class PlantLink:
         """Pass a phase of the machine cycle on; a plant that comes back is told the latest one."""
         self._cycle = phase
         body = {"do": "cycle", "phase": phase.phase.value, "energy": phase.energy, "tick": phase.tick}
+        if phase.accelerator:
+            body |= {"accelerator": phase.accelerator, "ion": phase.accelerator.partition(":")[0]}
         self._request({**body, "room": self.room})
 
     async def run(self) -> None:
