@@ -95,6 +95,8 @@ class GuardedDevice(Device, metaclass=GuardedMeta):
 
     caller: Session | None = None
     """Session of the guarded call in progress."""
+    acting: Session | None = None
+    """Session of the user for whom this server itself calls (behalf.py); set under the device's monitor."""
     busy = False
     """Whether a guarded call is in progress: it holds the device, and a push would wait for it."""
     context: Context
@@ -112,11 +114,15 @@ class GuardedDevice(Device, metaclass=GuardedMeta):
         """Do `act(*values)` for the client of this call if it may, and log it. Raises only DevFailed."""
         if terms.read:
             return _as_devfailed(act, values)
-        guard, client = self.context.guard, self.client
+        guard, acting = self.context.guard, self.acting
+        client = acting.client if acting else self.client
         said = "(private)" if terms.private else ", ".join(_plain(value) for value in values)
-        entry = functools.partial(guard.record, client, self.site.name, what, said)
+        entry = functools.partial(guard.record, client, self.site.name, what, said, session=acting)
         try:
-            self.caller = guard.check(client, self.site.area, safe=terms.safe)
+            if acting:
+                self.caller = guard.check_session(acting, self.site.area, safe=terms.safe)
+            else:
+                self.caller = guard.check(client, self.site.area, safe=terms.safe)
             self.busy = True
             answer = act(*values)
         except PtcsError as why:

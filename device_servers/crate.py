@@ -12,6 +12,7 @@ from common.errors import PtcsError
 from common.site import Device as SiteDevice
 from common.text import _
 from device_servers.base import PtcsDevice, rule
+from device_servers.behalf import answer, write_as
 from device_servers.block import Block, Floats
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,17 @@ class Crate(PtcsDevice):
     def WhoAmI(self) -> str:
         """Whose session the calling process holds."""
         return self.context.guard.user(self.client)
+
+    @rule(read=True)  # the token in it decides, at the device
+    @command(
+        dtype_in=str,
+        doc_in='JSON {"token", "device", "attribute" or "command", "value", "by": who asked}',
+        dtype_out=str,
+        doc_out="JSON answer of a command, else null",
+    )
+    def WriteAs(self, wish: str) -> str:
+        """Write to a device of this server as the user of a token, for a gateway that passes it on."""
+        return answer(write_as(self.context, self.client, wish))
 
     # --- Block
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from common import authority
 from common.errors import Unauthorised
 from common.hashchain import ChainLog
@@ -34,11 +36,15 @@ class Client:
 
 @dataclass(frozen=True)
 class Session:
-    """An opened session: whom the token names, the token itself, and the client that holds it."""
+    """An opened session: whom the token names, the token itself, and the client that holds it.
+
+    `by` names who asked through that client, where a gateway passes on what others want.
+    """
 
     identity: authority.Identity
     token: str
     client: Client
+    by: str = ""
 
 
 def client_of(ident: Any) -> Client:
@@ -77,16 +83,29 @@ class Guard:
 
     def open(self, client: Client, token: str) -> Session:
         """Open a session for a client. Raises Unauthorised for a token that is not valid now."""
+        session = Session(authority.verify(self._key(), token, self._now()), token, client)
+        with self._lock:
+            self._sessions[client] = session
+        return session
+
+    def vouched(self, client: Client, token: str, by: str) -> Session:
+        """A session for one write that `client` passes on for `by`; an expired token is for `check_session`.
+
+        Raises Unauthorised for a token that the OIS did not sign.
+        """
+        return Session(authority.read(self._key(), token), token, client, by)
+
+    def identity(self, token: str) -> authority.Identity:
+        """Whom a token names. Raises Unauthorised for one that is not valid now."""
+        return authority.verify(self._key(), token, self._now())
+
+    def _key(self) -> Ed25519PublicKey:
         try:
-            key = authority.load_public(self._public_key)
+            return authority.load_public(self._public_key)
         except (OSError, ValueError) as why:
             raise Unauthorised(
                 _("no public key of the OIS yet; start the OIS, then open the session again")
             ) from why
-        session = Session(authority.verify(key, token, self._now()), token, client)
-        with self._lock:
-            self._sessions[client] = session
-        return session
 
     def close(self, client: Client) -> None:
         """Forget a client's session, if it has one."""
@@ -112,6 +131,10 @@ class Guard:
         session = self.session(client)
         if session is None:
             raise Unauthorised(_("no session of this client; log in and open a session first"))
+        return self.check_session(session, area, safe=safe)
+
+    def check_session(self, session: Session, area: str, *, safe: bool) -> Session:
+        """As `check`, for a session at hand."""
         now = self._now()
         if safe:
             now = min(now, session.identity.expires - timedelta(microseconds=1))
@@ -120,10 +143,21 @@ class Guard:
             self._resume_audit()
         return session
 
-    def record(self, client: Client, device: str, what: str, value: str, why: str = "") -> None:
-        """Append one write to the audit log: accepted, or refused with its reason `why`."""
-        session = self.session(client)
-        entry = {
+    def record(
+        self,
+        client: Client,
+        device: str,
+        what: str,
+        value: str,
+        why: str = "",
+        session: Session | None = None,
+    ) -> None:
+        """Append one write to the audit log: accepted, or refused with its reason `why`.
+
+        session: the one it was asked under, where that is not the client's own.
+        """
+        session = session or self.session(client)
+        entry: dict[str, Any] = {
             "time": self._now().isoformat(),
             "user": session.identity.user if session else "",
             "host": client.host,
@@ -134,6 +168,8 @@ class Guard:
             "outcome": "refused" if why else "accepted",
             "why": why,
         }
+        if session is not None and session.by:
+            entry["by"] = session.by
         try:
             with self._lock:
                 self._audit.append(entry)

@@ -15,7 +15,7 @@ from device_servers.classes import CLASSES
 from device_servers.sessions import is_without_session, open_sessions
 
 MAGNET = "acs/magnet/ring-dipole"
-OPEN_COMMANDS = {"JobStatus", "OpenSession", "CloseSession", "WhoAmI"}
+OPEN_COMMANDS = {"JobStatus", "OpenSession", "CloseSession", "WhoAmI", "WriteAs"}
 
 
 def audit(facility: FakeFacility) -> list[dict[str, object]]:
