@@ -45,6 +45,11 @@ class Masks:
             raise Refused(_("input {name} is not masked").format(name=name))
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The masks in force, in the order in which they were put on."""
+        return tuple(self._entries.values())
+
+    @property
     def wake(self) -> int:
         """The tick at which the next mask ends."""
         return min((entry.until_tick for entry in self._entries.values()), default=NEVER)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from common.clock import ClockRate, ticks
+from common.clock import TICKS_PER_SECOND, ClockRate, ticks
 from common.errors import PtcsError
 from common.site import DEFAULT_SITE, Site, load
 from common.state import StateDir
@@ -18,13 +18,18 @@ from interlock.matrix import Matrix, Stage
 from interlock.matrix import load as load_matrix
 from simulation.fpga.core import Core
 from simulation.fpga.guard import BEAM_GONE
+from simulation.fpga.interlock_keeper import InterlockKeeper
 from simulation.fpga.keeper import Keeper
 from simulation.fpga.model import SLOW_OFF_US, from_site
 from simulation.fpga.plant_link import PlantLink
+from simulation.fpga.rings import Window
 from simulation.fpga.service import Clock, FpgaCrate
+from simulation.fpga.timing import Beam
 from simulation.fpga.watchdogs import Watchdogs
 from simulation.process import Announced, listen, run
 from simulation.wire_server import WireServer
+from timing.plan import load as load_timing
+from timing.plan import locate
 
 PLANT_DELAY_S = 0.1
 """Wall time until what has happened in the plant is in its block and the block is here."""
@@ -37,22 +42,28 @@ def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate,
     matrix = waiting_for_the_plant(load_matrix(site.interlock_path), site.clock_factor)
     keeper = Keeper(state / "fpga" / "counters.bin")
     kept = keeper.recall()
-    rate = ClockRate(site.clock_factor, kept.origin_wall_ns if kept else time.time_ns())
+    latches = InterlockKeeper(state / "fpga" / "interlock.json")
+    latches.read()
+    origin = kept.origin_wall_ns if kept else latches.origin_wall_ns or time.time_ns()
+    rate = ClockRate(site.clock_factor, origin)
     now = rate.tick_at(time.time_ns())
-    begin = kept.status.tick if kept else 0
+    begin = max(kept.status.tick if kept else 0, latches.tick)
     if now < begin:
         rate = ClockRate(site.clock_factor, time.time_ns() - int((begin + 1) * 8 / site.clock_factor))
     slow_off_us = next((o.off_us for o in matrix.outputs if o.name == "stopper"), SLOW_OFF_US)
     rooms = site.rooms or ("room1",)
     switch_s = float(site.delivery["layer_switch_s"])
-    core = Core(from_site(site, slow_off_us), switch_s, matrix, seed, begin, rooms)
+    core = Core(from_site(site, slow_off_us), switch_s, matrix, seed, begin, rooms, window(site))
+    latches.recall(core.guard.interlock)
+    timing = load_timing(locate(site.path.parent, site.name, "timing.yaml"), switch_s)
+    core.cycle.equip(timing, Beam(ion=site.ions[0], room=rooms[0] if len(rooms) == 1 else ""), site.ions)
     if kept:
         core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
         keeper.restored(core)
         log.warning("map and counters of beam %d restored, state %s", kept.spots.beam_number, core.state)
     plant = PlantLink(StateDir(state).run_file("plant"), matrix, shutters(site))
     dogs = Watchdogs(site.watchdogs["clients"], float(site.watchdogs["limit_s"]))
-    return FpgaCrate(core, Clock(rate, stepped), keeper, plant, dogs), plant
+    return FpgaCrate(core, Clock(rate, stepped), keeper, latches, plant, dogs), plant
 
 
 def waiting_for_the_plant(matrix: Matrix, factor: float) -> Matrix:
@@ -64,6 +75,18 @@ def waiting_for_the_plant(matrix: Matrix, factor: float) -> Matrix:
         return replace(stage, within_ticks=round((stage.within_ticks + ticks(PLANT_DELAY_S)) * factor))
 
     return replace(matrix, beam_off=tuple(scaled(stage) for stage in matrix.beam_off))
+
+
+def window(site: Site) -> Window:
+    """What a post-mortem spans: the `pre_s` and `post_s` of the site's PostMortem device, if it has one."""
+    devices = site.of_class("PostMortem")
+    plain = Window(per_s=TICKS_PER_SECOND * site.clock_factor)
+    spans = (
+        {key: float(devices[0].plant[key]) for key in ("pre_s", "post_s") if key in devices[0].plant}
+        if devices
+        else {}
+    )
+    return replace(plain, **spans)
 
 
 def shutters(site: Site) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from common.rooms import in_room
 from simulation.fpga.core import Core
+from simulation.fpga.model import BeamView
 from simulation.fpga.states import State
 from timing.cycle import Phase
 
@@ -74,7 +75,7 @@ class Channels:
             layer,
             spot,
             rate,
-            core.rooms.index(core.room) + 1 if core.room else 0,
+            self._room(),
             _PHASES[core.cycle.phase],
             core.cycle.energy,
             float(bool(outputs is None or outputs.tripped)),
@@ -83,6 +84,32 @@ class Channels:
         ]
         self._beam = False
         return np.array(values, dtype=np.float64)
+
+    def signals(self, beam: BeamView) -> tuple[float, ...]:
+        """The row of the ring buffer's `SIGNALS` as core and plant stand."""
+        core, delivery = self._core, self._core.delivery
+        spot = primary = secondary = np.nan
+        if delivery is not None:
+            spot = delivery.spot
+            primary, secondary = delivery.rows["primary"].sum(), delivery.rows["secondary"].sum()
+        return (
+            core.tick,
+            float(core.beam_on),
+            _STATES[core.state],
+            self._room(),
+            beam.energy,
+            beam.intensity,
+            beam.offset_x,
+            beam.offset_y,
+            beam.size,
+            spot,
+            primary,
+            secondary,
+            *self._spot,
+        )
+
+    def _room(self) -> float:
+        return self._core.rooms.index(self._core.room) + 1.0 if self._core.room else 0.0
 
     def _nozzles(self, shown: tuple[float, float, float, float]) -> list[float]:
         """What each room's nozzle shows: the map's, where it is that room's, and nothing elsewhere."""

@@ -16,9 +16,11 @@ from simulation.fpga.beamline import Sense
 from simulation.fpga.channels import Channels
 from simulation.fpga.core import Core
 from simulation.fpga.guard import LINK_PLANT
+from simulation.fpga.interlock_keeper import InterlockKeeper
 from simulation.fpga.keeper import Keeper
 from simulation.fpga.outputs import Output, PhaseBegan, SpotsEnded, StateChanged, Tripped
 from simulation.fpga.plant_link import PlantLink
+from simulation.fpga.rings import SAMPLE_S, Trip
 from simulation.fpga.verbs import COMMANDS, answer
 from simulation.fpga.watchdogs import Watchdogs
 from simulation.wire_server import Answer, Client, number, text
@@ -50,14 +52,24 @@ class FpgaCrate:
 
     name = "fpga"
 
-    def __init__(self, core: Core, clock: Clock, keeper: Keeper, plant: PlantLink, dogs: Watchdogs) -> None:
+    def __init__(
+        self,
+        core: Core,
+        clock: Clock,
+        keeper: Keeper,
+        latches: InterlockKeeper,
+        plant: PlantLink,
+        dogs: Watchdogs,
+    ) -> None:
         self.core = core
         self.clock = clock
         self.push: Push = lambda *_: None
         self.block = Channels(core)
         self._keeper = keeper
+        self._latches = latches
         self._plant = plant
         self._dogs = dogs
+        self._sample_due = 0.0
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -75,11 +87,17 @@ class FpgaCrate:
     def settle(self) -> None:
         """Keep and tell what the core has done."""
         outputs = self.core.drain()
-        self._keeper.keep(self.core, self.clock.rate.origin_wall_ns)
+        origin = self.clock.rate.origin_wall_ns
+        self._keeper.keep(self.core, origin)
+        self._latches.keep(self.core.guard.interlock, self.core.tick, origin)
         spot = None
         for output in outputs:
             spot = self._tell(output) or spot
         self.block.note(self.core.beam_on, spot)
+        now = time.monotonic()
+        if now >= self._sample_due or self.clock.stepped:
+            self._sample_due = max(self._sample_due + SAMPLE_S, now)
+            self.core.guard.rings.samples.add(self.block.signals(self._plant.beam()))
 
     def _tell(self, output: Output) -> tuple[float, float] | None:
         wall_ns = self.clock.wall_ns(output.tick)
@@ -90,6 +108,8 @@ class FpgaCrate:
                 log.info("state %s at tick %d %s", output.state, output.tick, output.cause)
                 self._event("state", output.tick, state=output.state.value, cause=output.cause)
             case Tripped():
+                off, told = output.beam_off_tick, self.core.guard.rings.trips
+                told.append(Trip(output.tick, wall_ns, output.cause, off))
                 log.warning("trip by %s at tick %d", output.input, output.tick)
                 body = {"input": output.input, "cause": output.cause, "wall_ns": wall_ns}
                 self._event("trip", output.tick, **body, beam_off_tick=output.beam_off_tick)

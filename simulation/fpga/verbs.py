@@ -1,50 +1,21 @@
 """The verbs of the beam hardware, each a function of the core and a request."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from common.clock import ClockRate, ticks
+from common.clock import ClockRate
 from common.errors import Refused
 from common.text import _
 from common.wire.frame import Frame
+from simulation.fpga import timing_verbs, verbs_interlock
+from simulation.fpga.call import Call
 from simulation.fpga.core import Core
 from simulation.fpga.rows import columns
 from simulation.fpga.spotmap import accept
 from simulation.fpga.states import ACTIVE, State
+from simulation.fpga.verbs_interlock import inputs_body, interlock_body
 from simulation.wire_server import Answer, number, text
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request and what it needs to be answered."""
-
-    core: Core
-    rate: ClockRate
-    frame: Frame
-    wall_ns: Callable[[int], int]
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The request's body."""
-        return self.frame.body
-
-    def room(self) -> str:
-        """The room that a request speaks for; empty for one that names none. Raises Refused."""
-        room = self.body.get("room", "")
-        if room and room not in self.core.rooms:
-            text = _("no room {room!r}: allowed are {rooms}")
-            raise Refused(text.format(room=room, rooms=", ".join(self.core.rooms)))
-        return str(room)
-
-    def roles(self) -> list[str]:
-        """The roles that a request names. Raises Refused."""
-        roles = self.body.get("roles")
-        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-            raise Refused(f"{self.body.get('do')}: 'roles' must be a list of texts")
-        return roles
 
 
 def _status(call: Call) -> Answer:
@@ -71,20 +42,11 @@ def _status(call: Call) -> Answer:
         "permit": {name: outputs.permits[name] for name in columns} if outputs else {},
         "first_fault": first
         and {"input": first.input, "tick": first.tick, "wall_ns": call.wall_ns(first.tick)},
-        "inputs": _inputs(core, room),
+        "inputs": inputs_body(core, room),
+        "blocking": list(core.guard.against(room) if room else outputs.blocking if outputs else ()),
+        "interlock": interlock_body(call),
     }
     return body, {}
-
-
-def _inputs(core: Core, room: str) -> dict[str, dict[str, bool | None]]:
-    """Every input, or those that concern a room: but the rows of other rooms that stand in nobody's way."""
-    concerned = {*core.guard.against(room)} if room else set()
-    rows = {row.name: row.room for row in core.guard.matrix.inputs}
-    return {
-        name: {"ok": state.ok, "latched": state.latched, "masked": state.masked}
-        for name, state in core.guard.states().items()
-        if not room or rows[name] in ("", room) or name in concerned
-    }
 
 
 def _load_cycles(call: Call) -> Answer:
@@ -140,30 +102,6 @@ def _read_counters(call: Call) -> Answer:
     return body, columns(delivery.rows)
 
 
-def _input(call: Call) -> Answer:
-    ok = call.body.get("ok")
-    if not isinstance(ok, bool):
-        raise Refused("input: 'ok' must be true or false")
-    call.core.drive(text(call.body, "name"), ok)
-    return {}, {}
-
-
-def _mask(call: Call) -> Answer:
-    body, core = call.body, call.core
-    until = core.tick + ticks(number(body, "seconds") * call.rate.factor)
-    name, user, reason = text(body, "name"), text(body, "user"), text(body, "reason")
-    entry = core.guard.interlock.mask(name, user, call.roles(), reason, until)
-    core.guard.again(core.tick)
-    return {"until_tick": entry.until_tick}, {}
-
-
-def _unmask(call: Call) -> Answer:
-    body, core = call.body, call.core
-    core.guard.interlock.unmask(text(body, "name"), text(body, "user"), call.roles())
-    core.guard.again(core.tick)
-    return {}, {}
-
-
 def _fault(call: Call) -> Answer:
     size = number(call.body, "size") if "size" in call.body else None
     call.core.fault(text(call.body, "kind"), size)
@@ -191,12 +129,22 @@ def _cause(call: Call) -> str:
     return text(call.body, "cause")
 
 
+def _timing_load(call: Call) -> Answer:
+    if call.core.state in ACTIVE:
+        raise Refused(_("the timing cannot be changed while beam is under way; hold or terminate first"))
+    return timing_verbs.load(call.core.cycle.timing, call.body), {}
+
+
 QUESTIONS: dict[str, Callable[[Call], Answer]] = {
+    "timing": lambda call: (timing_verbs.show(call.core.cycle.timing, call.body), {}),
+    "timing_log": lambda call: (timing_verbs.log(call.core.cycle.timing, call.body), {}),
     "status": _status,
     "read_map": _read_map,
     "read_counters": _read_counters,
+    **verbs_interlock.QUESTIONS,
 }
 COMMANDS: dict[str, Callable[[Call], Answer]] = {
+    "timing_load": _timing_load,
     "allocate": _allocate,
     "load_cycles": _load_cycles,
     "load_map": _load_map,
@@ -206,11 +154,9 @@ COMMANDS: dict[str, Callable[[Call], Answer]] = {
     "terminate": _plain(lambda call: call.core.terminate(_cause(call))),
     "unload": _plain(lambda call: call.core.unload()),
     "reset": _plain(lambda call: call.core.reset(text(call.body, "user"), call.roles())),
-    "input": _input,
-    "mask": _mask,
-    "unmask": _unmask,
     "fault": _fault,
     "clear": _clear,
+    **verbs_interlock.COMMANDS,
 }
 
 
