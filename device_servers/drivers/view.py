@@ -26,6 +26,10 @@ class FrameView:
         """Whether the link is up."""
         return self.link.up
 
+    def channel(self, quantity: str) -> str:
+        """Name of the channel of a quantity in the link's block."""
+        return self._channels[self.quantities.index(quantity)]
+
     def listen(self, wake: Wake) -> None:
         """Call `wake` when something may have changed."""
         self.link.listen(wake)
