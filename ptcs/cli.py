@@ -19,8 +19,10 @@ from ptcs.console import console_command
 from ptcs.demo.command import demo
 from ptcs.doctor import doctor
 from ptcs.dose_command import beam_model, dose
+from ptcs.fault_command import fault
 from ptcs.gamma_command import gamma
 from ptcs.running import bring_up, find, running, site_option, state_option, take_down
+from ptcs.site_command import site
 
 console = Console()
 
@@ -104,6 +106,8 @@ main.add_command(doctor)
 main.add_command(dose)
 main.add_command(beam_model)
 main.add_command(gamma)
+main.add_command(fault)
+main.add_command(site)
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ import click
 from common.errors import PtcsError, Refused
 from common.site import DEFAULT_SITE, load
 from common.wire.frame import Frame
+from simulation.plant.modbus import ModbusServer
 from simulation.plant.plant import Plant
 from simulation.plant.retained import PlantMemory
 from simulation.plant.station import StationServer
@@ -68,7 +69,7 @@ class PlantCrate:
         elif verb == "clear":
             self.plant.clear(body)
         elif verb == "faults":
-            return {"faults": self.plant.faults()}, {}
+            return {"faults": self.plant.faults(), "classes": self.plant.fault_kinds()}, {}
         else:
             allowed = sorted({*DEVICE_VERBS, *ARRAY_VERBS, "cycle", "fault", "clear", "faults", "hello"})
             raise Refused(f"unknown verb {verb!r}: allowed are {', '.join(allowed)}")
@@ -89,13 +90,14 @@ async def serve(state: Path, site_file: Path, port: int) -> None:
     plant = Plant(load(site_file))
     memory = PlantMemory(state / "plant" / "memory.json", plant)
     crate = PlantCrate(plant)
-    server, station = WireServer(crate), StationServer(plant)
+    server, station, modbus = WireServer(crate), StationServer(plant), ModbusServer(plant)
     with Announced(state, "plant") as announced:
         ports = announced.earlier_ports()
         memory.recall()
         await listen(server.start, port, ports.get("port", 0))
         await listen(station.start, 0, ports.get("environment_port", 0))
-        announced.write({"port": server.port, "environment_port": station.port})
+        await listen(modbus.start, 0, ports.get("modbus_port", 0))
+        announced.write({"port": server.port, "environment_port": station.port, "modbus_port": modbus.port})
         last = time.monotonic()
         try:
             while not announced.stopping:
@@ -107,6 +109,7 @@ async def serve(state: Path, site_file: Path, port: int) -> None:
                 if server.due():
                     server.push_block(plant.values(), 0, time.time_ns())
         finally:
+            await modbus.stop()
             await station.stop()
             await server.stop()
         plant.shut_down()

@@ -23,7 +23,7 @@ class Plant:
 
     def __init__(self, site: Site, seed: int = 1) -> None:
         self.world = World(site.ions[0], site.clock_factor, np.random.default_rng(seed))
-        self._ions = site.ions
+        self.site = site
         self.families = {name: family(site.of_class(name)) for name, family in FAMILIES.items()}
         self.present = [family for family in self.families.values() if family.count]
         for family in self.families.values():
@@ -67,8 +67,8 @@ class Plant:
             raise Refused(f"unknown phase {phase!r}: allowed are {', '.join(Phase.__members__)}")
         if not 1.0 <= energy <= 1000.0 and phase != "IDLE":
             raise Refused(f"cycle for {energy:g} MeV: allowed are 1 to 1000 MeV")
-        if ion is not None and ion not in self._ions:
-            raise Refused(f"cycle for ion {ion!r}: this machine has {', '.join(self._ions)}")
+        if ion is not None and ion not in self.site.ions:
+            raise Refused(f"cycle for ion {ion!r}: this machine has {', '.join(self.site.ions)}")
         if room is not None and not 0 <= room < 100:
             raise Refused(f"cycle for room {room}: allowed are 0 to 99")
         self.world.ion = ion or self.world.ion
@@ -100,14 +100,24 @@ class Plant:
         family.clear(i, None if kind is None else str(kind))
 
     def faults(self) -> dict[str, dict[str, Any]]:
-        """Of each device: the kinds it can have, the causes present now, and the code it shows."""
+        """Of each device: name, class, the kinds it can have, the causes present now, the code it shows."""
         return {
             wire: {
+                "name": family.devices[i].name,
+                "class": family.devices[i].tango_class,
                 "kinds": list(family.faults),
                 "causes": family.causes(i),
                 "code": int(family.code[i]),
             }
             for wire, (family, i) in self._where.items()
+        }
+
+    def fault_kinds(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Of each class here: code and text of each kind of fault."""
+        return {
+            name: {kind: {"code": fault.code, "text": fault.text} for kind, fault in family.faults.items()}
+            for name, family in self.families.items()
+            if family.count
         }
 
     def memory(self) -> dict[str, dict[str, Any]]:
@@ -137,5 +147,10 @@ class Plant:
         return self._where[wire]
 
     def _air(self) -> Floats:
+        """Of the room that the cycle is for; of the first station where no room has one."""
         stations = self.families["EnvironmentStation"]
-        return stations.values[0, :2] if stations.count else np.full(2, np.nan)
+        if not stations.count:
+            return np.full(2, np.nan)
+        room = self.site.rooms[self.world.room - 1] if 0 < self.world.room <= len(self.site.rooms) else ""
+        here = (i for i, device in enumerate(stations.devices) if device.room == room != "")
+        return stations.values[next(here, 0), :2]

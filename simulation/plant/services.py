@@ -22,7 +22,10 @@ class Transformers(Family):
     """
 
     quantities = (("current", "mA"),)
-    faults: ClassVar[Mapping[str, Fault]] = {"blind": Fault(1, "it reads nothing")}
+    faults: ClassVar[Mapping[str, Fault]] = {
+        "blind": Fault(1, "it reads nothing"),
+        "offset": Fault(0, "it reads a twentieth of its range too much"),
+    }
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -40,7 +43,8 @@ class Transformers(Family):
         elif world.phase is not Phase.RAMP:
             self.charge = 0.0
         current = 0.6 * self.scale * self.charge * world.intensity
-        shown = current + 1e-4 * self.scale * world.rng.standard_normal(self.count)
+        noise = 1e-4 * world.rng.standard_normal(self.count)
+        shown = current + self.scale * (noise + 0.05 * self.has("offset"))
         self.values[:, 0] = np.where(self.code > 0, np.nan, shown)
 
 

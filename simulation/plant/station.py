@@ -1,4 +1,4 @@
-"""The room's temperature and pressure station: instrument lines on a port of its own."""
+"""The rooms' temperature and pressure stations: instrument lines on one port."""
 
 import asyncio
 import logging
@@ -14,7 +14,11 @@ UNKNOWN = b'-113,"Undefined header"\n'
 
 
 class StationServer:
-    """Answers `MEAS:TEMP?` (degC), `MEAS:PRES?` (hPa) and `*IDN?`."""
+    """Answers `MEAS:TEMP?` (degC), `MEAS:PRES?` (hPa), `INST:SEL?` and `*IDN?`; `INST:SEL WIRE` selects a
+    station.
+
+    A connection begins with the first station of the site file.
+    """
 
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
@@ -34,25 +38,40 @@ class StationServer:
         for writer in list(self._writers):
             writer.close()
 
-    def reply(self, line: str) -> bytes:
-        """What the instrument says to a line."""
+    def reply(self, line: str, at: int = 0) -> bytes:
+        """What station `at` (in the order of the site file) says to a line."""
         air = self._plant.families["EnvironmentStation"].values
         match line.strip().upper():
             case "MEAS:TEMP?" if len(air):
-                return answer(float(air[0, 0]))
+                return answer(float(air[at, 0]))
             case "MEAS:PRES?" if len(air):
-                return answer(float(air[0, 1]))
+                return answer(float(air[at, 1]))
+            case "INST:SEL?" if len(air):
+                return f"{self._wires()[at]}\n".encode("ascii", "replace")
             case "*IDN?":
                 return IDENTITY
         return UNKNOWN
 
+    def _wires(self) -> list[str]:
+        return [device.wire for device in self._plant.families["EnvironmentStation"].devices]
+
+    def _selected(self, line: str) -> int | None:
+        """The station that a line `INST:SEL WIRE` selects for this connection; None for other lines."""
+        header, _, wire = line.strip().partition(" ")
+        if header.upper() != "INST:SEL" or wire.strip() not in self._wires():
+            return None
+        return self._wires().index(wire.strip())
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = LineDecoder()
+        decoder, at = LineDecoder(), 0
         self._writers.add(writer)
         try:
             while data := await reader.read(4096):
                 for line in decoder.feed(data):
-                    writer.write(self.reply(line))
+                    chosen = self._selected(line)
+                    at = at if chosen is None else chosen
+                    if chosen is None:
+                        writer.write(self.reply(line, at))
                 await writer.drain()
         except (OSError, BadInput) as why:
             log.warning("station client dropped: %s", why)

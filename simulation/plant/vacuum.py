@@ -114,7 +114,7 @@ class Valves(Family):
     quantities = (("position", ""),)
     faults: ClassVar[Mapping[str, Fault]] = {
         "stuck": Fault(1, "the valve does not move"),
-        "end_switch": Fault(2, "both end switches read closed contact; the position is unknown"),
+        "end_switch": Fault(2, "both end switches read made; the position is unknown"),
         "air": Fault(3, "compressed air is lost; the spring closes the valve"),
     }
     retained = ("position", "wanted")

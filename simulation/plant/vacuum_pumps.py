@@ -1,7 +1,7 @@
 """Ion pumps and turbo pumps: how fast they pump at which pressure, and what they show."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,6 @@ class TurboPumps(Pumps):
         "controller": Fault(3, "the frequency converter has failed; the rotor runs down"),
         "speed_sensor": Fault(0, "the speed reading stays where it is"),
     }
-    retained = ("on", "turning")
     capacity = 300.0
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -132,6 +131,11 @@ class TurboPumps(Pumps):
         self.values[:, 0] = np.where(self.has("speed_sensor"), self.values[:, 0], turning)
         self.values[:, 1], self.values[:, 2] = current * noise[0], self.temperature * noise[1]
         self.values[:, 3] = self.on
+
+    def recall(self, i: int, memory: Mapping[str, Any]) -> None:
+        """A pump that was on has been turning."""
+        super().recall(i, memory)
+        self.turning[i] = float(self.on[i])
 
     @property
     def good(self) -> NDArray[np.bool_]:
