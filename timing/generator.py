@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from common.clock import TICKS_PER_SECOND
-from common.errors import BadInput
-from timing.events import HEARTBEAT_PERIOD, Arbiter, Code, Collision, Event, check_code
+from timing.events import HEARTBEAT_PERIOD, Arbiter, Code, Collision, Event, check_code, check_whole
 from timing.sequencer import Sequencer
 
 SECONDS_BITS = 32
@@ -52,9 +51,7 @@ class Generator:
 
     def sequencer(self, number: int) -> Sequencer:
         """Sequencer 1 or 2. Raises BadInput for another number."""
-        if number not in (1, 2) or isinstance(number, bool):
-            raise BadInput(f"sequencer {number!r}: there are 1 and 2")
-        return self.sequencers[number - 1]
+        return self.sequencers[check_whole("sequencer", number, 1, len(self.sequencers)) - 1]
 
     @property
     def next_tick(self) -> int | None:

@@ -7,7 +7,7 @@ the event of the flat-top. Never played past a flat-top's begin before the deliv
 from collections.abc import Sequence
 
 from simulation.fpga.outputs import PhaseBegan
-from simulation.fpga.timing import MachineTiming
+from simulation.fpga.timing import Beam, MachineTiming
 from timing.catalogue import accelerator_id
 from timing.cycle import Cycle, Phase
 from timing.events import Code
@@ -28,9 +28,10 @@ class BeamCycle:
         self.flat_top: int | None = None
         """Tick at which the present flat-top began; None outside one."""
 
-    def equip(self, plan: TimingPlan) -> None:
+    def equip(self, plan: TimingPlan, beam: Beam, ions: Sequence[str]) -> None:
         """Take a site's timing in place of the plain one, before the first tick."""
         self.timing = MachineTiming(plan)
+        self.timing.beam, self.timing.ions = beam, tuple(ions)
 
     def start(self, tick: int, energies: Sequence[float]) -> None:
         """Begin a plan of energies (MeV) as soon as the cycle before has ramped down."""
@@ -71,7 +72,7 @@ class BeamCycle:
         return entered
 
     def settle(self, tick: int) -> list[PhaseBegan]:
-        """As `advance`, and then the events of a flat-top under way: nothing will come before `tick` any more."""
+        """As `advance`, then the events of a flat-top under way: nothing comes before `tick` any more."""
         entered = self.advance(tick)
         if self.flat_top is not None:
             self._play(tick)
@@ -82,6 +83,7 @@ class BeamCycle:
             self._cycle = Cycle(self._wanted, self.timing.plan.durations)
             self._cycle.start(self._from)
             self._wanted = ()
+            self._command(self._from)
 
     def _play(self, tick: int) -> int:
         """Play events one by one up to `tick` or to a flat-top that begins; returns how far it came."""

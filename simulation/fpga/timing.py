@@ -11,6 +11,7 @@ from timing.events import SYSTEM, Code, Event
 from timing.generator import Generator
 from timing.monitor import Monitor
 from timing.plan import DOWN, END, START, UP, TimingPlan
+from timing.pulser import PulserSettings
 from timing.receiver import LogRing, Receiver
 from timing.sequencer import Mode, Sequencer
 
@@ -34,7 +35,10 @@ class MachineTiming:
 
     def __init__(self, plan: TimingPlan) -> None:
         self.plan = plan
+        self.ions: tuple[str, ...] = ("proton",)
         self.beam = Beam()
+        self.settings = {f"{r}/{p}": row for r, rows in plan.receivers.items() for p, row in rows.items()}
+        """Settings of each "receiver/pulser" as they are; the plan has those that they should have."""
         self.log = LogRing()
         """Events of the machine as they went out on the link."""
         self.collisions: deque[Finding] = deque(maxlen=KEPT_COLLISIONS)
@@ -69,8 +73,7 @@ class MachineTiming:
 
     def advance(self, tick: int) -> list[Event]:
         """Play up to a tick. Returns the phases of the machine cycle that arrived, as events."""
-        if self.now is None:
-            self._power_up(tick)
+        self._power_up(tick)
         sent = self.generator.advance(tick)
         self.now = tick
         for collision in sent.collisions:
@@ -102,6 +105,13 @@ class MachineTiming:
         self._expect([Event(tick, Code.IDLE)])
         self.generator.send(Code.IDLE, tick)
 
+    def set_up(self, pulser: str, settings: PulserSettings) -> None:
+        """Change a pulser "receiver/pulser"; a pulse under way ends."""
+        self.settings[pulser] = settings
+        receiver, _, name = pulser.partition("/")
+        if receiver in self.monitors:
+            self.monitors[receiver].receiver.pulsers[name].set_up(settings)
+
     def clear(self) -> None:
         """Forget the findings."""
         self.collisions.clear()
@@ -123,6 +133,7 @@ class MachineTiming:
         return diagnose(seen, self.collisions)
 
     def _trigger(self, number: int, source: str, tick: int) -> None:
+        self._power_up(tick)
         sequencer = self.sequencer(number)
         sequence = self.plan.up if number == UP else self.plan.down
         self._expect(list(sequence.events(tick, sequencer.masked, sequencer.enabled)))
@@ -133,10 +144,18 @@ class MachineTiming:
             monitor.expect(events)
 
     def _power_up(self, tick: int) -> None:
-        """Generator and receivers begin here."""
+        """Generator and receivers begin here, the first time."""
+        if self.now is not None:
+            return
         plan = self.plan
+        self.now = tick
         self.generator.begin(tick)
         self.monitors = {
-            name: Monitor(Receiver(name, pulsers, tick), pulsers, plan.tolerance, plan.patience)
-            for name, pulsers in plan.receivers.items()
+            name: Monitor(
+                Receiver(name, {pulser: self.settings[f"{name}/{pulser}"] for pulser in wanted}, tick),
+                wanted,
+                plan.tolerance,
+                plan.patience,
+            )
+            for name, wanted in plan.receivers.items()
         }
