@@ -1,0 +1,1 @@
+"""How healthy the facility is: devices rolled up into subsystems, and which server holds what."""
