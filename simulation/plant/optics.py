@@ -119,21 +119,22 @@ class Line:
         self,
         rays: Rays,
         emittance: tuple[float, float],
+        momentum: float,
         blocked: Mapping[str, bool],
         gaps: Mapping[str, tuple[float, float]],
     ) -> Seen:
-        """The Gaussian beam on these rays; geometric emittances in m rad, gaps (centre, gap) in mm.
+        """The Gaussian beam on these rays; geometric emittances in m rad, momentum: its rms relative spread,
+        gaps (centre, gap) in mm.
 
         An aperture takes the tails beyond it. Tails taken on one side are not taken twice: what is alive in a
-        plane is the least share inside so far, and the planes are independent.
+        plane is the least share inside so far, and the planes are independent. Behind a slit in a dispersive
+        place the spread of momentum is what a slit of that width lets through.
         """
-        momentum = self.start.momentum_spread
         sigma = sigma_matrix(self.start.twiss, emittance)
         linear, dispersion = rays.matrix[:, :, :4], rays.matrix[:, :, 4]
         beam = linear @ sigma @ linear.transpose(0, 2, 1)
-        sizes = np.sqrt(
-            np.stack([beam[:, k, k] + (momentum * dispersion[:, k]) ** 2 for k in (0, 2)], axis=1)
-        )
+        betatron = np.sqrt(np.stack([beam[:, 0, 0], beam[:, 2, 2]], axis=1))
+        sizes = np.hypot(betatron, momentum * dispersion[:, (0, 2)])
         middle = rays.orbit[:, (0, 2)]
         low, high = -self._aperture, self._aperture.copy()
         shift = 0.0
@@ -143,6 +144,9 @@ class Line:
             shift += _passed_shift(middle[i, 0], sizes[i, 0], low[i, 0], high[i, 0]) * (
                 momentum**2 * dispersion[i, 0] / sizes[i, 0] ** 2
             )
+            slit = np.sqrt(3.0) * dispersion[i, 0] / max((high[i, 0] - low[i, 0]) / 2, 1e-6)
+            momentum = momentum / np.sqrt(1.0 + (momentum * slit) ** 2)
+            sizes[i + 1 :] = np.hypot(betatron[i + 1 :], momentum * dispersion[i + 1 :, (0, 2)])
         inside = np.minimum(
             share(middle[:-1], sizes[:-1], low, high), share(middle[1:], sizes[1:], low, high)
         )

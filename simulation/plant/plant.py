@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Site
 from common.text import _
-from simulation.plant.beam import BeamLine
+from simulation.plant.beam import beam_of
 from simulation.plant.family import Family, Floats
 from simulation.plant.registry import FAMILIES, GROUPS
 from simulation.plant.world import World
@@ -28,7 +28,7 @@ class Plant:
         self.present = [family for family in self.families.values() if family.count]
         for family in self.families.values():
             family.connect(self.families)
-        self.beam = BeamLine(self.families, self.world)
+        self.beam = beam_of(site, self.families, self.world)
         self._groups = [[self.families[name] for name in names] for names in GROUPS.values()]
         self._where: dict[str, tuple[Family, int]] = {
             device.wire: (family, i) for family in self.present for i, device in enumerate(family.devices)
@@ -47,6 +47,7 @@ class Plant:
         self.world.phase_age += dt * self.world.clock_factor
         for family in self.present:
             family.advance(dt, self.world)
+        self.beam.advance(dt)
 
     def values(self) -> Floats:
         """The block (channels,) as it stands."""

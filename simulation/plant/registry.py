@@ -6,14 +6,26 @@ has written into the world in the same step: supplies give off heat before water
 
 from collections.abc import Mapping
 
+from simulation.plant.degrader import Degraders
+from simulation.plant.diagnostics import (
+    FaradayCups,
+    LossMonitors,
+    PositionMonitors,
+    ProfileMonitors,
+    Transformers,
+)
 from simulation.plant.family import Family
+from simulation.plant.kickers import Kickers
 from simulation.plant.motion import Couches, Gantries, RangeShifters, Snouts
 from simulation.plant.radiation import RadiationMonitors
 from simulation.plant.respiration import RespirationMonitors
 from simulation.plant.rf import Amplifiers, Cavities, KnockOuts
 from simulation.plant.safety import Doors, EmergencyStops, SearchStations
-from simulation.plant.services import Environment, Transformers
+from simulation.plant.scanning import Scanners
+from simulation.plant.services import Environment
+from simulation.plant.slits import Slits
 from simulation.plant.source import Foils, HighVoltage, Sources
+from simulation.plant.stoppers import Stoppers
 from simulation.plant.supplies import Supplies
 from simulation.plant.vacuum import Gauges, Valves
 from simulation.plant.vacuum_pumps import IonPumps, TurboPumps
@@ -22,6 +34,8 @@ from simulation.plant.water_supply import Chillers, WaterPumps
 
 FAMILIES: Mapping[str, type[Family]] = {
     "MagnetSupply": Supplies,
+    "KickerSupply": Kickers,
+    "ScanningSupply": Scanners,
     "IonSource": Sources,
     "HighVoltageSupply": HighVoltage,
     "StripperFoil": Foils,
@@ -35,7 +49,14 @@ FAMILIES: Mapping[str, type[Family]] = {
     "WaterPump": WaterPumps,
     "Chiller": Chillers,
     "WaterCircuit": Water,
+    "BeamStopper": Stoppers,
+    "Slit": Slits,
+    "Degrader": Degraders,
     "CurrentTransformer": Transformers,
+    "BeamPositionMonitor": PositionMonitors,
+    "ProfileMonitor": ProfileMonitors,
+    "FaradayCup": FaradayCups,
+    "BeamLossMonitor": LossMonitors,
     "Couch": Couches,
     "Gantry": Gantries,
     "Snout": Snouts,

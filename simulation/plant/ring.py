@@ -88,9 +88,7 @@ class Ring:
             nothing = np.zeros(count + 1)
             return Seen(nothing, nothing, nothing, nothing, nothing, lost)
         momentum = self.data.start.momentum_spread
-        sizes = np.sqrt(
-            np.array(emittance) * optics.beta + (momentum * optics.dispersion[:, (0, 2)]) ** 2
-        )
+        sizes = np.sqrt(np.array(emittance) * optics.beta + (momentum * optics.dispersion[:, (0, 2)]) ** 2)
         middle = optics.orbit[:, (0, 2)]
         low, high = -self._aperture, self._aperture.copy()
         for name, (centre, gap) in scraper.items():
@@ -109,9 +107,9 @@ class Ring:
     def extraction(self, optics: Optics | None, ratio: Floats) -> Extraction:
         """Steinbach triangle and spiral step (Pullia, CERN-ACC PIMMS study, CERN-PS-99-010, chapter 3).
 
-        S exp(3 i mu): sum of beta^(3/2) k2 L / 2 over the sextupoles. With epsilon = 6 pi (Q - Q_res) the stable
-        triangle reaches to 4 epsilon / 3 S from the middle, and a particle on its way out at X grows by
-        3 S / 4 (X^2 - 3 h^2) in three turns, h = 2 epsilon / 3 S. The wires take wire / step of the beam.
+        S exp(3 i mu): sum of beta^(3/2) k2 L / 2 over the sextupoles. With epsilon = 6 pi (Q - Q_res) the
+        stable triangle reaches to 4 epsilon / 3 S from the middle, and a particle on its way out at X grows
+        by 3 S / 4 (X^2 - 3 h^2) in three turns, h = 2 epsilon / 3 S. The wires take wire / step of the beam.
         """
         if optics is None or not len(self._sextupoles):
             return Extraction(0.0, 1.0, np.inf, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Magnet power supplies: V = R I + L dI/dt, ramp limit, ripple, trips, and the waveform of the cycle."""
+"""Magnet power supplies: V = R I + L dI/dt, ramp limit, regulation, ripple, heat, trips, waveforms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family, Fault, Floats, setting
-from simulation.plant.world import World
+from simulation.plant.family import Fault, Floats, setting
+from simulation.plant.switched import Switched
+from simulation.plant.waveform import Waveform, checked, ramped_rigidity
+from simulation.plant.world import INJECTION_MEV, World, rigidity
 from timing.cycle import Phase
 
 LOOP_S = 0.005
@@ -18,58 +20,115 @@ LOOP_S = 0.005
 REGULATION_ERROR = 0.01
 DRIFT_ERROR = 7e-4
 """Relative errors of current: a supply that lost regulation, and one that drifts unnoticed."""
+SHORTED_TURNS = 0.05
+"""Part of a magnet's field that a short between turns takes at the same current."""
 TOLERANCE = 1e-3
 """Relative error of current within which a magnet stands at its energy."""
 READ_NOISE = 2e-6
+MAINS_HZ = 50.0
+HARMONICS = ((1, 0.35), (2, 0.25), (6, 0.7), (12, 0.5))
+"""Ripple of a twelve-pulse rectifier: multiple of the mains and share of the rms ripple; 0.3 is noise."""
+NOISE_SHARE = 0.3
+RIPPLE_FAULT = 50.0
+AMBIENT_C = 22.0
+FULL_RISE_C = 30.0
+"""Warming of a supply at its highest current with nominal cooling; air alone carries a tenth of the heat."""
+THERMAL_S = 90.0
+KINDS = ("dipole", "quad", "sextupole", "corrector", "septum", "solenoid")
 
 
-class Supplies(Family):
-    """`plant` section: resistance_ohm, inductance_h, ramp_a_s, ripple, role (ring, transport), ampere_per_tm.
+def kind_of(device: Device) -> str:
+    """What a supply feeds: `kind` of its `plant` section, else by its wire."""
+    by_name = next((kind for kind in KINDS if kind in device.wire), "")
+    return str(device.plant.get("kind", by_name))
 
-    overcurrent, overtemperature, interlock switch the supply off; regulation leaves it on with a wrong
-    current; communication blinds its readings; drift is an error of current that nobody reports.
+
+class Supplies(Switched):
+    """`plant` section: kind, resistance_ohm, inductance_h, ramp_a_s, ripple, role (injector, ring, transport,
+    room), ampere_per_tm, rigidity (`injection`: stays at the injection's); `limits`: current, temperature.
+
+    The first dipole of the ring decides the energy. Temperatures run on wall time, currents on beam time.
     """
 
-    quantities = (("current", "A"), ("voltage", "V"), ("setpoint", "A"), ("on", ""))
+    quantities = (
+        ("current", "A"),
+        ("voltage", "V"),
+        ("setpoint", "A"),
+        ("on", ""),
+        ("temperature", "degC"),
+        ("ramp", "A/s"),
+    )
     faults: ClassVar[Mapping[str, Fault]] = {
         "overcurrent": Fault(1, "the current passes its limit; the supply switches off"),
         "overtemperature": Fault(2, "the supply is too hot and switches off"),
         "regulation": Fault(3, "the current is off by a percent"),
         "interlock": Fault(4, "an interlock of the magnet has switched the supply off"),
         "communication": Fault(5, "the supply does not answer; its readings are unknown"),
+        "ground": Fault(6, "current flows to earth; the supply switches off"),
         "drift": Fault(0, "the current drifts and nothing reports it"),
+        "ripple": Fault(0, "a filter has failed: the ripple is fifty times what it was"),
+        "turn_short": Fault(0, "turns of the magnet are shorted: less field at the same current"),
+        "cooling": Fault(0, "the water does not flow through this supply: it gets hot"),
     }
-    latching = True
-    retained = ("on", "setpoint")
+    retained = ("on", "setpoint", "ramp")
+    tripping = frozenset({1, 2, 4, 6})
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
         self.resistance = self.parameter("resistance_ohm", 0.1)
         self.inductance = self.parameter("inductance_h", 0.01)
-        self.ramp = self.parameter("ramp_a_s", 1000.0)
+        self.fastest = self.parameter("ramp_a_s", 1000.0)
+        self.ramp = self.fastest.copy()
         self.ripple = self.parameter("ripple", 1e-5)
         self.per_tm = self.parameter("ampere_per_tm", 0.0)
-        self.ring = np.array([device.plant.get("role") == "ring" for device in devices], dtype=np.bool_)
-        self.highest = self.limit("current", 1, np.inf)
-        bends = (i for i, device in enumerate(devices) if self.ring[i] and "dipole" in device.wire)
-        self.bend = next(bends, None)
-        """The ring supply that decides the energy."""
-        self.on = np.zeros(self.count, dtype=np.bool_)
-        self.setpoint: Floats = np.zeros(self.count)
+        self.roles = np.array([str(device.plant.get("role", "transport")) for device in devices])
+        self.ring = self.roles == "ring"
+        self.fixed = (self.roles == "injector") | np.array(
+            [device.plant.get("rigidity") == "injection" for device in devices], dtype=np.bool_
+        )
+        self.lowest, self.highest = self.limit("current", 0, -np.inf), self.limit("current", 1, np.inf)
+        self.hottest = self.limit("temperature", 1, 80.0)
+        kinds = [kind_of(device) for device in devices]
+        self.bend = next((i for i, kind in enumerate(kinds) if self.ring[i] and kind == "dipole"), None)
         self.reference: Floats = np.zeros(self.count)
         self.current: Floats = np.zeros(self.count)
         """Mean current without ripple."""
+        self.temperature: Floats = np.full(self.count, AMBIENT_C)
+        self.share: Floats = np.ones((1, self.count))
+        """Per room (row 0: no room): the part of its nominal current that the catalogue gives a supply."""
+        self.tracks = False
+        """Whether the ring's currents follow one curve of field in the ramp, not each its own limit."""
+        self._waveforms: dict[int, Waveform] = {}
+        self._loaded: dict[int, tuple[Floats, Floats]] = {}
+        self._phases = np.random.default_rng(50).uniform(0.0, 2.0 * np.pi, (len(HARMONICS), self.count))
+
+    @property
+    def field(self) -> Floats:
+        """Current that would make the present field in a sound magnet, A (n,)."""
+        field: Floats = self.current * (1.0 - SHORTED_TURNS * self.has("turn_short"))
+        return field
+
+    def wanted(self, world: World, ring_rho: float) -> Floats:
+        """Currents of the beam catalogue, A (n,); ring_rho: rigidity that the ring is driven to, T m."""
+        rho = np.where(self.ring, ring_rho, world.rho)
+        rho[self.fixed] = rigidity(world.ion, INJECTION_MEV)
+        share = self.share[min(world.room, len(self.share) - 1)]
+        wanted: Floats = np.clip(rho * self.per_tm * share, self.lowest, self.highest)
+        return wanted
 
     def follow(self, world: World) -> None:
         """A phase of the cycle begins: setpoints as the beam catalogue has them for its rigidity."""
         if world.phase is Phase.IDLE:
             return
-        rho = np.where(self.ring, world.ring_rho, world.rho)
-        self.setpoint = np.where(self.per_tm > 0, np.minimum(rho * self.per_tm, self.highest), self.setpoint)
+        wanted = self.wanted(world, world.ring_rho)
+        if self.tracks and world.phase is Phase.RAMP:
+            wanted[self.ring] = self.setpoint[self.ring]
+        self.setpoint = np.where(self.per_tm > 0, wanted, self.setpoint)
 
     def step(self, dt: float, world: World) -> None:
         """Currents follow in beam time: wall time x clock factor."""
         span = dt * world.clock_factor
+        self._program(world)
         self.reference += np.clip(self.setpoint - self.reference, -self.ramp * span, self.ramp * span)
         error = REGULATION_ERROR * self.has("regulation") + DRIFT_ERROR * self.has("drift")
         driven = np.where(self.on, self.reference * (1.0 + error), 0.0)
@@ -81,36 +140,69 @@ class Supplies(Family):
         self.reference = np.where(self.on, self.reference, self.current)
         if self.bend is not None:
             world.rho_now = float(self.current[self.bend] / self.per_tm[self.bend])
-        self._watch(dt, before, world)
+        self._warm(dt, world)
+        self._watch()
+        self._show(span, before, world)
 
-    def _watch(self, dt: float, before: Floats, world: World) -> None:
-        span = dt * world.clock_factor
+    def _program(self, world: World) -> None:
+        """Setpoints that move by themselves: the ring in the ramp, and loaded waveforms."""
+        if self.tracks and world.phase is Phase.RAMP:
+            moving = self.ring & ~self.fixed & (self.per_tm > 0)
+            self.setpoint[moving] = self.wanted(world, ramped_rigidity(world))[moving]
+        for i, waveform in list(self._waveforms.items()):
+            if not self.on[i]:
+                del self._waveforms[i]
+                continue
+            self.setpoint[i] = waveform.at(world.seconds)
+            if waveform.over(world.seconds):
+                del self._waveforms[i]
+        self._now = world.seconds
+
+    _now = 0.0
+
+    def _warm(self, dt: float, world: World) -> None:
+        heat = self.resistance * self.current**2
+        world.heat_kw = float(np.sum(heat)) / 1000.0
+        for role in np.unique(self.roles):
+            world.heat[str(role)] = float(np.sum(heat[self.roles == role])) / 1000.0
+        flow = np.array([world.cooling.get(role, 1.0) for role in self.roles])
+        flow = np.where(self.has("cooling"), 0.0, flow)
+        rise = FULL_RISE_C * (self.current / np.where(np.isfinite(self.highest), self.highest, np.inf)) ** 2
+        steady = AMBIENT_C + rise / (0.1 + 0.9 * np.clip(flow, 0.0, 2.0))
+        self.temperature += (steady - self.temperature) * -np.expm1(-dt / THERMAL_S)
+
+    def _watch(self) -> None:
+        """What the supply's own protection sees."""
+        for kind, bad in (
+            ("overcurrent", np.abs(self.current) > 1.02 * self.highest),
+            ("overtemperature", self.temperature > self.hottest),
+        ):
+            self.code[bad & (self.code == 0)] = self.faults[kind].code
+        self.trip()
+
+    def _show(self, span: float, before: Floats, world: World) -> None:
         noise = world.rng.standard_normal((2, self.count))
-        rippled = self.current * (1.0 + self.ripple * noise[0])
-        over = self.current > 1.02 * self.highest
-        for i in np.flatnonzero(over & (self.code == 0)):
-            self.code[i] = self.faults["overcurrent"].code
-        self.on &= ~np.isin(self.code, (1, 2, 4))
+        beam_time = world.seconds * world.clock_factor
+        wave = NOISE_SHARE * noise[0]
+        for (multiple, part), phase in zip(HARMONICS, self._phases, strict=True):
+            wave += part * np.sin(2.0 * np.pi * MAINS_HZ * multiple * beam_time + phase)
+        rippled = self.current * (1.0 + self.ripples * wave)
         blind = self.has("communication")
         voltage = self.resistance * rippled + self.inductance * (self.current - before) / span
         self.values[:, 0] = np.where(blind, np.nan, rippled * (1.0 + READ_NOISE * noise[1]))
         self.values[:, 1] = np.where(blind, np.nan, np.where(self.on, voltage, 0.0))
         self.values[:, 2], self.values[:, 3] = self.setpoint, self.on
-        world.heat_kw = float(np.sum(self.resistance * self.current**2)) / 1000.0
+        self.values[:, 4] = np.where(blind, np.nan, self.temperature)
+        self.values[:, 5] = self.ramp
 
     @property
-    def good(self) -> NDArray[np.bool_]:
-        """On and without fault."""
-        good: NDArray[np.bool_] = self.on & (self.code == 0)
-        return good
-
-    def shut_down(self) -> None:
-        """Power off."""
-        self.on[:] = False
+    def ripples(self) -> Floats:
+        """Relative rms ripple of each current as it is, (n,)."""
+        return self.ripple * np.where(self.has("ripple"), RIPPLE_FAULT, 1.0)
 
     def errors(self, world: World) -> Floats:
         """Relative error of each magnet's mean current from the catalogue at the cycle's energy, (n,)."""
-        wanted = np.where(self.ring, world.ring_rho, world.rho) * self.per_tm
+        wanted = self.wanted(world, world.ring_rho)
         return np.divide(self.current - wanted, wanted, out=np.zeros(self.count), where=wanted > 0)
 
     def standing(self, world: World) -> bool:
@@ -118,22 +210,41 @@ class Supplies(Family):
         used: NDArray[np.bool_] = self.per_tm > 0
         return bool(self.on.all() and np.all(np.abs(self.errors(world)[used]) < TOLERANCE))
 
+    def settled(self, which: NDArray[np.intp]) -> bool:
+        """Whether these supplies are on, sound and at their own setpoints within tolerance."""
+        gap = np.abs(self.current[which] - self.setpoint[which])
+        least = 0.01 * np.minimum(self.highest[which], 1e6)
+        near = gap <= TOLERANCE * np.maximum(np.abs(self.setpoint[which]), least)
+        return bool(np.all(near & self.on[which] & (self.code[which] == 0)))
+
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
-        """Set (setpoint, A), on, off, reset."""
+        """Set (setpoint A, ramp A/s), on, off, reset."""
         device = self.devices[i]
-        if verb == "set":
-            self.setpoint[i] = setting(device, ("setpoint", "current"), "current", body)
-        elif verb == "on":
-            if self.code[i]:
+        if verb == "set" and body.get("name") == "ramp":
+            rate = setting(device, ("ramp",), "ramp", body)
+            if not 0.0 < rate <= self.fastest[i]:
                 raise Refused(
-                    _("{device}: fault {code:.0f}; mend it and reset, then on").format(
-                        device=device.wire, code=self.code[i]
+                    _("{device}: {rate:g} A/s is outside its limits: above 0, at most {fastest:g}").format(
+                        device=device.wire, rate=rate, fastest=self.fastest[i]
                     )
                 )
-            self.on[i] = True
-        elif verb == "off":
-            self.on[i] = False
-        elif verb == "reset":
-            self.reset(i)
+            self.ramp[i] = rate
+        elif verb == "set":
+            self.setpoint[i] = setting(device, ("setpoint", "current"), "current", body)
+            self._waveforms.pop(i, None)
         else:
             super().do(verb, i, body)
+
+    def ask(self, verb: str, i: int, arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """waveform: follow t, i from now on; without arrays, answer the one loaded last."""
+        if verb != "waveform":
+            return super().ask(verb, i, arrays)
+        if not arrays:
+            t, current = self._loaded.get(i, (np.empty(0), np.empty(0)))
+            return {"t": t, "i": current}
+        t, current = checked(self.devices[i], arrays)
+        if not self.on[i]:
+            raise Refused(_("{device} is off; send On first").format(device=self.devices[i].wire))
+        self._loaded[i] = (t, current)
+        self._waveforms[i] = Waveform(t, current, self._now)
+        return {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from common.ions import IONS, energy_of, rigidity
+from simulation.plant.picture import Picture
 from timing.cycle import Phase
 
 __all__ = ["INJECTION_MEV", "IONS", "World", "energy_of", "rigidity"]
@@ -27,7 +28,7 @@ class World:
     bumped: share of the injection and extraction kickers that are charged. charge: in the ring, relative to
     a nominal fill. blocked: optics elements that stop the beam now (stoppers, inserted cups).
     gaps: optics element of a slit -> (centre, gap) in mm. degraded: energy behind the degrader in MeV
-    (0: no degrader).
+    (0: no degrader). picture: the beam at each element of the optics.
     """
 
     ion: str
@@ -53,6 +54,7 @@ class World:
     cooling: dict[str, float] = field(default_factory=dict)
     blocked: dict[str, bool] = field(default_factory=dict)
     gaps: dict[str, tuple[float, float]] = field(default_factory=dict)
+    picture: Picture = field(default_factory=Picture)
 
     @property
     def rho(self) -> float:
