@@ -64,7 +64,11 @@ class MagnetSupply(Supply):
         return abs(self.value("current") - wanted) <= share * max(abs(wanted), floor)
 
     @attribute(
-        dtype=(float,), max_dim_x=2 * POINTS, doc="loaded waveform: t s, current A, t s, current A, ..."
+        dtype=(float,),
+        max_dim_x=2 * POINTS,
+        unit="s, A",
+        format="%9.4f",
+        doc="loaded waveform: t s, current A, t s, current A, ...",
     )
     def Waveform(self) -> Any:
         """The waveform that the hardware holds, asked of it now."""

@@ -18,12 +18,24 @@ class ProfileMonitor(Insertable):
     SigmaX = channel("sigma_x", unit="mm", format="%7.3f", deadband=0.02, doc="horizontal width, one sigma")
     SigmaY = channel("sigma_y", unit="mm", format="%7.3f", deadband=0.02, doc="vertical width, one sigma")
 
-    @attribute(dtype=(float,), max_dim_x=WIRES, doc="charge of each vertical wire, at -31.5 .. 31.5 mm")
+    @attribute(
+        dtype=(float,),
+        max_dim_x=WIRES,
+        unit="nA",
+        format="%9.4f",
+        doc="current of each vertical wire, at -31.5 .. 31.5 mm",
+    )
     def ProfileX(self) -> Any:
         """The horizontal profile, asked of the hardware now."""
         return self.asked(lambda: self.driver.profile()[0])
 
-    @attribute(dtype=(float,), max_dim_x=WIRES, doc="charge of each horizontal wire, at -31.5 .. 31.5 mm")
+    @attribute(
+        dtype=(float,),
+        max_dim_x=WIRES,
+        unit="nA",
+        format="%9.4f",
+        doc="current of each horizontal wire, at -31.5 .. 31.5 mm",
+    )
     def ProfileY(self) -> Any:
         """The vertical profile, asked of the hardware now."""
         return self.asked(lambda: self.driver.profile()[1])

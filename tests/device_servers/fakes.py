@@ -9,13 +9,13 @@ import numpy as np
 
 from common.errors import LinkLost, Refused
 from common.site import Device
-from device_servers.drivers.quantities import MODBUS, QUANTITIES
 from device_servers.drivers.protocols import Floats, Reading, Wake
+from device_servers.drivers.quantities import MODBUS, QUANTITIES
 
 FPGA = {
     "Nozzle": ("primary", "secondary", "x", "y", "dose_rate", "beam"),
     "Timing": ("phase", "energy", "tick"),
-    "Interlock": ("tripped", "beam"),
+    "Interlock": ("tripped", "beam", "permit", "permits"),
     "BeamAllocation": ("beam", "state", "room"),
     "EnvironmentStation": ("temperature", "pressure"),
 }

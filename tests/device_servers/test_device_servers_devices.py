@@ -31,7 +31,7 @@ def test_a_supply_is_switched_set_and_reset(facility: FakeFacility) -> None:
     assert magnet.read_attribute("Current").value == pytest.approx(120.0)
     assert magnet.state() == DevState.ON and "120 A" in magnet.status()
     for wrong in (-1.0, 500.1):
-        with pytest.raises(tango.DevFailed, match="minimum authorized|maximum authorized"):
+        with pytest.raises(tango.DevFailed, match=r"m(in|ax)imum authorized"):
             magnet.write_attribute("CurrentSetpoint", wrong)
     for wrong in (float("nan"), float("inf")):
         with pytest.raises(tango.DevFailed, match="NaN or INF"):
