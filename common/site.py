@@ -44,6 +44,7 @@ class Device:
 class Site:
     """A checked site file. `delivery`, `monitor`, `watchdogs`, `archive` are the file's sections.
 
+    archive: `blocks` are crates; `spots` the nozzles whose spots are kept, a list in any case.
     optics_path: elements and supplies of the optics library; None for a site that moves its beam by levers.
     """
 
@@ -112,13 +113,17 @@ def load(path: Path = DEFAULT_SITE) -> Site:
         delivery=content["delivery"],
         monitor=content["monitor"],
         watchdogs=content["watchdogs"],
-        archive=content["archive"],
+        archive={**content["archive"], "spots": _listed(content["archive"]["spots"])},
         servers=servers,
         devices=devices,
         interlock_path=path.parent / content["interlock"],
         roles_path=path.parent / content["roles"],
         optics_path=path.parent / content["optics"] if "optics" in content else None,
     )
+
+
+def _listed(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else list(one_or_more)
 
 
 def _device(row: Row, servers: tuple[str, ...]) -> Device:
@@ -162,9 +167,14 @@ def _check(file: YamlFile, servers: tuple[str, ...], devices: tuple[Device, ...]
     if doubled:
         raise file.bad(f"server named twice: {', '.join(doubled)}", ("servers",))
     known = {f"crate/server/{server}" for server in servers}
-    missing = [block for block in file.content["archive"]["blocks"] if block not in known]
+    archive = file.content["archive"]
+    missing = [block for block in archive["blocks"] if block not in known]
     if missing:
         raise file.bad(f"archive names unknown crate {', '.join(missing)}", ("archive", "blocks"))
+    nozzles = {device.name for device in devices if device.tango_class == "Nozzle"}
+    strangers = [name for name in _listed(archive["spots"]) if name not in nozzles]
+    if nozzles and strangers:
+        raise file.bad(f"archive names unknown nozzle {', '.join(strangers)}", ("archive", "spots"))
 
 
 def _once(what: str, keys: Iterable[tuple[str, Device]]) -> None:
