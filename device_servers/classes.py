@@ -30,6 +30,8 @@ from device_servers.accelerator.water_circuit import WaterCircuit
 from device_servers.accelerator.water_pump import WaterPump
 from device_servers.central.beam_allocation import BeamAllocation
 from device_servers.central.interlock import Interlock
+from device_servers.central.machine_mode import MachineMode
+from device_servers.central.post_mortem import PostMortem
 from device_servers.central.session import TreatmentSession
 from device_servers.central.timing import Timing
 from device_servers.crate import Crate
@@ -44,6 +46,7 @@ from device_servers.room.search_station import SearchStation
 from device_servers.room.snout import Snout
 from device_servers.room.two_channel import EmergencyStop, SafetyDoor
 from device_servers.services.archiver import Archiver
+from device_servers.services.epics_gateway import EpicsGateway
 
 CLASSES: dict[str, Any] = {
     kind.__name__: kind
@@ -60,6 +63,7 @@ CLASSES: dict[str, Any] = {
         Degrader,
         EmergencyStop,
         EnvironmentStation,
+        EpicsGateway,
         FaradayCup,
         Gantry,
         HighVoltageSupply,
@@ -67,8 +71,10 @@ CLASSES: dict[str, Any] = {
         IonPump,
         IonSource,
         KickerSupply,
+        MachineMode,
         MagnetSupply,
         Nozzle,
+        PostMortem,
         ProfileMonitor,
         RadiationMonitor,
         RangeShifter,

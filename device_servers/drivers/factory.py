@@ -14,6 +14,7 @@ from device_servers.drivers.fpga import (
     FpgaAllocation,
     FpgaBeam,
     FpgaInterlock,
+    FpgaKey,
     FpgaNozzle,
     FpgaTiming,
     StatusPoller,
@@ -21,8 +22,10 @@ from device_servers.drivers.fpga import (
 from device_servers.drivers.link import FrameLink
 from device_servers.drivers.modbus import ModbusDevice, ModbusLink, units
 from device_servers.drivers.plant import PlantDevice, PlantPositioner
+from device_servers.drivers.post_mortem import FpgaRings
 from device_servers.drivers.quantities import MODBUS, QUANTITIES
 from device_servers.drivers.station import ScpiStation
+from interlock.matrix import load as load_matrix
 
 WATCHED = {"Interlock": "interlock", "Nozzle": "nozzle"}
 """Device class -> name under which its server's process link presents itself to the fpga.
@@ -95,6 +98,15 @@ class Drivers:
         rooms = self._site.rooms
         return FpgaDelivery(self.fpga(in_room(rooms, device.room, "session")), rooms, device.room)
 
+    def interlock(self) -> FpgaInterlock:
+        """The interlock logic."""
+        outputs = load_matrix(self._site.interlock_path).output_names
+        return FpgaInterlock(self.fpga("interlock"), self.status(), outputs)
+
+    def key(self) -> FpgaKey:
+        """The interlock's service key."""
+        return FpgaKey(self.fpga(), self.status(), load_matrix(self._site.interlock_path).service_key)
+
     def allocation(self) -> FpgaAllocation:
         """What gives the beam to a room."""
         return FpgaAllocation(self.fpga(), self._site.rooms)
@@ -151,10 +163,13 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "EnvironmentStation": lambda drivers, _device: drivers.station(),
     "Nozzle": Drivers.nozzle,
     "Timing": lambda drivers, _device: FpgaTiming(drivers.fpga(), drivers.status()),
-    "Interlock": lambda drivers, _device: FpgaInterlock(drivers.fpga("interlock"), drivers.status()),
+    "Interlock": lambda drivers, _device: drivers.interlock(),
+    "MachineMode": lambda drivers, _device: drivers.key(),
+    "PostMortem": lambda drivers, _device: FpgaRings(drivers.fpga()),
     "BeamAllocation": lambda drivers, _device: drivers.allocation(),
     "TreatmentSession": Drivers.session,
     "SupplyGroup": lambda _drivers, _device: None,
     "Archiver": lambda _drivers, _device: None,
+    "EpicsGateway": lambda _drivers, _device: None,
     "Crate": lambda _drivers, _device: None,
 }

@@ -3,6 +3,7 @@
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 import tango
 from tango import DevState
@@ -40,13 +41,14 @@ class Archiver(JobDevice):
         self._folder = self.context.state / "archive"
         self._recorder = Recorder(self._folder, on_change=self.refresh)
         archive = self.context.site.archive
-        blocks: list[Source] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
-        texts: list[Source] = [
+        blocks: list[Source[Any]] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
+        texts: list[Source[Any]] = [
             TextSource(device.name, attribute, self._recorder)
             for device in self.context.site.devices
             for attribute in TEXTS.get(device.tango_class, ())
         ]
-        self._sources = [*blocks, SpotSource(archive["spots"], self._recorder), *texts]
+        spots = [SpotSource(nozzle, self._recorder) for nozzle in archive["spots"]]
+        self._sources = [*blocks, *spots, *texts]
         self._end = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="archive sources", daemon=True)
         self._recorder.start()

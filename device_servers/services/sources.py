@@ -7,7 +7,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import tango
@@ -25,12 +25,34 @@ SILENCE_S = 2.0
 """A source without an event for this long may have been restarted between two pings."""
 
 
-class Source(ABC):
+class Sink(Protocol):
+    """Who takes what a source hears."""
+
+    def missed(self) -> None:
+        """Tango lost events, or one could not be understood."""
+
+
+class BlockSink(Sink, Protocol):
+    """Who takes the values of a crate."""
+
+    def take(self, batch: Batch) -> Any:
+        """Values that changed; the first batch of a subscription holds all."""
+
+    def gap(self, names: Sequence[str], when: float) -> Any:
+        """From `when` (s since the epoch) on these values are unknown."""
+
+
+S = TypeVar("S", bound=Sink)
+
+
+class Source(ABC, Generic[S]):
     """One block attribute. `check` is called by one thread; events come on Tango's."""
 
     attribute = ""
+    timeout_ms = TIMEOUT_MS
+    """A server that does not answer for this long is lost."""
 
-    def __init__(self, device: str, recorder: Recorder, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, device: str, recorder: S, clock: Callable[[], float] = time.time) -> None:
         self.device = device
         self.up = False
         self._recorder = recorder
@@ -48,7 +70,7 @@ class Source(ABC):
                 self._forget()
             if self._proxy is None:
                 self._proxy = tango.DeviceProxy(self.device)
-                self._proxy.set_timeout_millis(TIMEOUT_MS)
+                self._proxy.set_timeout_millis(self.timeout_ms)
             self._proxy.ping()
             if self._subscription is None:
                 self._subscribe(self._proxy)
@@ -84,7 +106,7 @@ class Source(ABC):
             self.attribute, tango.EventType.CHANGE_EVENT, self._event, tango.EventSubMode.SyncRead
         )
         self.up = True
-        log.info("archiving %s/%s", self.device, self.attribute)
+        log.info("subscribed to %s/%s", self.device, self.attribute)
 
     def _event(self, event: Any) -> None:
         """Called by Tango. The first one may carry no value."""
@@ -127,12 +149,12 @@ class Source(ABC):
                 log.debug("unsubscribe of %s: %s", self.device, why.args[0].desc)
 
 
-class BlockSource(Source):
+class BlockSource(Source[BlockSink]):
     """A crate's `changes`: (time, index, value) triples of its channels."""
 
     attribute = "changes"
 
-    def __init__(self, device: str, recorder: Recorder, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, device: str, recorder: BlockSink, clock: Callable[[], float] = time.time) -> None:
         super().__init__(device, recorder, clock)
         self._names: Sequence[str] = ()
 
@@ -155,7 +177,7 @@ class BlockSource(Source):
         self._recorder.gap(self._names, self._clock())
 
 
-class SpotSource(Source):
+class SpotSource(Source[Recorder]):
     """A nozzle's `SpotBlock`: rows of ten numbers a finished spot."""
 
     attribute = "SpotBlock"
@@ -175,7 +197,7 @@ class SpotSource(Source):
         """Nothing: a spot that is not there leaves no gap to mark."""
 
 
-class TextSource(Source):
+class TextSource(Source[Recorder]):
     """A text or State attribute of one device."""
 
     def __init__(

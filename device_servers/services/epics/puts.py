@@ -1,0 +1,151 @@
+"""Puts: a log-in per EPICS account and peer, and every write under that user's token.
+
+EPICS clients say themselves which account they are, and nothing proves it: a log-in here is no
+stronger than that. Tango's own check of the token, role and area still stands behind every write.
+"""
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import tango
+
+from common.authority import Identity
+from common.errors import LinkLost, PtcsError, Refused, Unauthorised
+from common.text import _
+from device_servers.registration import crate_name
+from device_servers.services.epics.pv import OF_GATEWAY, Shape
+
+log = logging.getLogger(__name__)
+
+LOGIN = "Login"
+TIMEOUT_MS = 5000
+LONGEST_TOKEN = 4000
+MOST_LOGINS = 1000
+
+Peer = tuple[str, str]
+"""Account and host of an EPICS client, as the client says."""
+
+
+class Puts:
+    """Who is logged in, and the way to the devices. Every method may be called from any thread."""
+
+    def __init__(self, identify: Callable[[str], Identity]) -> None:
+        """identify: the identity that a token names; raises Unauthorised (device_servers.guard)."""
+        self._identify = identify
+        self._tokens: dict[Peer, str] = {}
+        self._lock = threading.Lock()
+        self.accepted = 0
+        self.refused = 0
+
+    @property
+    def logins(self) -> int:
+        """Log-ins that are held."""
+        return len(self._tokens)
+
+    def put(self, shape: Shape, value: Any, peer: Peer) -> None:
+        """Write a value (number, text, list; an enum's index or word) for a peer. Raises PtcsError."""
+        try:
+            if shape.device == OF_GATEWAY:
+                self._log_in(shape, value, peer)
+            else:
+                self._write(shape, value, peer)
+        except PtcsError as why:
+            self.refused += 1
+            log.info("put to %s by %s@%s refused: %s", shape.name, *peer, why)
+            raise
+        self.accepted += 1
+
+    def _log_in(self, shape: Shape, token: Any, peer: Peer) -> None:
+        if shape.member != LOGIN:
+            raise Refused(_("{name} is read only").format(name=shape.name))
+        if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
+            raise Refused(_("put the token of a log-in at the OIS, or an empty text to log out"))
+        if not token:
+            with self._lock:
+                self._tokens.pop(peer, None)
+            return
+        user = self._identify(token).user
+        with self._lock:
+            if peer not in self._tokens and len(self._tokens) >= MOST_LOGINS:
+                raise Refused(_("too many EPICS log-ins; log out elsewhere first"))
+            self._tokens[peer] = token
+        log.info("%s@%s writes as %s from now on", *peer, user)
+
+    def _write(self, shape: Shape, value: Any, peer: Peer) -> None:
+        if not shape.writable:
+            raise Refused(_("{name} is read only").format(name=shape.name))
+        with self._lock:
+            token = self._tokens.get(peer)
+        if token is None:
+            text = _(
+                "{account} at {host} is not logged in: `ptcs epics login` first; reading needs no log-in"
+            )
+            raise Unauthorised(text.format(account=peer[0], host=peer[1]))
+        wish = {
+            "token": token,
+            "device": shape.device,
+            "command" if shape.command else "attribute": shape.member,
+            "value": None if "void" in shape.choices else checked(shape, value),
+            "by": f"epics peer {peer[0]}@{peer[1]}",
+        }
+        try:
+            crate = tango.DeviceProxy(crate_name(shape.server))
+            crate.set_timeout_millis(TIMEOUT_MS)
+            crate.command_inout("WriteAs", json.dumps(wish))
+        except tango.DevFailed as why:
+            self._raise(why, shape)
+
+    def _raise(self, why: tango.DevFailed, shape: Shape) -> None:
+        """A Tango error as one of ours: what stands behind its first reason is the device's."""
+        error = why.args[0]
+        if error.origin == "authority":
+            raise Unauthorised(error.desc) from why
+        if error.reason == "LinkLost" or error.reason.startswith(("API_Cant", "API_Corba", "API_Device")):
+            raise LinkLost(f"{shape.device}: {error.desc}") from why
+        raise Refused(error.desc.strip()) from why
+
+
+def checked(shape: Shape, value: Any) -> Any:
+    """A value that a write may carry, as JSON has it. Raises Refused."""
+    if shape.array:
+        return [_number(shape, part) if shape.kind != "text" else str(part) for part in value]
+    if shape.kind == "text":
+        return str(value)
+    if shape.kind == "enum":
+        return _index(shape, value)
+    number = _number(shape, value)
+    if shape.kind == "bool":
+        return bool(number)
+    if not shape.limits[0] <= number <= shape.limits[1]:
+        text = _("{name} {value:g} {unit}: allowed are {low:g} .. {high:g} {unit}")
+        low, high = shape.limits
+        raise Refused(text.format(name=shape.name, value=number, unit=shape.unit, low=low, high=high))
+    return int(number) if shape.kind == "int" else number
+
+
+def _number(shape: Shape, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as why:
+        raise Refused(_("{name}: the value is not a number").format(name=shape.name)) from why
+    if not math.isfinite(number):
+        raise Refused(_("{name}: the value is not a finite number").format(name=shape.name))
+    return number
+
+
+def _index(shape: Shape, value: Any) -> Any:
+    if isinstance(value, str) and value in shape.choices:
+        index = shape.choices.index(value)
+    else:
+        try:
+            index = int(value)
+        except (TypeError, ValueError):
+            index = -1
+    if not 0 <= index < len(shape.choices):
+        text = _("{name}: no choice {value}: allowed are {choices}")
+        raise Refused(text.format(name=shape.name, value=value, choices=", ".join(shape.choices)))
+    return shape.choices[index] if shape.words else index

@@ -1,0 +1,28 @@
+"""A Channel Access client process: runs the Python on stdin with pyepics' `epics` in scope; `say` prints JSON."""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
+import epics
+
+PRE = "PTCS:"
+
+
+def say(value: Any) -> None:
+    print(json.dumps(value, default=str), flush=True)
+
+
+def wait(true: Any, limit: float = 20.0) -> float:
+    """Seconds until something is true."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < limit, "not so in time"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+exec(compile(sys.stdin.read(), "client", "exec"))
