@@ -69,7 +69,7 @@ IN_A_ROOM = {
     "RespirationMonitor",
     "EnvironmentStation",
 }
-CENTRAL = {"Timing": "central/timing/1", "Interlock": "central/interlock/1"}
+CENTRAL = {"Timing": "central/timing/1", "Interlock": "central/interlock/1", "Nozzle": "room1/beam/nozzle"}
 
 
 def name_of(tango_class: str) -> str:
@@ -84,7 +84,7 @@ def write(folder: Path) -> Site:
         content[part] = str(sites.DEFAULT_SITE.parent / content[part])
     content["servers"] = [{"name": SERVER}]
     content["archive"] = {"blocks": [f"crate/server/{SERVER}"], "spots": "room1/beam/nozzle"}
-    demo = [d for d in content["devices"] if d["class"] in (*CENTRAL, "Nozzle")]
+    demo = [d for d in content["devices"] if d["class"] in CENTRAL]
     content["devices"] = [d | {"server": SERVER} for d in demo] + [
         {
             "name": name_of(kind),
