@@ -19,7 +19,6 @@ from device_servers.central.allocation import Allocation, from_dict
 from device_servers.channel import channel, derived
 from device_servers.parse import json_object, number_field, text_field
 
-
 log = logging.getLogger(__name__)
 
 

@@ -29,6 +29,7 @@ class BeamControl:
         bench, journal = self._bench, self._bench.journal
         with bench.lock:
             advance(journal.ledger.state, Event.REQUEST_BEAM)
+            bench.devices.check_mode()
             self._check_standing(operator)
             try:
                 self._approach(operator, stop)

@@ -56,6 +56,7 @@ class Flow:
         bench, journal = self._bench, self._bench.journal
         with bench.lock:
             advance(journal.ledger.state, Event.LOAD_PLAN)
+            bench.devices.check_mode()
             standing = bench.approvals.standing(plan_uid, operator.token)
             approval.check_standing(standing)
             dataset = bench.plans.fetch(plan_uid)

@@ -59,6 +59,9 @@ class RoomDevices(Protocol):
     def enter(self, operator: Operator) -> None:
         """Act for this operator from now on."""
 
+    def check_mode(self) -> None:
+        """Raise Refused unless patients may be treated in the machine's mode now."""
+
     def move(self, target: Target, stop: threading.Event) -> None:
         """Move couch and gantry and return when they stand; Refused when `stop` is set meanwhile."""
 

@@ -10,6 +10,7 @@ import tango
 from common.errors import BadConfig, LinkLost, PtcsError, Refused
 from common.site import Site
 from common.text import _
+from device_servers.central.machine_mode import PATIENTS
 from device_servers.central.session_ports import Operator
 from device_servers.sessions import open_sessions
 from treatment.positioning import Setup, Target
@@ -32,6 +33,8 @@ class TangoRoom:
             **{kind: _only(site, kind, room) for kind in ("Couch", "Gantry", "EnvironmentStation")},
             **{kind: _only(site, kind) for kind in ("Timing", "BeamAllocation")},
         }
+        if site.of_class("MachineMode"):
+            self._names["MachineMode"] = _only(site, "MachineMode")
         self._proxies: dict[str, tango.DeviceProxy] = {}
         self._operator: Operator | None = None
 
@@ -39,6 +42,15 @@ class TangoRoom:
         """Open a session in the operator's name on every crate."""
         open_sessions(operator.token)
         self._operator = operator
+
+    def check_mode(self) -> None:
+        """Raise Refused in service mode and while the machine is off. A site without modes is clinical."""
+        if "MachineMode" not in self._names:
+            return
+        mode = str(self._read("MachineMode", ["Mode"])[0])
+        if mode not in PATIENTS:
+            text = _("the machine's mode is {mode}: patients are treated in {allowed}")
+            raise Refused(text.format(mode=mode, allowed=", ".join(sorted(PATIENTS))))
 
     def move(self, target: Target, stop: threading.Event) -> None:
         """Move couch and gantry and return when both stand."""

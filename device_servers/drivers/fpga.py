@@ -204,11 +204,23 @@ class FpgaTiming(FrameView):
 
 
 class FpgaInterlock(FrameView):
-    """Implements InterlockSystem."""
+    """Implements InterlockSystem: `permit` is 1 with every permit, bit k of `permits` that of output k."""
 
-    def __init__(self, link: FrameLink, poller: StatusPoller) -> None:
-        super().__init__(link, {"tripped": "interlock.tripped", "beam": "fpga.beam"})
+    def __init__(self, link: FrameLink, poller: StatusPoller, outputs: Sequence[str]) -> None:
+        """`outputs`: names of the interlock's outputs, in order."""
+        own = {"tripped": "interlock.tripped", "beam": "fpga.beam"}
+        super().__init__(link, {**own, **{f"permit.{name}": f"permit.{name}" for name in outputs}})
         self._poller = poller
+        self._own = len(own)
+        self._weights = 2.0 ** np.arange(len(outputs))
+        self.quantities = (*own, "permit", "permits")
+
+    def read(self) -> Reading:
+        """The latest values."""
+        reading = super().read()
+        given = reading.values[self._own :]
+        both = [float(np.min(given)), float(given @ self._weights)]
+        return Reading(np.concatenate([reading.values[: self._own], both]), reading.wall_ns)
 
     def listen(self, wake: Wake) -> None:
         """Call `wake` when something may have changed."""
@@ -240,6 +252,46 @@ class FpgaInterlock(FrameView):
         """End a mask."""
         self._tell("unmask", {"name": name, "user": user, "roles": list(roles)})
 
-    def _tell(self, verb: str, body: Mapping[str, Any]) -> None:
-        self.link.request(verb, body)
+    def self_test(self, user: str, roles: Sequence[str]) -> Mapping[str, Any]:
+        """Drop each input in turn, every output held off: `passed`, `cases`, `failures`."""
+        reply = self._tell("self_test", {"user": user, "roles": list(roles)})
+        return {key: reply[key] for key in ("passed", "cases", "failures")}
+
+    def classify(self, name: str, user: str, roles: Sequence[str], reason: str) -> None:
+        """Declare one trip of a cause false."""
+        self._tell("classify", {"name": name, "user": user, "roles": list(roles), "reason": reason})
+
+    def _tell(self, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        reply = self.link.request(verb, body).body
+        self._poller.ask()
+        return reply
+
+
+class FpgaKey(FrameView):
+    """Implements ServiceKey: the interlock's service key, turned again when the hardware was away."""
+
+    def __init__(self, link: FrameLink, poller: StatusPoller, key: str) -> None:
+        """`key`: the interlock input."""
+        super().__init__(link, {"tripped": "interlock.tripped"})
+        self._poller, self._key = poller, key
+        self._on = False
+        self._lock = threading.Lock()
+        poller.listen(self._follow)
+
+    def turn(self, on: bool) -> None:
+        """Turn the key to service or back; hardware that is away follows when it returns."""
+        with self._lock:
+            self._on = on
+        self._follow()
+
+    def _follow(self) -> None:
+        shown = self._poller.status().get("inputs", {}).get(self._key)
+        if shown is None or shown["ok"] is self._on:
+            return
+        with self._lock:
+            try:
+                self.link.request("input", {"name": self._key, "ok": self._on})
+            except PtcsError as why:
+                log.warning("the service key is not turned yet: %s", why)
+                return
         self._poller.ask()

@@ -181,3 +181,63 @@ class InterlockSystem(Source, Protocol):
 
     def unmask(self, name: str, user: str, roles: Sequence[str]) -> None:
         """End a mask."""
+
+    def self_test(self, user: str, roles: Sequence[str]) -> Mapping[str, Any]:
+        """Drop each input in turn, every output held off: `passed`, `cases`, `failures`."""
+
+    def classify(self, name: str, user: str, roles: Sequence[str], reason: str) -> None:
+        """Declare one trip of a cause false."""
+
+
+@dataclass(frozen=True)
+class Trips:
+    """The latest trips {tick, wall_ns, cause, beam_off_tick}, the hardware's time, and what a post-mortem
+    spans (wall time, s).
+    """
+
+    trips: tuple[Mapping[str, Any], ...]
+    tick: int
+    wall_ns: int
+    factor: float
+    pre_s: float
+    post_s: float
+
+
+@dataclass(frozen=True)
+class RingSpan:
+    """What ring buffers hold from tick `begin` to `end`; all of it is there from `since` on.
+
+    names: "input" and "output" -> names. changes: the same -> arrays initial (names,), tick, index,
+    value (n,); 1 good, 0 bad, -1 unknown. signals: (name, unit) of each column of `samples` (m, k).
+    """
+
+    begin: int
+    end: int
+    since: int
+    names: Mapping[str, tuple[str, ...]]
+    changes: Mapping[str, Mapping[str, NDArray[Any]]]
+    signals: tuple[tuple[str, str], ...]
+    samples: Floats
+
+
+class RingMemory(Source, Protocol):
+    """Ring buffers around trips."""
+
+    def on_trip(self, wake: Wake) -> None:
+        """Call `wake` when the hardware reports a trip, and when it comes back."""
+
+    def trips(self) -> Trips:
+        """The latest trips."""
+
+    def span(self, begin: int, end: int) -> RingSpan:
+        """What the buffers hold from one tick to another."""
+
+    def mark(self, cause: str) -> None:
+        """Keep this moment as if it were a trip."""
+
+
+class ServiceKey(Source, Protocol):
+    """The key that says whether engineers work on the machine."""
+
+    def turn(self, on: bool) -> None:
+        """Turn the key to service or back; hardware that is away follows when it returns."""

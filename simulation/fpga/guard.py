@@ -45,8 +45,6 @@ class Guard:
         self.rings = Rings(matrix.input_names, matrix.output_names, window)
         self._all_outputs = (1 << len(matrix.outputs)) - 1
         self.outputs: Outputs | None = None
-        self.searched: frozenset[str] = frozenset()
-        """Inputs that the hardware's own search sequences decide."""
         self.off_us = {column.name: column.off_us for column in matrix.outputs}
         """Travel time of each output's actuator, microseconds."""
         self.good = 0
@@ -70,7 +68,7 @@ class Guard:
         return frozenset(
             row.name
             for row in self.matrix.inputs
-            if row.name not in OWN_CHECKS | self.searched
+            if row.name not in OWN_CHECKS
             and not row.signals
             and not row.name.endswith(ISOLATED)
             and row.name != LINK_PLANT

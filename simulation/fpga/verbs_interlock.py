@@ -38,6 +38,7 @@ def interlock_body(call: Call) -> dict[str, Any]:
             }
             for mask in interlock.masks
         ],
+        "statistics": _numbers(call),
         "beam_off": {"state": off.state.value, "stage": off.level},
     }
 
@@ -88,11 +89,10 @@ def _classify(call: Call) -> Answer:
     return {}, {}
 
 
-def _statistics(call: Call) -> Answer:
-    interlock = call.core.guard.interlock
-    causes = {name: asdict(count) for name, count in interlock.counts.as_dict().items()}
-    tests = {"passed": interlock.counts.tests_passed, "failed": interlock.counts.tests_failed}
-    return {"causes": causes, "tests": tests}, {}
+def _numbers(call: Call) -> dict[str, Any]:
+    counts = call.core.guard.interlock.counts
+    causes = {name: asdict(count) for name, count in counts.as_dict().items()}
+    return {"causes": causes, "tests": {"passed": counts.tests_passed, "failed": counts.tests_failed}}
 
 
 def _input(call: Call) -> Answer:
@@ -122,7 +122,6 @@ def _unmask(call: Call) -> Answer:
 QUESTIONS: dict[str, Callable[[Call], Answer]] = {
     "rings": _rings,
     "trips": _trips,
-    "statistics": _statistics,
 }
 COMMANDS: dict[str, Callable[[Call], Answer]] = {
     "input": _input,

@@ -79,6 +79,7 @@ def one_server_site(folder: Path) -> Path:
     water = next(device for device in content["devices"] if device["class"] == "WaterCircuit")
     water["alarms"] = {"temperature": [10.0, 15.0, 28.0, 32.0]}
     content["archive"]["blocks"] = [f"crate/server/{SERVER}"]
+    content["interlock"] = str(sites.CONFIG / content["interlock"])
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(content))
     return path

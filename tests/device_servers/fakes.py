@@ -163,6 +163,11 @@ class FakeInterlock(FakeSource):
             "water": {"ok": None, "latched": False, "masked": False},
         }
 
+    def read(self) -> Reading:
+        given = 1.0 - self.values["tripped"]
+        self.values.update(permit=given, permits=15.0 * given)
+        return super().read()
+
     def status(self) -> Mapping[str, Any]:
         if not self.link_up:
             return {}

@@ -179,7 +179,7 @@ class Room:
     def __init__(self):
         self.gantry, self.couch = 0.0, dict.fromkeys(("x", "y", "z", "pitch", "roll", "yaw"), 0.0)
         self.temperature, self.pressure, self.moving = 22.4, 1003.0, False
-        self.owner, self.users, self.cycles = "", [], []
+        self.owner, self.users, self.cycles, self.mode = "", [], [], "CLINICAL"
         self.down = False
 
     def _ask(self):
@@ -206,6 +206,11 @@ class Room:
     def load_cycles(self, energies):
         self._ask()
         self.cycles = list(energies)
+
+    def check_mode(self):
+        self._ask()
+        if self.mode not in ("CLINICAL", "PHYSICS"):
+            raise Refused(f"the machine's mode is {self.mode}")
 
     def allocate(self, stop):
         self._ask()
