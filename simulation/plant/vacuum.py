@@ -14,7 +14,9 @@ from simulation.plant.vacuum_network import AIR_MBAR, VacuumNetwork
 from simulation.plant.world import World
 
 LEAK_MBAR_S = 1e-6
-"""Rise of pressure by the fault `leak` in a volume without pumps."""
+"""Rise of pressure by the fault `leak` in a volume without pumps; a well-pumped volume has a larger hole,"""
+LEAK_LIMITS = 10.0
+"""which takes it to this many times the limit of its gauge."""
 INRUSH_L_S = 20.0
 """Conductance of the hole of the fault `inrush`."""
 NOISE = 0.01
@@ -76,6 +78,9 @@ class Gauges(Family):
         for pumps in self._pumps:
             pumps.place = self.network.places([volume_of(device) for device in pumps.devices])
             np.add.at(self.network.nominal, pumps.place, pumps.nominal)
+        limit = np.where(np.isfinite(self.highest), self.highest, 0.0)
+        enough = LEAK_LIMITS * limit * self.network.nominal[self.place]
+        self._hole = np.maximum(LEAK_MBAR_S * self.network.litres[self.place], enough) / AIR_MBAR
         self.reading = self.network.pressure[self.place]
 
     def step(self, dt: float, world: World) -> None:
@@ -84,7 +89,7 @@ class Gauges(Family):
         net.speed = self._own_speed.copy()
         for pumps in self._pumps:
             np.add.at(net.speed, pumps.place, pumps.speed(net.pressure[pumps.place]))
-        hole = LEAK_MBAR_S / AIR_MBAR * net.litres[self.place] * self.has("leak")
+        hole = self._hole * self.has("leak")
         net.leak[:] = 0.0
         np.maximum.at(net.leak, self.place, hole + INRUSH_L_S * self.has("inrush"))
         if self._valves is not None:
@@ -114,7 +119,7 @@ class Valves(Family):
     quantities = (("position", ""),)
     faults: ClassVar[Mapping[str, Fault]] = {
         "stuck": Fault(1, "the valve does not move"),
-        "end_switch": Fault(2, "both end switches read made; the position is unknown"),
+        "end_switch": Fault(2, "both end switches are made; the position is unknown"),
         "air": Fault(3, "compressed air is lost; the spring closes the valve"),
     }
     retained = ("position", "wanted")
