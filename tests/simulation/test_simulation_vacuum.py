@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rig_plant import Bench, device
+from rig_bench import Bench, device
 
 from common.errors import Refused
 from simulation.plant.vacuum_network import AIR_MBAR, VacuumNetwork
