@@ -29,6 +29,7 @@ from device_servers.accelerator.vacuum_gauge import VacuumGauge
 from device_servers.accelerator.water_circuit import WaterCircuit
 from device_servers.accelerator.water_pump import WaterPump
 from device_servers.central.beam_allocation import BeamAllocation
+from device_servers.central.beam_catalogue import BeamCatalogue
 from device_servers.central.interlock import Interlock
 from device_servers.central.machine_mode import MachineMode
 from device_servers.central.post_mortem import PostMortem
@@ -53,6 +54,7 @@ CLASSES: dict[str, Any] = {
     for kind in (
         Archiver,
         BeamAllocation,
+        BeamCatalogue,
         BeamLossMonitor,
         BeamPositionMonitor,
         BeamStopper,

@@ -16,7 +16,6 @@ from device_servers.drivers.fpga import (
     FpgaInterlock,
     FpgaKey,
     FpgaNozzle,
-    FpgaTiming,
     StatusPoller,
 )
 from device_servers.drivers.link import FrameLink
@@ -25,6 +24,7 @@ from device_servers.drivers.plant import PlantDevice, PlantPositioner
 from device_servers.drivers.post_mortem import FpgaRings
 from device_servers.drivers.quantities import MODBUS, QUANTITIES
 from device_servers.drivers.station import ScpiStation
+from device_servers.drivers.timing import FpgaTiming
 from interlock.matrix import load as load_matrix
 
 WATCHED = {"Interlock": "interlock", "Nozzle": "nozzle"}
@@ -163,6 +163,7 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "EnvironmentStation": lambda drivers, _device: drivers.station(),
     "Nozzle": Drivers.nozzle,
     "Timing": lambda drivers, _device: FpgaTiming(drivers.fpga(), drivers.status()),
+    "BeamCatalogue": lambda drivers, _device: FpgaTiming(drivers.fpga(), drivers.status()),
     "Interlock": lambda drivers, _device: drivers.interlock(),
     "MachineMode": lambda drivers, _device: drivers.key(),
     "PostMortem": lambda drivers, _device: FpgaRings(drivers.fpga()),

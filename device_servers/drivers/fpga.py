@@ -186,23 +186,6 @@ class StatusPoller:
                     wake()
 
 
-class FpgaTiming(FrameView):
-    """Implements TimingSystem."""
-
-    def __init__(self, link: FrameLink, poller: StatusPoller) -> None:
-        super().__init__(link, {"phase": "cycle.phase", "energy": "cycle.energy", "tick": "fpga.tick"})
-        self._poller = poller
-
-    def load_cycles(self, energies: Sequence[float]) -> None:
-        """Load one machine cycle per energy (MeV)."""
-        self.link.request("load_cycles", {"energies": [float(energy) for energy in energies]})
-
-    def clock_factor(self) -> float | None:
-        """Tick time over wall time; None when unknown."""
-        factor = self._poller.status().get("factor")
-        return None if factor is None else float(factor)
-
-
 class FpgaInterlock(FrameView):
     """Implements InterlockSystem: `permit` is 1 with every permit, bit k of `permits` that of output k."""
 

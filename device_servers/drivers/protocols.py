@@ -160,6 +160,21 @@ class TimingSystem(Source, Protocol):
     def clock_factor(self) -> float | None:
         """Tick time over wall time; None when unknown."""
 
+    def load(self, change: Mapping[str, Any]) -> None:
+        """One change of a sequencer, of a pulser, or of the beam that cycles are for."""
+
+    def look(self, wake: Wake) -> None:
+        """Have the view kept fresh from now on; `wake` is called after each change, from any thread."""
+
+    def view(self) -> Mapping[str, Any]:
+        """The latest answer to `timing`; empty while unknown."""
+
+    def events(self, since: int) -> Mapping[str, Any]:
+        """The event log from a number on."""
+
+    def sequence(self, number: int) -> Mapping[str, Any]:
+        """What sequencer 1 or 2 has loaded."""
+
 
 class InterlockSystem(Source, Protocol):
     """The interlock logic in hardware."""

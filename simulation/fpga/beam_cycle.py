@@ -104,8 +104,8 @@ class BeamCycle:
         if phase is Phase.FLAT_TOP and self._running().phase is not Phase.RAMP_DOWN:
             self.flat_top = tick
         beam = self.timing.beam
-        accelerator = accelerator_id(beam.ion, energy, beam.intensity, beam.room)
-        self._entered.append(PhaseBegan(phase, energy, tick, accelerator))
+        self.timing.accelerator = accelerator_id(beam.ion, energy, beam.intensity, beam.room)
+        self._entered.append(PhaseBegan(phase, energy, tick, self.timing.accelerator))
 
     def _command(self, tick: int) -> bool:
         """Trigger what the machine cycle has come to by a tick; True when there was anything."""

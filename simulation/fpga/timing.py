@@ -37,6 +37,8 @@ class MachineTiming:
         self.plan = plan
         self.ions: tuple[str, ...] = ("proton",)
         self.beam = Beam()
+        self.accelerator = ""
+        """The virtual accelerator that the present or last cycle is for."""
         self.settings = {f"{r}/{p}": row for r, rows in plan.receivers.items() for p, row in rows.items()}
         """Settings of each "receiver/pulser" as they are; the plan has those that they should have."""
         self.log = LogRing()

@@ -43,6 +43,7 @@ def show(timing: MachineTiming, body: Body) -> dict[str, Any]:
         ],
         "beam": {"ion": timing.beam.ion, "intensity": timing.beam.intensity, "room": timing.beam.room},
         "events": {f"0x{code:02X}": name for code, name in sorted(timing.plan.names.items())},
+        "accelerator": timing.accelerator,
         "log": timing.log.next,
     }
     if "sequencer" in body:

@@ -15,6 +15,7 @@ from device_servers.drivers.quantities import MODBUS, QUANTITIES
 FPGA = {
     "Nozzle": ("primary", "secondary", "x", "y", "dose_rate", "beam"),
     "Timing": ("phase", "energy", "tick"),
+    "BeamCatalogue": ("phase", "energy", "tick"),
     "Interlock": ("tripped", "beam", "permit", "permits"),
     "BeamAllocation": ("beam", "state", "room"),
     "EnvironmentStation": ("temperature", "pressure"),
@@ -144,6 +145,8 @@ class FakeNozzle(FakeSource):
 
 class FakeTiming(FakeSource):
     loaded: Sequence[float] = ()
+    changes: Sequence[Mapping[str, Any]] = ()
+    shown: Mapping[str, Any] = {}
 
     def load_cycles(self, energies: Sequence[float]) -> None:
         self.put()
@@ -151,6 +154,22 @@ class FakeTiming(FakeSource):
 
     def clock_factor(self) -> float | None:
         return 10.0 if self.link_up else None
+
+    def load(self, change: Mapping[str, Any]) -> None:
+        self.put()
+        self.changes = [*self.changes, change]
+
+    def look(self, wake: Wake) -> None:
+        self.listen(wake)
+
+    def view(self) -> Mapping[str, Any]:
+        return self.shown if self.link_up else {}
+
+    def events(self, since: int) -> Mapping[str, Any]:
+        return {"first": since, "next": since, "end": since, "events": []}
+
+    def sequence(self, number: int) -> Mapping[str, Any]:
+        return {"steps": [[0, 0x20]], "length": 1}
 
 
 class FakeInterlock(FakeSource):
@@ -229,6 +248,7 @@ KINDS: dict[str, type[FakeSource]] = {
     **dict.fromkeys(("Slit", "Degrader", "Snout"), FakePositioner),
     "Nozzle": FakeNozzle,
     "Timing": FakeTiming,
+    "BeamCatalogue": FakeTiming,
     "Interlock": FakeInterlock,
     "BeamAllocation": FakeBeam,
 }

@@ -164,6 +164,34 @@ def test_the_timing_device_loads_cycles_and_names_the_phase(facility: FakeFacili
     assert timing.state() == DevState.RUNNING
 
 
+@pytest.mark.requirement("ACS-TIMING")
+def test_the_timing_device_shows_what_is_wrong_by_name_and_passes_changes_on(facility: FakeFacility) -> None:
+    timing = facility.proxy("central/timing/1")
+    pulser = '{"ring/rf-capture": {"delay": 5}}'
+    assert refusal(timing.write_attribute, "Pulsers", pulser).origin == "authority"
+    facility.login("otto", "operator")
+    stopped = {"stage": "armed", "mode": "retrigger", "steps": 3}
+    cause = {"cause": "sequencer stopped", "where": "", "text": "the sequencer has stopped"}
+    shown = {"heartbeat": True, "accelerator": "proton:100.00:nominal:room1", "sequencers": [stopped] * 2}
+    shown |= {"diagnosis": [], "findings": [], "pulsers": {"ring/rf-capture": {"delay": 4}}}
+    facility.tell(f"drivers['central/timing/1'].shown = {shown!r}")
+    assert timing.Heartbeat and timing.Armed and not timing.Running and list(timing.Mode) == ["retrigger"] * 2
+    assert timing.CycleId == "proton:100.00:nominal:room1" and timing.state() != DevState.ALARM
+    assert json.loads(timing.Pulsers) == shown["pulsers"]
+    facility.tell(f"drivers['central/timing/1'].shown = {shown | {'diagnosis': [cause]}!r}")
+    assert timing.state() == DevState.ALARM and "has stopped" in timing.status()
+    assert json.loads(timing.Diagnosis[0]) == cause
+    timing.Pulsers = pulser
+    timing.SetSequencer('{"sequencer": 1, "arm": false}')
+    told = "[{'pulser': 'ring/rf-capture', 'delay': 5}, {'sequencer': 1, 'arm': False}]"
+    facility.tell(f"assert list(drivers['central/timing/1'].changes) == {told}, 'not told'")
+    for wrong in ("[]", "{}", '{"a": 1}', '{"a": {"clear": true}}', "NaN", '{"a": {}, "b": {}}'):
+        refusal(timing.write_attribute, "Pulsers", wrong)
+    for wrong in ("{}", '{"sequencer": 1}', '{"sequencer": 1, "steps": [], "length": 1, "arm": true}'):
+        refusal(timing.LoadSequence, wrong)
+    facility.tell("drivers['central/timing/1'].shown = {}")
+
+
 @pytest.mark.requirement("TCS-ROOMS")
 def test_the_beam_goes_to_one_room_at_a_time(facility: FakeFacility) -> None:
     facility.login("otto", "operator")
