@@ -6,30 +6,25 @@ unless marked `@rule(read=True)`: a session, a role with the right for the devic
 line in the audit log. The thread of the server's Crate is the only one that pushes.
 """
 
-import math
-import time
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tango import AttrQuality, DevState
 from tango.server import command
 
-from common.errors import LinkLost, PtcsError, Refused
 from common.site import Device as SiteDevice
 from common.text import _
-from device_servers.access import Rule, failed, refuse, rule
-from device_servers.admin import AdministeredDevice
+from device_servers.access import Rule, refuse, rule
 from device_servers.attribute_config import configure
 from device_servers.channel import channel, derived
 from device_servers.context import current
-from device_servers.faults import fault_text
 from device_servers.jobs import Jobs, Work
 from device_servers.modes import Health
+from device_servers.values import MeasuringDevice
 
 __all__ = ["JobDevice", "PtcsDevice", "channel", "derived", "refuse", "rule"]
 
 
-class PtcsDevice(AdministeredDevice):
+class PtcsDevice(MeasuringDevice):
     """A device of the site. Subclasses override `_state`; those without hardware need no driver."""
 
     eager: ClassVar[bool] = False
@@ -49,7 +44,7 @@ class PtcsDevice(AdministeredDevice):
         super().init_device()
         self.context = current()
         self.site = self._site_device()
-        self.driver: Any = self.context.driver_for(self.site)
+        self.driver = self.context.driver_for(self.site)
         self.stale = True
         self.jobs = Jobs(self.site.name, self.refresh)
         self._last: tuple[DevState, str, Health] | None = None
@@ -108,61 +103,6 @@ class PtcsDevice(AdministeredDevice):
         """What a client reads as Status."""
         return self.state_now()[1]
 
-    def fault_name(self) -> str:
-        """Name of the present fault code."""
-        return fault_text(self.value("fault"), self.site.tango_class)
-
-    def fault_state(self) -> tuple[DevState, str] | None:
-        """FAULT and the fault's name while there is a fault code, else None."""
-        if not self.value("fault") > 0:
-            return None
-        return DevState.FAULT, _("fault: {fault}; mend it, then send Reset").format(fault=self.fault_name())
-
-    # --- Values
-
-    def reading(self, quantity: str) -> tuple[float, float]:
-        """The latest value of a driver quantity and its time in s since the epoch (NaN: unknown)."""
-        if self.driver is None:
-            return math.nan, time.time()
-        snapshot = self.driver.read()
-        return float(snapshot.values[self._index[quantity]]), snapshot.wall_ns / 1e9
-
-    def value(self, quantity: str) -> float:
-        """The latest value of a driver quantity; NaN when unknown."""
-        return self.reading(quantity)[0]
-
-    def shown(self, shape: channel) -> tuple[Any, float, AttrQuality]:
-        """Value, time and quality of a channel attribute."""
-        value, when = self.reading(shape.quantity)
-        if not math.isfinite(value):
-            return shape.empty, when or time.time(), AttrQuality.ATTR_INVALID
-        return shape.shown(value), when, self._quality(shape.quantity, value)
-
-    def asked(self, question: Callable[[], Any]) -> Any:
-        """What the hardware answers now, for an attribute that is not in the block; INVALID without a link.
-
-        Raises DevFailed when the hardware refuses.
-        """
-        try:
-            return question(), time.time(), AttrQuality.ATTR_VALID
-        except LinkLost:
-            return [], time.time(), AttrQuality.ATTR_INVALID
-        except PtcsError as why:
-            failed(why)
-
-    def _quality(self, quantity: str, value: float) -> AttrQuality:
-        levels = self.site.alarms.get(quantity)
-        if levels is None or levels[1] <= value <= levels[2]:
-            return AttrQuality.ATTR_VALID
-        return AttrQuality.ATTR_WARNING if levels[0] <= value <= levels[3] else AttrQuality.ATTR_ALARM
-
-    def check_limits(self, limit: str, value: float, unit: str = "") -> None:
-        """Raise Refused unless a value is finite and within the site's limits of that name."""
-        low, high = self.site.limits.get(limit, (-math.inf, math.inf))
-        if not (math.isfinite(value) and low <= value <= high):
-            text = _("{limit} {value:g} {unit}: allowed are {low:g} .. {high:g} {unit}")
-            raise Refused(text.format(limit=limit, value=value, unit=unit, low=low, high=high))
-
     # --- Pushing: `refresh` asks for it, the Crate's thread does it
 
     def refresh(self) -> None:
@@ -179,7 +119,6 @@ class PtcsDevice(AdministeredDevice):
         state, text = self.state_now()
         now = (state, text, self.health_of(state))
         before = self._last or (None, None, None)
-        self._last = now
         if before[0] != state:
             self.set_state(state)  # what Tango sends with a State event
             for name in self.context.followers.get(self.site.name, ()):
@@ -193,6 +132,7 @@ class PtcsDevice(AdministeredDevice):
         if (admin := self.admin) != self._last_admin:
             self.push_change_event("AdminMode", admin)
             self._last_admin = admin
+        self._last = now
         self._push_computed()
 
     def _push_computed(self) -> None:
