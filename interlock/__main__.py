@@ -1,18 +1,31 @@
-"""`python -m interlock page|model|prove MATRIX`: what is generated from a site's table, to stdout."""
+"""`python -m interlock check|html|diagrams|st|model|prove TABLE`: what is made of a site table, to stdout."""
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from common.errors import PtcsError
-from interlock import html, promela
+from interlock import diagrams, html, promela, st
 from interlock.matrix import Matrix, load
+from interlock.table import Family
+
+MAKERS: Mapping[str, Callable[[Matrix], str]] = {
+    "html": html.page,
+    "diagrams": diagrams.page,
+    "st": st.text,
+    "model": promela.model,
+}
 
 
 def main() -> int:
     """Write it; 1 with a reason if the table is bad or a property does not hold."""
     parser = argparse.ArgumentParser(prog="interlock", description=__doc__)
-    parser.add_argument("what", choices=("page", "model", "prove"), help="HTML page, Promela model, proofs")
+    parser.add_argument(
+        "what",
+        choices=("check", *MAKERS, "prove"),
+        help="check; HTML page; state diagrams; IEC 61131-3 Structured Text; model for spin; proofs",
+    )
     parser.add_argument("matrix", type=Path, help="file such as config/interlock.yaml")
     wish = parser.parse_args()
     try:
@@ -22,8 +35,21 @@ def main() -> int:
         return 1
     if wish.what == "prove":
         return _prove(matrix)
-    sys.stdout.write(html.page(matrix) + "\n" if wish.what == "page" else promela.model(matrix))
+    if wish.what == "check":
+        sys.stdout.write(_summary(matrix))
+        return 0
+    sys.stdout.write(MAKERS[wish.what](matrix).rstrip("\n") + "\n")
     return 0
+
+
+def _summary(matrix: Matrix) -> str:
+    families = ", ".join(f"{sum(row.family is f for row in matrix.inputs)} {f}" for f in Family)
+    pairs, stages = len(matrix.pairs), len(matrix.beam_off)
+    return (
+        f"{matrix.name}: {len(matrix.inputs)} inputs ({families}; {pairs} of two channels), "
+        f"{len(matrix.outputs)} outputs, rooms {', '.join(matrix.rooms) or 'none'}, "
+        f"{stages} beam-off stages, self-test {'asked' if matrix.self_test_ticks else 'not asked'}\n"
+    )
 
 
 def _prove(matrix: Matrix) -> int:

@@ -227,12 +227,14 @@ def test_large_table_is_judged(interlock: Interlock) -> None:
     row, column = MATRIX.input("rf"), MATRIX.outputs[0]
     outputs = (*MATRIX.outputs, *(replace(column, name=f"out{n}") for n in range(12)))
     rows = tuple(
-        replace(row, name=f"row{n}", cuts=frozenset({"extraction", f"out{n % 12}"})) for n in range(489)
+        replace(row, name=f"row{n}", cuts=frozenset({"extraction", f"out{n % 12}"}))
+        for n in range(512 - len(MATRIX.inputs))
     )
     large: Matrix = replace(MATRIX, outputs=outputs, inputs=(*MATRIX.inputs, *rows))
     assert (len(large.inputs), len(large.outputs)) == (512, 16)
     inputs: dict[str, bool | None] = dict.fromkeys(large.input_names, True)
     big = Interlock(large)
     assert all(big.step(1, inputs).permits.values())
-    permits = big.step(2, {**inputs, "row488": False}).permits
-    assert [name for name, given in permits.items() if not given] == ["extraction", f"out{488 % 12}"]
+    last = len(rows) - 1
+    permits = big.step(2, {**inputs, f"row{last}": False}).permits
+    assert [name for name, given in permits.items() if not given] == ["extraction", f"out{last % 12}"]

@@ -117,9 +117,9 @@ def test_page_shows_every_cell_in_both_languages(matrix: Matrix) -> None:
 
 
 def test_page_in_the_documentation_is_of_this_table() -> None:
-    """After a change of the table: python -m interlock page config/interlock.yaml > PAGE."""
+    """After a change of the table: python -m interlock html config/interlock.yaml > PAGE."""
     done = subprocess.run(
-        [sys.executable, "-m", "interlock", "page", str(SITE.interlock_path)],
+        [sys.executable, "-m", "interlock", "html", str(SITE.interlock_path)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

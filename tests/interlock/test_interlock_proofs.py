@@ -14,9 +14,11 @@ from hypothesis import strategies as st  # noqa: E402
 
 from common import site  # noqa: E402
 from common.errors import Refused  # noqa: E402
-from interlock import engine, latch, masks, proofs, rules  # noqa: E402
+from interlock import beam_off, engine, latch, masks, proofs, rules  # noqa: E402
+from interlock.beam_off import OffEvent, OffState  # noqa: E402
 from interlock.latch import Interlock  # noqa: E402
 from interlock.matrix import Family, Input, Latch, Matrix, load  # noqa: E402
+from tests.interlock.site_tables import BOTH, table  # noqa: E402
 
 pytestmark = pytest.mark.requirement("ACS-INTERLOCK")
 
@@ -29,10 +31,12 @@ def broken(matrix: Matrix) -> set[str]:
     return {proof.name for proof in proofs.prove(matrix) if not proof.holds}
 
 
-def test_every_property_holds_on_the_sites_table() -> None:
-    results = proofs.prove(MATRIX)
-    assert [proof.name for proof in results] == [statement.__name__ for statement in proofs.PROPERTIES]
-    assert broken(MATRIX) == set()
+@pytest.mark.parametrize("name", BOTH)
+def test_every_property_holds_on_every_sites_table(name: str) -> None:
+    results = proofs.prove(table(name))
+    wanted = [statement.__name__ for statement in proofs.PROPERTIES]
+    assert [proof.name for proof in results] == [*wanted, *(walk.__name__ for walk in proofs.WALKS)]
+    assert [proof for proof in results if not proof.holds] == []
 
 
 def changed(name: str, **changes: Any) -> Matrix:
@@ -108,6 +112,62 @@ def test_a_mutated_rule_is_caught(
     monkeypatch.setattr(rules, rule, mutant)
     found = broken(MATRIX)
     assert (caught in found) if caught else (found == set())
+
+
+def isolated_by_unknown(rows: Any, state: Any, good: Any, either: Any) -> Any:
+    return good * 0 | sum(room for _key, room in rows.rooms)
+
+
+def isolated_though_latched(rows: Any, state: Any, good: Any, either: Any) -> Any:
+    return ISOLATED(rows, state._replace(latched=0 * state.latched), good, either)
+
+
+def undisturbed(rows: Any, state: Any, good: Any, overdue: Any, either: Any) -> rules.State:
+    return ADVANCE(rows, state, good, 0 * overdue, either)
+
+
+ISOLATED = rules.isolated
+
+
+@pytest.mark.parametrize(
+    ("rule", "mutant", "caught"),
+    [
+        ("isolated", isolated_by_unknown, "isolation_is_never_granted_by_unknown"),
+        ("isolated", isolated_though_latched, "isolation_is_never_granted_by_unknown"),
+        ("isolated", isolated_by_unknown, "permit_needs_good_inputs"),
+        ("advance", undisturbed, "discrepancies_latch"),
+        ("agreed", lambda rows, first, second: first | second, "discrepancies_latch"),
+        ("differing", lambda rows, first, second: first ^ second, "discrepancies_latch"),
+        ("held_off", lambda every, untested, late, either: late, "no_permit_without_a_valid_self_test"),
+        (
+            "held_off",
+            lambda every, untested, late, either: either(untested, every, 0),
+            "an_output_that_is_held_has_no_permit",
+        ),
+        (
+            "cutting",
+            lambda rows, stops, spared, k: stops & rows.bound[k],
+            "each_cause_alone_gives_exactly_the_tables_effects",
+        ),
+    ],
+)
+def test_a_mutated_rule_of_rooms_pairs_and_tests_is_caught(
+    monkeypatch: pytest.MonkeyPatch, rule: str, mutant: Callable[..., Any], caught: str
+) -> None:
+    monkeypatch.setattr(rules, rule, mutant)
+    assert caught in broken(table("features"))
+
+
+@pytest.mark.parametrize(
+    ("what", "after"),
+    [(OffEvent.LAST_LATE, OffState.OFF), (OffEvent.LATE, OffState.OFF), (OffEvent.LATE, OffState.HELD)],
+)
+def test_an_escalation_that_ends_elsewhere_is_caught(
+    monkeypatch: pytest.MonkeyPatch, what: OffEvent, after: OffState
+) -> None:
+    changed = {**beam_off.TABLE[OffState.AWAITING], what: after}
+    monkeypatch.setattr(beam_off, "TABLE", {**beam_off.TABLE, OffState.AWAITING: changed})
+    assert broken(table("features")) == {"escalation_ends_with_every_output_down"}
 
 
 VALUES = st.sampled_from([True, True, True, True, False, None])
