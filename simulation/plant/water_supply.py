@@ -78,9 +78,12 @@ class WaterPumps(Switched):
         return flow, np.where(fed, self.pressure[at], 6.0 * (own / self._asked) ** 2)
 
     def step(self, dt: float, world: World) -> None:
-        """Run up and down; show what the circuits draw."""
+        """Run up and down; show what the circuits draw, or a nominal load where the site lists none."""
         self.trip()
         self.turning += (self.on - self.turning) * -np.expm1(-dt / 1.5)
+        alone = ~np.isin(np.arange(self.count), self._source)
+        self.pressure = np.where(alone, self.head * self.turning**2, self.pressure)
+        self.flow = np.where(alone, self.nominal * self.turning, self.flow)
         noise = 1.0 + 0.003 * world.rng.standard_normal((2, self.count))
         self.values[:, 0] = self.flow * noise[0]
         self.values[:, 1] = np.where(self.has("sensor"), self.values[:, 1], self.pressure * noise[1])
