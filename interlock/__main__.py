@@ -1,4 +1,4 @@
-"""`python -m interlock check|html|diagrams|st|model|prove TABLE`: what is made of a site table, to stdout."""
+"""`python -m interlock WHAT TABLE`: check it, prove it, or write what is made of it to stdout."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from common.errors import PtcsError
-from interlock import diagrams, html, promela, st
+from interlock import diagrams, html, promela, promela_off, st
 from interlock.matrix import Matrix, load
 from interlock.table import Family
 
@@ -15,6 +15,7 @@ MAKERS: Mapping[str, Callable[[Matrix], str]] = {
     "diagrams": diagrams.page,
     "st": st.text,
     "model": promela.model,
+    "model-off": promela_off.model,
 }
 
 
@@ -24,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "what",
         choices=("check", *MAKERS, "prove"),
-        help="check; HTML page; state diagrams; IEC 61131-3 Structured Text; model for spin; proofs",
+        help="check; HTML page; state diagrams; IEC 61131-3 Structured Text; models for spin; proofs",
     )
     parser.add_argument("matrix", type=Path, help="file such as config/interlock.yaml")
     wish = parser.parse_args()

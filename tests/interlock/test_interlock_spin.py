@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from common import site
+from interlock import promela_off
 from interlock.matrix import Kind, load
 from interlock.promela import model, representatives
+from tests.interlock.site_tables import BOTH, table
 
 pytestmark = [
     pytest.mark.requirement("ACS-INTERLOCK"),
@@ -71,3 +73,31 @@ def test_a_fault_in_the_rules_is_found(tmp_path: Path, pattern: str, fault: str)
 def test_a_matrix_without_its_search_row_has_no_model() -> None:
     with pytest.raises(ValueError):
         model(replace(MATRIX, inputs=tuple(r for r in MATRIX.inputs if r.name != "room1.search")))
+
+
+OFF = [name for name in BOTH if table(name).beam_off]
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_every_order_of_confirmations_ends_with_beam_off(tmp_path: Path, name: str) -> None:
+    assert errors(promela_off.model(table(name)), tmp_path, "-O1", "-m1000000") == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        (r"off == DOWN -> held = EVERY", "off == DOWN -> held = 0"),
+        (r"(LAST_LATE|level \+ 1 == STAGES.*)off = DOWN;", r"\1off = OFF;"),
+        (r"level = level \+ 1; ", ""),  # late for ever, and never the next stage
+        (r"\(off == HELD && confirmed\[0\]\)(.*)observe\(true\)", r"(off == HELD)\1observe(false)"),
+    ],
+)
+def test_a_fault_in_switching_off_is_found(tmp_path: Path, pattern: str, fault: str) -> None:
+    text, changed = re.subn(pattern, fault, promela_off.model(table("features")))
+    assert changed > 0
+    assert errors(text, tmp_path, "-O0", "-m100000") > 0
+
+
+def test_a_table_without_stages_has_no_model_of_them() -> None:
+    with pytest.raises(ValueError, match="no beam_off stages"):
+        promela_off.model(MATRIX if not MATRIX.beam_off else replace(MATRIX, beam_off=()))
