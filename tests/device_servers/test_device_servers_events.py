@@ -15,6 +15,8 @@ from conftest import SERVER, FakeFacility
 from tango import AttrQuality, DevState, EventType
 
 from device_servers.block import Block
+from device_servers.drivers.link import EMPTY, Snapshot
+from device_servers.drivers.view import FrameView
 
 DCCT = "acs/diag/ring-dcct"
 
@@ -171,3 +173,54 @@ def test_the_dead_band_holds_against_what_was_pushed_not_what_was_seen() -> None
     del devices["a/b/d"]
     block.take(devices)
     assert block.moved().tolist() == [0, 1] and np.isnan(block.values[1])
+
+
+class Pushing:
+    """A link with the block that the test gives it."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.last = EMPTY
+
+    def send(self, **values: float) -> None:
+        index = {name.replace("_", "."): i for i, name in enumerate(values)}
+        self.last = Snapshot(index, np.array(list(values.values())), 7_000_000_000)
+
+    def snapshot(self) -> Snapshot:
+        return self.last
+
+
+def linked(name: str, link: Pushing, shown: dict[str, float], quantities: tuple[str, ...]) -> Any:
+    """A device that shows quantities of its driver on a link, with their dead-bands."""
+    shape = {q: type("Shape", (), {"quantity": q, "deadband": d, "relative": 0.0}) for q, d in shown.items()}
+    driver = FrameView(link, {q: f"{name}.{q}" for q in quantities})  # type: ignore[arg-type]
+    site = type("Site", (), {"name": f"a/b/{name}"})
+    return type("Device", (), {"channels": shape, "driver": driver, "site": site})()
+
+
+@pytest.mark.requirement("ACS-MONITOR")
+def test_devices_of_one_link_are_taken_at_once_and_what_state_needs_is_watched() -> None:
+    link = Pushing()
+    pump = linked("p", link, {"speed": 1.0}, ("speed", "on", "fault", "noise"))
+    gauge = linked("g", link, {"pressure": 0.0, "absent": 0.0}, ("pressure", "absent"))
+    block = Block([pump, gauge])
+    assert block.names == ["a/b/p/speed", "a/b/g/pressure", "a/b/g/absent"]
+    assert block.owners[3:] == ["a/b/p", "a/b/p"], "on and fault are watched, noise is not"
+
+    def moved() -> list[int]:
+        block.take({})
+        rows = block.moved()
+        block.pushed(rows)
+        return list(rows)
+
+    assert moved() == [0, 1, 2, 3, 4] and np.isnan(block.values).all()
+    link.send(p_speed=100.0, p_on=1.0, p_fault=0.0, p_noise=0.1, g_pressure=1e-9)
+    assert moved() == [0, 1, 3, 4] and np.isnan(block.values[2])
+    link.send(p_speed=100.5, p_on=0.0, p_fault=0.0, p_noise=0.2, g_pressure=1e-9)
+    assert moved() == [3], "only `on` moved"
+    link.send(g_pressure=2e-9, p_speed=100.0, p_on=0.0, p_fault=3.0)  # another order after a restart
+    assert moved() == [1, 4] and block.values[1] == 2e-9
+    assert block.all_triples().reshape(-1, 3)[:, 1].tolist() == [0.0, 1.0, 2.0]
+    link.last = EMPTY
+    assert moved() == [0, 1, 3, 4] and np.isnan(block.values).all()
+    assert moved() == []
