@@ -111,7 +111,7 @@ class ProfileMonitors(Looking, Driven):
             if np.isfinite(middle) and sigma > 0:
                 shape = np.exp(-0.5 * ((place - middle) / sigma) ** 2)
                 charge = flow * shape * WIRE_MM / (np.sqrt(2.0 * np.pi) * sigma)
-            charge = charge + 1e-4 * max(flow, FAINT_NA) * np.abs(rng.standard_normal(WIRES))
+            charge = charge + 1e-5 * max(flow, FAINT_NA) * np.abs(rng.standard_normal(WIRES))
             profiles[name] = charge
         if self.has("broken_wire")[i]:
             profiles["x"][30] = 0.0

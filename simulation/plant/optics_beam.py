@@ -122,7 +122,8 @@ class OpticalBeam:
         place = self._chosen(ratio)
         way, line = self._lines[place]
         rho, flat = self._rigidity(), world.phase is Phase.FLAT_TOP
-        strength, flow, start, offset = self._source(line.start)
+        strength, passed, start, offset = self._source(line.start)
+        flow = strength * passed * (CYCLOTRON_NA if self.ring is None else self._spill_na())
         energy = energy_of(world.ion, rho) if rho > 0 else 0.0
         self._state[:] = (energy, 0.0, 0.0, 0.0, 0.0, 1.0, list(IONS).index(world.ion), 0, 0, world.charge)
         if not (flat and rho > 0 and strength > 0):
@@ -143,23 +144,21 @@ class OpticalBeam:
         energy = energy_of(world.ion, rho * (1.0 + seen.shift))
         x, y = (1e3 * float(v) if there else 0.0 for v in (seen.x[-1], seen.y[-1]))
         self._state[:9] = (
-            energy, ready and way.room == world.room, strength * through / usual, x, y, size if there else 1.0,
-            list(IONS).index(world.ion), way.room if there else 0, through,
+            energy, ready and way.room == world.room, strength * through / usual, x, y,
+            size if there else 1.0, list(IONS).index(world.ion), way.room if there else 0, through * passed,
         )  # fmt: skip
 
+    def _spill_na(self) -> float:
+        return SPILL_NA * (1.0 + self._world.picture.spill)
+
     def _source(self, start: Start) -> tuple[float, float, Start, Floats | None]:
-        """Relative strength and nA of the beam at the start of the lines, its shape, and where it starts."""
+        """Relative strength, share that passes the degrader, shape and place where the lines start."""
         world = self._world
         if self.ring is None:
             strength = world.intensity * float(world.degraded > 0)
             passed, shape = self._degraders.shape(self._data, start)
-            return strength, CYCLOTRON_NA * strength * passed, shape, None
-        return (
-            self.ring.rate * world.intensity,
-            SPILL_NA * self.ring.rate * world.charge * (1.0 + world.picture.spill),
-            start,
-            self.ring.offset,
-        )
+            return strength, passed, shape, None
+        return self.ring.rate * world.intensity, 1.0, start, self.ring.offset
 
     def _good_source(self) -> bool:
         if self.ring is None:

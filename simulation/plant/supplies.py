@@ -1,7 +1,7 @@
 """Magnet power supplies: V = R I + L dI/dt, ramp limit, regulation, ripple, heat, trips, waveforms."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,9 @@ from common.errors import Refused
 from common.site import Device
 from common.text import _
 from simulation.plant.family import Fault, Floats, setting
+from simulation.plant.supply_physics import Heat, Player, Ripple
 from simulation.plant.switched import Switched
-from simulation.plant.waveform import Waveform, checked, ramped_rigidity
+from simulation.plant.waveform import ramped_rigidity
 from simulation.plant.world import INJECTION_MEV, World, rigidity
 from timing.cycle import Phase
 
@@ -25,16 +26,29 @@ SHORTED_TURNS = 0.05
 TOLERANCE = 1e-3
 """Relative error of current within which a magnet stands at its energy."""
 READ_NOISE = 2e-6
-MAINS_HZ = 50.0
-HARMONICS = ((1, 0.35), (2, 0.25), (6, 0.7), (12, 0.5))
-"""Ripple of a twelve-pulse rectifier: multiple of the mains and share of the rms ripple; 0.3 is noise."""
-NOISE_SHARE = 0.3
 RIPPLE_FAULT = 50.0
-AMBIENT_C = 22.0
-FULL_RISE_C = 30.0
-"""Warming of a supply at its highest current with nominal cooling; air alone carries a tenth of the heat."""
-THERMAL_S = 90.0
 KINDS = ("dipole", "quad", "sextupole", "corrector", "septum", "solenoid")
+
+QUANTITIES = (
+    ("current", "A"),
+    ("voltage", "V"),
+    ("setpoint", "A"),
+    ("on", ""),
+    ("temperature", "degC"),
+    ("ramp", "A/s"),
+)
+FAULTS: Mapping[str, Fault] = {
+    "overcurrent": Fault(1, "the current passes its limit; the supply switches off"),
+    "overtemperature": Fault(2, "the supply is too hot and switches off"),
+    "regulation": Fault(3, "the current is off by a percent"),
+    "interlock": Fault(4, "an interlock of the magnet has switched the supply off"),
+    "communication": Fault(5, "the supply does not answer; its readings are unknown"),
+    "ground": Fault(6, "current flows to earth; the supply switches off"),
+    "drift": Fault(0, "the current drifts and nothing reports it"),
+    "ripple": Fault(0, "a filter has failed: the ripple is fifty times what it was"),
+    "turn_short": Fault(0, "turns of the magnet are shorted: less field at the same current"),
+    "cooling": Fault(0, "the water does not flow through this supply: it gets hot"),
+}
 
 
 def kind_of(device: Device) -> str:
@@ -50,26 +64,8 @@ class Supplies(Switched):
     The first dipole of the ring decides the energy. Temperatures run on wall time, currents on beam time.
     """
 
-    quantities = (
-        ("current", "A"),
-        ("voltage", "V"),
-        ("setpoint", "A"),
-        ("on", ""),
-        ("temperature", "degC"),
-        ("ramp", "A/s"),
-    )
-    faults: ClassVar[Mapping[str, Fault]] = {
-        "overcurrent": Fault(1, "the current passes its limit; the supply switches off"),
-        "overtemperature": Fault(2, "the supply is too hot and switches off"),
-        "regulation": Fault(3, "the current is off by a percent"),
-        "interlock": Fault(4, "an interlock of the magnet has switched the supply off"),
-        "communication": Fault(5, "the supply does not answer; its readings are unknown"),
-        "ground": Fault(6, "current flows to earth; the supply switches off"),
-        "drift": Fault(0, "the current drifts and nothing reports it"),
-        "ripple": Fault(0, "a filter has failed: the ripple is fifty times what it was"),
-        "turn_short": Fault(0, "turns of the magnet are shorted: less field at the same current"),
-        "cooling": Fault(0, "the water does not flow through this supply: it gets hot"),
-    }
+    quantities = QUANTITIES
+    faults = FAULTS
     retained = ("on", "setpoint", "ramp")
     tripping = frozenset({1, 2, 4, 6})
 
@@ -93,14 +89,13 @@ class Supplies(Switched):
         self.reference: Floats = np.zeros(self.count)
         self.current: Floats = np.zeros(self.count)
         """Mean current without ripple."""
-        self.temperature: Floats = np.full(self.count, AMBIENT_C)
         self.share: Floats = np.ones((1, self.count))
         """Per room (row 0: no room): the part of its nominal current that the catalogue gives a supply."""
         self.tracks = False
         """Whether the ring's currents follow one curve of field in the ramp, not each its own limit."""
-        self._waveforms: dict[int, Waveform] = {}
-        self._loaded: dict[int, tuple[Floats, Floats]] = {}
-        self._phases = np.random.default_rng(50).uniform(0.0, 2.0 * np.pi, (len(HARMONICS), self.count))
+        self._heat = Heat(list(self.roles), self.highest)
+        self._ripple = Ripple(self.count)
+        self._player = Player()
 
     @property
     def field(self) -> Floats:
@@ -140,7 +135,8 @@ class Supplies(Switched):
         self.reference = np.where(self.on, self.reference, self.current)
         if self.bend is not None:
             world.rho_now = float(self.current[self.bend] / self.per_tm[self.bend])
-        self._warm(dt, world)
+        power = self.resistance * self.current**2
+        self._heat.step(dt, power, self.current, self.has("cooling"), world)
         self._watch()
         self._show(span, before, world)
 
@@ -149,50 +145,26 @@ class Supplies(Switched):
         if self.tracks and world.phase is Phase.RAMP:
             moving = self.ring & ~self.fixed & (self.per_tm > 0)
             self.setpoint[moving] = self.wanted(world, ramped_rigidity(world))[moving]
-        for i, waveform in list(self._waveforms.items()):
-            if not self.on[i]:
-                del self._waveforms[i]
-                continue
-            self.setpoint[i] = waveform.at(world.seconds)
-            if waveform.over(world.seconds):
-                del self._waveforms[i]
-        self._now = world.seconds
-
-    _now = 0.0
-
-    def _warm(self, dt: float, world: World) -> None:
-        heat = self.resistance * self.current**2
-        world.heat_kw = float(np.sum(heat)) / 1000.0
-        for role in np.unique(self.roles):
-            world.heat[str(role)] = float(np.sum(heat[self.roles == role])) / 1000.0
-        flow = np.array([world.cooling.get(role, 1.0) for role in self.roles])
-        flow = np.where(self.has("cooling"), 0.0, flow)
-        rise = FULL_RISE_C * (self.current / np.where(np.isfinite(self.highest), self.highest, np.inf)) ** 2
-        steady = AMBIENT_C + rise / (0.1 + 0.9 * np.clip(flow, 0.0, 2.0))
-        self.temperature += (steady - self.temperature) * -np.expm1(-dt / THERMAL_S)
+        self._player.step(world.seconds, self.on, self.setpoint)
 
     def _watch(self) -> None:
         """What the supply's own protection sees."""
         for kind, bad in (
             ("overcurrent", np.abs(self.current) > 1.02 * self.highest),
-            ("overtemperature", self.temperature > self.hottest),
+            ("overtemperature", self._heat.temperature > self.hottest),
         ):
             self.code[bad & (self.code == 0)] = self.faults[kind].code
         self.trip()
 
     def _show(self, span: float, before: Floats, world: World) -> None:
-        noise = world.rng.standard_normal((2, self.count))
-        beam_time = world.seconds * world.clock_factor
-        wave = NOISE_SHARE * noise[0]
-        for (multiple, part), phase in zip(HARMONICS, self._phases, strict=True):
-            wave += part * np.sin(2.0 * np.pi * MAINS_HZ * multiple * beam_time + phase)
-        rippled = self.current * (1.0 + self.ripples * wave)
+        rippled = self.current * (1.0 + self.ripples * self._ripple.now(world))
+        noise = world.rng.standard_normal(self.count)
         blind = self.has("communication")
         voltage = self.resistance * rippled + self.inductance * (self.current - before) / span
-        self.values[:, 0] = np.where(blind, np.nan, rippled * (1.0 + READ_NOISE * noise[1]))
+        self.values[:, 0] = np.where(blind, np.nan, rippled * (1.0 + READ_NOISE * noise))
         self.values[:, 1] = np.where(blind, np.nan, np.where(self.on, voltage, 0.0))
         self.values[:, 2], self.values[:, 3] = self.setpoint, self.on
-        self.values[:, 4] = np.where(blind, np.nan, self.temperature)
+        self.values[:, 4] = np.where(blind, np.nan, self._heat.temperature)
         self.values[:, 5] = self.ramp
 
     @property
@@ -231,7 +203,7 @@ class Supplies(Switched):
             self.ramp[i] = rate
         elif verb == "set":
             self.setpoint[i] = setting(device, ("setpoint", "current"), "current", body)
-            self._waveforms.pop(i, None)
+            self._player.end(i)
         else:
             super().do(verb, i, body)
 
@@ -239,12 +211,4 @@ class Supplies(Switched):
         """waveform: follow t, i from now on; without arrays, answer the one loaded last."""
         if verb != "waveform":
             return super().ask(verb, i, arrays)
-        if not arrays:
-            t, current = self._loaded.get(i, (np.empty(0), np.empty(0)))
-            return {"t": t, "i": current}
-        t, current = checked(self.devices[i], arrays)
-        if not self.on[i]:
-            raise Refused(_("{device} is off; send On first").format(device=self.devices[i].wire))
-        self._loaded[i] = (t, current)
-        self._waveforms[i] = Waveform(t, current, self._now)
-        return {}
+        return self._player.load(i, self.devices[i], bool(self.on[i]), arrays)

@@ -41,7 +41,9 @@ class SiteStand:
     def clear(self, device: str) -> None:
         self.plant.clear({"device": device})
 
-    def enter(self, phase: str, energy: float, room: int = 1, ion: str = "proton", wall: float = 0.05) -> None:
+    def enter(
+        self, phase: str, energy: float, room: int = 1, ion: str = "proton", wall: float = 0.05
+    ) -> None:
         self.plant.cycle(phase, energy, room, ion)
         self.go(wall)
 
