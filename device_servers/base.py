@@ -114,6 +114,12 @@ class PtcsDevice(MeasuringDevice):
         """Whether a client has subscribed to an attribute (its first event is a read: it misses none)."""
         return bool(self._attributes[name].change_event_subscribed())
 
+    @property
+    def standing(self) -> tuple[str, str, str, str]:
+        """Names of State, HealthState and AdminMode, and Status, as of the last look."""
+        state, text, health = self._last or (DevState.INIT, "", Health.UNKNOWN)
+        return str(state), health.name, self.admin.name, text
+
     def push_changes(self) -> None:
         """Push State, Status and what else changed beside channels. The Crate's thread only."""
         state, text = self.state_now()

@@ -48,6 +48,7 @@ from device_servers.room.snout import Snout
 from device_servers.room.two_channel import EmergencyStop, SafetyDoor
 from device_servers.services.archiver import Archiver
 from device_servers.services.epics_gateway import EpicsGateway
+from device_servers.services.facility_health import FacilityHealth
 
 CLASSES: dict[str, Any] = {
     kind.__name__: kind
@@ -66,6 +67,7 @@ CLASSES: dict[str, Any] = {
         EmergencyStop,
         EnvironmentStation,
         EpicsGateway,
+        FacilityHealth,
         FaradayCup,
         Gantry,
         HighVoltageSupply,

@@ -1,5 +1,6 @@
 """The Crate of a server: sessions of its clients, and the block of what moved on all its devices."""
 
+import json
 import logging
 
 import tango
@@ -26,6 +27,7 @@ class Crate(PtcsDevice):
         devices = self.context.devices
         listed = self.context.site.on_server(self.context.server)
         self._block = Block([devices[entry.name] for entry in listed if entry.name in devices])
+        self._pushed = 0
         self._path = IoPath(self.context, self._block, self._push_block)
         self.set_change_event("changes", True, False)
         if not tango.Util.instance().is_svr_starting():
@@ -101,6 +103,17 @@ class Crate(PtcsDevice):
         """A subscriber's first event is a read: it gets the whole picture first. NaN: unknown."""
         return self._block.all_triples()[: 3 * SLICE]
 
+    @attribute(dtype=int, doc="values pushed in `changes` since the server began")
+    def Pushed(self) -> int:
+        """What a subscriber should have received in all."""
+        return self._pushed
+
+    @attribute(dtype=str, doc="JSON: device -> [State, HealthState, AdminMode, Status]")
+    def Devices(self) -> str:
+        """Every device of this server as it stood at its last look."""
+        devices = self.context.devices.items()
+        return json.dumps({name: device.standing for name, device in devices if device is not self})
+
     def _push_block(self, triples: Floats) -> bool:
         """Push one part of the block; whether it succeeded (if not, the dead-band memory stays as it was)."""
         try:
@@ -108,4 +121,5 @@ class Crate(PtcsDevice):
         except tango.DevFailed as why:
             log.warning("push of changes: %s", why.args[0].desc)
             return False
+        self._pushed += len(triples) // 3
         return True

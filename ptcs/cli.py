@@ -21,6 +21,7 @@ from ptcs.doctor import doctor
 from ptcs.dose_command import beam_model, dose
 from ptcs.fault_command import fault
 from ptcs.gamma_command import gamma
+from ptcs.health_command import health
 from ptcs.running import bring_up, find, running, site_option, state_option, take_down
 from ptcs.site_command import site
 
@@ -107,6 +108,7 @@ main.add_command(dose)
 main.add_command(beam_model)
 main.add_command(gamma)
 main.add_command(fault)
+main.add_command(health)
 main.add_command(site)
 
 if __name__ == "__main__":

@@ -172,5 +172,6 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "SupplyGroup": lambda _drivers, _device: None,
     "Archiver": lambda _drivers, _device: None,
     "EpicsGateway": lambda _drivers, _device: None,
+    "FacilityHealth": lambda _drivers, _device: None,
     "Crate": lambda _drivers, _device: None,
 }
