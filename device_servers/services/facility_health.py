@@ -39,6 +39,10 @@ class FacilityHealth(PtcsDevice):
             return DevState.ALARM, text.format(count=len(bad), name=bad[0].name, state=bad[0].state)
         return DevState.ON, _("every device in use is OK")
 
+    def health_of(self, state: DevState) -> Health:
+        """Its own: it is in order when it can tell what is wrong."""
+        return Health.OK if state in (DevState.ON, DevState.ALARM) else super().health_of(state)
+
     @derived(dtype=Health)
     def Facility(self) -> Health:
         """The worst of all subsystems."""
