@@ -1,17 +1,18 @@
 """The beam of a site with an optics file: injected, stored, accelerated, extracted and led to a room."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, cast
 
 import numpy as np
 
 from simulation.plant.degrader import Degraders
 from simulation.plant.family import Family, Floats
-from simulation.plant.optics import Line, Seen
+from simulation.plant.optics import Line, Seen, Track
 from simulation.plant.optics_data import OpticsData, Start
 from simulation.plant.optics_settings import shares
+from simulation.plant.optics_ways import Ways
 from simulation.plant.picture import Picture
-from simulation.plant.ring_beam import RingBeam, relative
+from simulation.plant.ring_beam import RingBeam
 from simulation.plant.scanning import Scanners
 from simulation.plant.supplies import Supplies
 from simulation.plant.world import INJECTION_MEV, IONS, World, energy_of, rigidity
@@ -23,8 +24,8 @@ CYCLOTRON_NA = 200.0
 """Nominal currents: of the injector, of a spill of 2 nC in 5 s, and out of the cyclotron."""
 PER_NA = 1e-9 / 1.602176634e-19
 """Elementary charges per second in a current of 1 nA."""
-SWITCHED = 0.5
-"""Part of its nominal field from which a switching magnet sends the beam into its room."""
+LEAST = 1e-3
+"""A share of the beam below which nothing arrives worth the name."""
 
 
 class OpticalBeam:
@@ -55,21 +56,16 @@ class OpticalBeam:
         self._supplies.share, self._supplies.tracks = table[:, : self._supplies.count], self.ring is not None
         if self.ring is not None:
             self.ring.reference(table[0])
-        self._lines = [(way, Line(way.elements, self._wires, data.start)) for way in data.lines]
-        self._nominal = [self._nominal_size(way.room, line) for way, line in self._lines]
-        self._injector = (
-            Line(data.injector, self._wires, data.injector_start) if data.injector_start else None
-        )
+        self._ways = Ways(data, self._wires, table, world)
         ways = [way.elements for way in data.lines] + [data.injector]
         world.picture = Picture.of([*ways, data.ring.elements if data.ring else ()])
         self._state = np.zeros(len(self.channels))
-        self._seen: dict[int, tuple[object, Seen]] = {}
         self._injected = 0.0
-        self._first_gaps: dict[str, tuple[float, float]] = {}
-        self._usual: tuple[object, float] = (None, 1.0)
 
     def follow(self) -> None:
         """A phase of the cycle begins: setpoints, and the degrader's thickness."""
+        if len(self._data.lines) == 1:
+            self._world.room = self._data.lines[0].room
         self._supplies.follow(self._world)
         self._degraders.follow(self._world)
 
@@ -105,10 +101,11 @@ class OpticalBeam:
 
     def _inject(self, ratio: Floats) -> None:
         """What the injector delivers, relative; its solenoids and the way before it count by their error."""
-        world, line = self._world, self._injector
+        world, place = self._world, self._ways.INJECTOR
+        line = self._ways.lines.get(place)
         if line is None:
             return
-        seen = self._look(-1, line, ratio, rigidity(world.ion, INJECTION_MEV), line.start)
+        seen = self._ways.look(place, ratio, rigidity(world.ion, INJECTION_MEV), line.start)
         free = [i for i in np.flatnonzero(self._supplies.fixed) if i not in line.path.used]
         aim = self._table[0, free] * (self._supplies.per_tm[free] > 0)
         early = float(np.exp(-np.sum(((ratio[free] - aim) / 0.1) ** 2)))
@@ -118,38 +115,32 @@ class OpticalBeam:
 
     def _extract(self, ratio: Floats) -> None:
         """From the ring, or the degrader, to where the switches send the beam."""
-        world = self._world
-        place = self._chosen(ratio)
-        way, line = self._lines[place]
-        rho, flat = self._rigidity(), world.phase is Phase.FLAT_TOP
+        world, ways = self._world, self._ways
+        place = ways.chosen(ratio)
+        line, room = ways.lines[place], ways.room(place)
+        rho, ion = self._rigidity(), float(list(IONS).index(world.ion))
         strength, passed, start, offset = self._source(line.start)
-        flow = strength * passed * (CYCLOTRON_NA if self.ring is None else self._spill_na())
         energy = energy_of(world.ion, rho) if rho > 0 else 0.0
-        self._state[:] = (energy, 0.0, 0.0, 0.0, 0.0, 1.0, list(IONS).index(world.ion), 0, 0, world.charge)
-        if not (flat and rho > 0 and strength > 0):
+        self._state[:] = (energy, 0.0, 0.0, 0.0, 0.0, 1.0, ion, 0.0, 0.0, world.charge)
+        if not (world.phase is Phase.FLAT_TOP and rho > 0 and strength > 0):
             return
-        seen = self._look(place, line, ratio, rho, start, offset)
-        through = float(seen.alive[-1])
-        usual = self._usual_through(place, line, rho, start)
-        self._draw(line, seen, flow)
-        size_x, size_y = self._nominal[place]
-        emittance = relative(world.ion, rho)
-        size = np.sqrt(seen.size_x[-1] * seen.size_y[-1] / (size_x * size_y)) * np.sqrt(emittance)
-        size *= np.sqrt(np.prod(self._data.start.emittance) / np.prod(start.emittance)) ** 0.5
-        if not np.all(np.isfinite([size, seen.x[-1], seen.y[-1]])):
-            through, size = 0.0, 1.0
-        there = through > 1e-3
-        used = line.path.used[line.path.used < self._supplies.count]
-        ready = self._supplies.settled(used) and world.vacuum_good and self._good_source()
-        energy = energy_of(world.ion, rho * (1.0 + seen.shift))
-        x, y = (1e3 * float(v) if there else 0.0 for v in (seen.x[-1], seen.y[-1]))
-        self._state[:9] = (
-            energy, ready and way.room == world.room, strength * through / usual, x, y,
-            size if there else 1.0, list(IONS).index(world.ion), way.room if there else 0, through * passed,
-        )  # fmt: skip
+        usual = ways.usual_through(place, rho, start) if self.ring is None else 1.0
+        seen = ways.look(place, ratio, rho, start, offset)
+        self._draw(line, seen, strength * passed * self._nominal_na())
+        through, x, y = float(seen.alive[-1]), 1e3 * float(seen.x[-1]), 1e3 * float(seen.y[-1])
+        ready = room == world.room > 0 and self._settled(line.path) and world.vacuum_good
+        self._state[0] = energy_of(world.ion, rho * (1.0 + seen.shift))
+        self._state[1], self._state[2] = ready and self._good_source(), strength * through / usual
+        if through > LEAST:
+            self._state[3:6] = x, y, ways.relative_size(place, seen, rho, start)
+            self._state[7:9] = room, through * passed
 
-    def _spill_na(self) -> float:
-        return SPILL_NA * (1.0 + self._world.picture.spill)
+    def _settled(self, path: Track) -> bool:
+        """Whether the supplies of a way stand where they were told to."""
+        return self._supplies.settled(path.used[path.used < self._supplies.count])
+
+    def _nominal_na(self) -> float:
+        return CYCLOTRON_NA if self.ring is None else SPILL_NA * (1.0 + self._world.picture.spill)
 
     def _source(self, start: Start) -> tuple[float, float, Start, Floats | None]:
         """Relative strength, share that passes the degrader, shape and place where the lines start."""
@@ -163,63 +154,11 @@ class OpticalBeam:
     def _good_source(self) -> bool:
         if self.ring is None:
             return self._degraders.settled(self._world)
-        used = self.ring.ring.path.used
-        return self._world.rf_good and self._supplies.settled(used[used < self._supplies.count])
-
-    def _chosen(self, ratio: Floats) -> int:
-        """Which line the switches make: the first whose magnet has half its field, else the last."""
-        for place, (way, _) in enumerate(self._lines):
-            if way.switch and ratio[self._wires.index(way.switch)] >= SWITCHED:
-                return place
-        return len(self._lines) - 1
-
-    def _look(
-        self, place: int, line: Line, ratio: Floats, rho: float, start: Start, offset: Floats | None = None
-    ) -> Seen:
-        """The beam in a line; computed anew when a current, the energy, a slit or a stopper has moved."""
-        world = self._world
-        moved = line.path.moved(ratio)
-        key = (
-            world.ion, round(rho, 6), start, tuple(np.round(offset, 7)) if offset is not None else (),
-            tuple(world.blocked.items()), tuple(world.gaps.items()),
-        )  # fmt: skip
-        if not moved and place in self._seen and self._seen[place][0] == key:
-            return self._seen[place][1]
-        line.path.set(ratio)
-        scale = relative(world.ion, rho)
-        geometric = (start.emittance[0] / scale, start.emittance[1] / scale)
-        rays = line.path.track(offset)
-        seen = line.beam(rays, geometric, start.momentum_spread, world.blocked, world.gaps)
-        self._seen[place] = (key, seen)
-        return seen
-
-    def _nominal_size(self, room: int, line: Line) -> tuple[float, float]:
-        """Rms sizes at the end with nominal settings for the normalised emittances as they are, m."""
-        line.path.set(self._table[min(room, len(self._table) - 1)])
-        start = line.start
-        seen = line.beam(line.path.track(), start.emittance, start.momentum_spread, {}, {})
-        return float(seen.size_x[-1]), float(seen.size_y[-1])
-
-    def _usual_through(self, place: int, line: Line, rho: float, start: Start) -> float:
-        """Share of the beam behind the degrader that a line with nominal settings brings to its end.
-
-        A cyclotron's dose rate is told relative to this; a ring's lines lose nothing.
-        """
-        if self.ring is not None:
-            return 1.0
-        gaps = self._first_gaps = self._first_gaps or dict(self._world.gaps)
-        key = (place, start)
-        if key != self._usual[0]:
-            line.path.set(self._table[min(self._lines[place][0].room, len(self._table) - 1)])
-            scale = relative(self._world.ion, rho)
-            geometric = (start.emittance[0] / scale, start.emittance[1] / scale)
-            seen = line.beam(line.path.track(), geometric, start.momentum_spread, {}, gaps)
-            self._usual = (key, max(float(seen.alive[-1]), 1e-6))
-        return self._usual[1]
+        return self._world.rf_good and self._settled(self.ring.ring.path)
 
     def _draw(self, line: Line, seen: Seen, flow: float) -> None:
         """Put a line's beam of so many nA into the picture."""
-        self._put(line.path.names, seen, flow * seen.alive[:-1], flow * PER_NA * seen.lost)
+        self._world.picture.put(line.path.names, seen, flow * seen.alive[:-1], flow * PER_NA * seen.lost)
 
     def _draw_ring(self, rate: float) -> None:
         """Put the stored beam into the picture; rate: nominal fills lost per second."""
@@ -228,13 +167,4 @@ class OpticalBeam:
         seen, names = self.ring.seen, self.ring.ring.path.names
         lost = seen.lost / max(float(seen.lost.sum()), 1e-30)
         stored = self.ring.STORED_NA * self._world.charge
-        self._put(names, seen, np.full(len(names), stored), rate * self.ring.PARTICLES * lost)
-
-    def _put(self, names: Sequence[str], seen: Seen, flow: Floats, lost: Floats) -> None:
-        picture = self._world.picture
-        named = [i for i, name in enumerate(names) if name]
-        rows = [picture.rows[names[i]] for i in named]
-        for shown, source in ((picture.x, seen.x), (picture.y, seen.y)):
-            shown[rows] = source[named]
-        picture.size_x[rows], picture.size_y[rows] = seen.size_x[named], seen.size_y[named]
-        picture.flow[rows], picture.lost[rows] = flow[named], lost[named]
+        self._world.picture.put(names, seen, np.full(len(names), stored), rate * self.ring.PARTICLES * lost)

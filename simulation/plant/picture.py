@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.plant.optics_data import Element
+
+if TYPE_CHECKING:
+    from simulation.plant.optics import Seen
 
 Floats = NDArray[np.float64]
 
@@ -58,3 +62,11 @@ class Picture:
         """No beam anywhere."""
         self.flow[:] = 0.0
         self.lost[:] = 0.0
+
+    def put(self, names: Sequence[str], seen: "Seen", flow: Floats, lost: Floats) -> None:
+        """Show a beam at the elements of a way, (n,) each; elements without a name show nothing."""
+        named = [i for i, name in enumerate(names) if name]
+        rows = [self.rows[names[i]] for i in named]
+        self.x[rows], self.y[rows] = seen.x[named], seen.y[named]
+        self.size_x[rows], self.size_y[rows] = seen.size_x[named], seen.size_y[named]
+        self.flow[rows], self.lost[rows] = flow[named], lost[named]
