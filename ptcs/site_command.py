@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from common.errors import LinkLost
+from common.errors import LinkLost, Refused
 from common.site import Site, load
 from common.text import _
 from ptcs.running import find, state_option
@@ -72,7 +72,7 @@ def apply_command(file: Path, state: Path, as_json: bool, yes: bool) -> None:
     """Make the running facility's Tango database as FILE says. A site with findings is not applied."""
     found, wrong = check(file)
     if wrong:
-        raise click.ClickException(
+        raise Refused(
             _("{site} has {count} findings and is not applied; see `ptcs site check {file}`").format(
                 site=found.name, count=len(wrong), file=file
             )

@@ -149,5 +149,11 @@ def test_the_command_shows_and_applies(demo: Facility, tmp_path: Path) -> None:
     assert done.exit_code == 0 and json.loads(done.output)["applied"]
     after = run.invoke(main, ["site", "diff", str(file), *state, "--json"])
     assert after.exit_code == 0 and json.loads(after.output)["different"] is False
+    bad = file.with_name("bad.yaml")
+    bad.write_text(
+        file.read_text().replace("clients: [session, nozzle, interlock]", "clients: [session, nozzle]")
+    )
+    unfit = run.invoke(main, ["site", "apply", str(bad), *state, "--yes"])
+    assert unfit.exit_code == 1 and "has 1 findings and is not applied" in unfit.output
     nobody = run.invoke(main, ["site", "diff", str(file), "--state", str(tmp_path / "empty")])
     assert nobody.exit_code == 1 and "no facility runs" in nobody.output
