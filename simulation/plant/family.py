@@ -63,7 +63,7 @@ class Family(ABC):
         if self._waited >= self.period_s:
             self.step(self._waited, world)
             self._waited = 0.0
-        self.values[:, -2], self.values[:, -1] = self.code, self.good
+            self.values[:, -2], self.values[:, -1] = self.code, self.good
 
     @abstractmethod
     def step(self, dt: float, world: World) -> None:

@@ -42,6 +42,15 @@ class Movers(Family):
 
     def step(self, dt: float, world: World) -> None:  # noqa: ARG002 - one signature for all families
         """As fast as speed, acceleration and the way that is left to brake in allow."""
+        if self.moving.any():
+            self._move_on(dt)
+        axes = len(self.axes)
+        self.values[:, :axes] = self.position
+        self.values[:, axes] = self.moving
+        if len(self.quantities) > axes + 1:
+            self.values[:, axes + 1] = self.enabled
+
+    def _move_on(self, dt: float) -> None:
         free = (self.enabled & (self.code == 0))[:, None]
         way = self.target - self.position
         brake = self.speed / STOP_S
@@ -53,11 +62,6 @@ class Movers(Family):
         there = np.abs(way - move) < 1e-4
         self.position = np.where(there & free, self.target, self.position + move)
         self.velocity = np.where(there, 0.0, self.velocity)
-        axes = len(self.axes)
-        self.values[:, :axes] = self.position
-        self.values[:, axes] = self.moving
-        if len(self.quantities) > axes + 1:
-            self.values[:, axes + 1] = self.enabled
 
     @property
     def moving(self) -> NDArray[np.bool_]:
@@ -143,6 +147,7 @@ class RangeShifters(Family):
         "end_switch": Fault(2, "both end switches are made; the position is unknown"),
     }
     retained = ("position", "wanted")
+    period_s = 0.02
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

@@ -29,6 +29,7 @@ class RadiationMonitors(Family):
         "alarm": Fault(0, "a source stands beside the monitor: ten times the alarm rate"),
         "frozen": Fault(0, "the reading stays where it is"),
     }
+    period_s = 0.1
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

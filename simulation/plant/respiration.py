@@ -29,6 +29,7 @@ class RespirationMonitors(Family):
         "apnoea": Fault(0, "the patient holds the breath"),
         "cough": Fault(0, "the patient coughs"),
     }
+    period_s = 0.04
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

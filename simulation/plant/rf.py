@@ -109,6 +109,7 @@ class Amplifiers(Switched):
         "tube": Fault(3, "the output stage has failed"),
         "coupler": Fault(0, "the directional coupler reads no reflected power"),
     }
+    period_s = 0.02
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

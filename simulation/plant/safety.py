@@ -38,6 +38,7 @@ class TwoContacts(Family):
         "supply": Fault(2, "the supply of the contacts is lost; both read not safe"),
     }
     retained = ("safe",)
+    period_s = 0.02
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -115,6 +116,7 @@ class SearchStations(Family):
         "stuck": Fault(2, "a button is stuck; the station takes no other"),
         "deaf": Fault(0, "the buttons do nothing"),
     }
+    period_s = 0.02
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

@@ -18,6 +18,7 @@ class Environment(Family):
 
     quantities = (("temperature", "degC"), ("pressure", "hPa"))
     elsewhere = True
+    period_s = 0.1
     faults: ClassVar[Mapping[str, Fault]] = {
         "heating": Fault(0, "the air of the room is 5 K too warm"),
         "frozen": Fault(0, "the readings stay where they are"),

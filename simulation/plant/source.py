@@ -14,6 +14,8 @@ from simulation.plant.switched import Rising
 from simulation.plant.world import World
 from timing.cycle import Phase
 
+SOURCE_PERIOD_S = 0.02
+"""One for all three: sources set the intensity, high voltage and foil then take their part of it."""
 SPARK_S = 0.1
 """Time that a high-voltage supply needs to recover after a spark."""
 SPARKS_TO_TRIP = 3
@@ -35,6 +37,7 @@ class Sources(Rising):
     }
     quantity, noise = "current", 0.003
     settable = (("setpoint", "current"), "current")
+    period_s = SOURCE_PERIOD_S
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -69,6 +72,7 @@ class HighVoltage(Rising):
     }
     quantity, noise = "voltage", 2e-4
     settable = (("setpoint", "voltage"), "voltage")
+    period_s = SOURCE_PERIOD_S
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
@@ -114,6 +118,7 @@ class Foils(Family):
         "position": Fault(0, "the position sensor reads half a foil too far"),
     }
     retained = ("position", "wanted", "used")
+    period_s = SOURCE_PERIOD_S
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)

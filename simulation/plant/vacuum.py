@@ -123,6 +123,7 @@ class Valves(Family):
         "air": Fault(3, "compressed air is lost; the spring closes the valve"),
     }
     retained = ("position", "wanted")
+    period_s = 0.02
 
     def __init__(self, devices: Sequence[Device]) -> None:
         super().__init__(devices)
