@@ -141,6 +141,8 @@ class Line:
         for i in self._slits:
             centre, gap = gaps.get(self.path.names[i], (0.0, np.inf))
             low[i, 0], high[i, 0] = 1e-3 * (centre - gap / 2), 1e-3 * (centre + gap / 2)
+            if not np.isfinite(sizes[i, 0] + middle[i, 0]):
+                continue
             shift += _passed_shift(middle[i, 0], sizes[i, 0], low[i, 0], high[i, 0]) * (
                 momentum**2 * dispersion[i, 0] / sizes[i, 0] ** 2
             )
