@@ -28,6 +28,7 @@ class Engine:
         self.counts = Counts(matrix)
         self.names = Names(matrix.input_names, matrix.pairs)
         self._every = (1 << len(matrix.outputs)) - 1
+        self._fast = matrix.output_names.index(matrix.fast_output)
         self._rows = compile_rows(matrix)
         self._state = State(latched=0, masked=0, armed=0)
         self._masks = Masks(matrix, self._rows)
@@ -91,8 +92,13 @@ class Engine:
         self._trip(self._state.latched & ~before)
         stops = blocking(rows, self._state, good)
         given = 0 if strays else self._given(stops, good)
-        held = self._hold.step(tick, given, lambda: self.names.of(stops), confirmed)
+        held = self._hold.step(tick, given, lambda: self._against_fast(stops, good), confirmed)
         return Verdict(given & ~held, self._state.latched, stops, held, notes, strays)
+
+    def _against_fast(self, stops: int, good: int) -> tuple[str, ...]:
+        """The inputs that take the permit of the fast output."""
+        spared = isolated(self._rows, self._state, good, either_int)
+        return self.names.of(cutting(self._rows, stops, spared, self._fast))
 
     def _given(self, stops: int, good: int) -> int:
         """The outputs that the inputs leave their permit."""

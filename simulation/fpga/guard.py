@@ -126,6 +126,14 @@ class Guard:
         columns = frozenset(self.columns(room))
         return tuple(name for name in self.outputs.blocking if self._cuts(name, columns, room))
 
+    @property
+    def blocking(self) -> tuple[str, ...]:
+        """What withholds any permit: inputs that cut an output, or the interlock's own reasons."""
+        if self.outputs is None:
+            return self.matrix.input_names
+        rows = self._rows
+        return tuple(name for name in self.outputs.blocking if name not in rows or rows[name].cuts)
+
     def reset(self, user: str, roles: Iterable[str], tick: int) -> Entry:
         """Clear the latches whose cause is gone. Raises Refused or Unauthorised."""
         entry = self.interlock.reset_bits(user, roles, *self._last)

@@ -43,7 +43,7 @@ def _status(call: Call) -> Answer:
         "first_fault": first
         and {"input": first.input, "tick": first.tick, "wall_ns": call.wall_ns(first.tick)},
         "inputs": inputs_body(core, room),
-        "blocking": list(core.guard.against(room) if room else outputs.blocking if outputs else ()),
+        "blocking": list(core.guard.against(room) if room else core.guard.blocking),
         "interlock": interlock_body(call),
     }
     return body, {}

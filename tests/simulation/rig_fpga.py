@@ -7,6 +7,7 @@ import numpy as np
 
 from common import site
 from interlock import matrix
+from interlock.matrix import Matrix
 from simulation.fpga.beamline import Sense
 from simulation.fpga.core import Core
 from simulation.fpga.model import BeamView, Model, from_site
@@ -49,12 +50,21 @@ class Rig:
 
     seed: int = 7
     model: Model = MODEL
-    good: dict[str, bool | None] = field(default_factory=lambda: dict.fromkeys(MATRIX.input_names, True))
+    matrix: Matrix = MATRIX
+    rooms: tuple[str, ...] = ("room1",)
+    good: dict[str, Any] = field(default_factory=dict)
+    shut: frozenset[str] = frozenset()
+    confirmed: frozenset[str] = frozenset()
+    bad: set[str] = field(default_factory=set)
+    """Inputs that are bad now, whoever decides them."""
     beam: BeamView = field(default_factory=lambda: BeamView(ready=True, k_tp=1.0))
     outputs: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.core = Core(self.model, SITE.delivery["layer_switch_s"], MATRIX, self.seed)
+        self.good = dict.fromkeys(self.matrix.input_names, True) | self.good
+        self.core = Core(
+            self.model, SITE.delivery["layer_switch_s"], self.matrix, self.seed, rooms=self.rooms
+        )
         for name in self.core.guard.drivable():
             self.core.guard.drive(name, True)
         self.core.energies = tuple(np.linspace(70, 230, 161))
@@ -64,7 +74,9 @@ class Rig:
         end = self.core.tick + ticks
         while self.core.tick < end:
             beam = replace(self.beam, energy=self.core.cycle.energy)
-            self.core.advance(min(self.core.tick + slice_ticks, end), Sense(beam, self.good))
+            good = {**self.good, **dict.fromkeys(self.bad, False)}
+            seen = Sense(beam, good, shut=self.shut, confirmed=self.confirmed)
+            self.core.advance(min(self.core.tick + slice_ticks, end), seen)
             self.outputs += self.core.drain()
 
     def load(self, **kwargs: Any) -> SpotMap:
