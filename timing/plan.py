@@ -1,5 +1,6 @@
 """A site's timing as data: sequences of the machine cycle, receivers with their pulsers, sync words."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,11 +169,11 @@ def _sequence(
 
 def _pulser(row: Mapping[str, Any], codes: Mapping[str, int]) -> PulserSettings:
     prescaler = row.get("prescaler")
-    unit_us = 1e6 * (prescaler or 1)
+    unit = prescaler or 1
     return PulserSettings(
         actions=actions_of({_code(event, codes): action for event, action in row["events"].items()}),
-        delay=ticks(row.get("delay_us", 0.0) / unit_us),
-        width=max(ticks(row.get("width_us", 0.0) / unit_us), 1),
+        delay=_us(row.get("delay_us", 0.0) / unit),
+        width=max(_us(row.get("width_us", 0.0) / unit), 1),
         prescaler=prescaler,
         inverted=row.get("inverted", False),
         enabled=row.get("enabled", True),
@@ -186,4 +187,6 @@ def _code(name: str, codes: Mapping[str, int]) -> int:
 
 
 def _us(microseconds: float) -> int:
+    if not math.isfinite(microseconds):
+        raise BadInput(f"time of {microseconds} us: it must be a finite number")
     return ticks(microseconds * 1e-6)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bench import wait_until
 
+from common.errors import Refused
 from common.site import Site
 
 Ready = Callable[[str], Any]
@@ -37,6 +38,17 @@ def test_a_timing_system(ready: Ready, small_site: Site) -> None:
     assert timing.clock_factor() == small_site.clock_factor
     timing.load_cycles([100.0, 80.0])
     assert math.isfinite(value(timing, "tick"))
+    woken: list[int] = []
+    timing.look(lambda: woken.append(1))
+    wait_until(lambda: timing.view().get("heartbeat") is True, "what the timing shows")
+    assert woken and [row["stage"] for row in timing.view()["sequencers"]] == ["armed", "armed"]
+    played = timing.sequence(1)
+    timing.load({"sequencer": 1, **played, "mode": "single"})
+    wait_until(lambda: timing.view()["sequencers"][0]["mode"] == "single", "the other mode")
+    timing.load({"sequencer": 1, **played, "mode": "retrigger"})
+    with pytest.raises(Refused, match="0x7f"):
+        timing.load({"sequencer": 1, "steps": [[0, 0x7F]], "length": 2})
+    assert set(timing.events(0)) >= {"first", "next", "events"}
 
 
 @pytest.mark.requirement("TCS-DOSE")

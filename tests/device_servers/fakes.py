@@ -146,7 +146,10 @@ class FakeNozzle(FakeSource):
 class FakeTiming(FakeSource):
     loaded: Sequence[float] = ()
     changes: Sequence[Mapping[str, Any]] = ()
-    shown: Mapping[str, Any] = {}
+    shown: Mapping[str, Any] = {
+        "heartbeat": True,
+        "sequencers": [{"stage": "armed", "mode": "retrigger"}, {"stage": "armed", "mode": "retrigger"}],
+    }
 
     def load_cycles(self, energies: Sequence[float]) -> None:
         self.put()
@@ -156,11 +159,19 @@ class FakeTiming(FakeSource):
         return 10.0 if self.link_up else None
 
     def load(self, change: Mapping[str, Any]) -> None:
+        """Notes a change; of a sequence it takes the mode, and refuses the codes that are never sent."""
+        if any(code in (0x00, 0x7F) for _at, code in change.get("steps", ())):
+            raise Refused("event code 0x7f is never sent")
         self.put()
         self.changes = [*self.changes, change]
+        if "mode" in change:
+            rows = [dict(row) for row in self.shown["sequencers"]]
+            rows[change["sequencer"] - 1]["mode"] = change["mode"]
+            self.shown = {**self.shown, "sequencers": rows}
 
     def look(self, wake: Wake) -> None:
         self.listen(wake)
+        wake()
 
     def view(self) -> Mapping[str, Any]:
         return self.shown if self.link_up else {}
