@@ -35,6 +35,8 @@ class Facility:
     seed: int | None = None
     children: dict[str, Child] = field(default_factory=dict)
     fork: ForkClient | None = None
+    _database_log_start: int = 0
+    """Where the log of the present database process begins; logs of earlier ones stay before it."""
 
     def __post_init__(self) -> None:
         self.site = site.load(self.site_file)
@@ -53,6 +55,8 @@ class Facility:
     def _launch_database(self) -> int:
         working = database.open_working(self.state.tango_database)
         environment = {**self.environment, "PYTANGO_DATABASE_NAME": str(working)}
+        log = self.children["database"].log
+        self._database_log_start = log.stat().st_size if log.exists() else 0
         return self._spawn(
             "database", database.command(self._former_port("database") or database.free_port()), environment
         )
@@ -115,8 +119,8 @@ class Facility:
 
     def announce_database(self) -> bool:
         """Once the database says where it listens, write its run file and set TANGO_HOST."""
-        log = self.children["database"].log.read_text(errors="replace")
-        ports = re.findall(r"listening on: host=\S+, port=(\d+)", log)
+        told = self.children["database"].log.read_bytes()[self._database_log_start :].decode(errors="replace")
+        ports = re.findall(r"listening on: host=\S+, port=(\d+)", told)
         if not ports:
             return False
         write_json(
