@@ -1,19 +1,21 @@
-"""A Channel Access client process: runs the Python on stdin with pyepics' `epics` in scope; `say` prints JSON."""
+"""A Channel Access client process: runs the Python on stdin with pyepics in scope; `say` prints JSON."""
 
 import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
-import epics
+os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
+
+import epics  # noqa: F401 - it reads the environment when it is imported
 
 PRE = "PTCS:"
 
 
 def say(value: Any) -> None:
-    print(json.dumps(value, default=str), flush=True)
+    print("@" + json.dumps(value, default=str), flush=True)
 
 
 def wait(true: Any, limit: float = 20.0) -> float:

@@ -66,13 +66,18 @@ class EpicsRoom(Bench):
         except DevFailed:
             return False
 
+    def inputs(self) -> dict[str, str]:
+        """State of each interlock input."""
+        rows: list[str] = self.proxy("central/interlock/1").Inputs
+        return {name: word for name, _equals, word in (row.partition("=") for row in rows)}
+
     @property
     def run_file(self) -> dict[str, Any]:
         """What the gateway has announced."""
         return run_file(self.state, "epics")
 
     def client(self, code: str, protocol: str = "pva") -> list[Any]:
-        """What a client process prints, one JSON value a line: `ctx` (p4p) or `epics` (pyepics) is in scope."""
+        """What a client process says, one JSON value a line: `ctx` (p4p) or `epics` (pyepics) is in scope."""
         script = Path(__file__).parent / f"{protocol}_client.py"
         env = {**os.environ, **self.run_file[f"{protocol}_env"]}
         done = subprocess.run(
@@ -83,9 +88,11 @@ class EpicsRoom(Bench):
             text=True,
             timeout=60,
             cwd=ROOT,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        lines = done.stdout.splitlines()
+        return [json.loads(line[1:]) for line in lines if line.startswith("@")]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ PRE = "PTCS:"
 
 
 def say(value: Any) -> None:
-    print(json.dumps(value, default=str), flush=True)
+    print("@" + json.dumps(value, default=str), flush=True)
 
 
 def refused(name: str, value: Any) -> str:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from device_servers.services.epics.pv import OF_GATEWAY, Sample, Shape, empty, unknown
@@ -47,12 +46,11 @@ class Board:
         """Take new samples by PV name; names that are no PV are left out."""
         with self._news:
             shown = []
-            for name, sample in changes:
+            for name, news in changes:
                 shape = self.shapes.get(name)
                 if shape is None:
                     continue
-                if sample.value is None:
-                    sample = replace(sample, value=self._samples[name].value)
+                sample = news if news.value is not None else news._replace(value=self._samples[name].value)
                 self._samples[name] = sample
                 if shape.read and self._watched[name]:
                     self._fresh.add(name)
@@ -106,4 +104,4 @@ class Board:
 def _first(shape: Shape, now: float) -> Sample:
     if shape.command or shape.device == OF_GATEWAY:
         return Sample([] if shape.array else "" if shape.kind == "text" else 0, now)
-    return replace(unknown(now), value=empty(shape))
+    return unknown(now)._replace(value=empty(shape))

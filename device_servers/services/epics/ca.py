@@ -79,7 +79,7 @@ class Shown:
         )
 
     async def auth_write(
-        self, hostname: str, username: str, data: Any, data_type: Any, metadata: Any, **options: Any
+        self, _hostname: str, username: str, data: Any, data_type: Any, _metadata: Any, **options: Any
     ) -> None:
         """Hand a put on. An exception's text is what the client gets."""
         host = str((options.get("user_address") or ("",))[0])
@@ -122,7 +122,7 @@ class EnumChannel(Shown, ChannelEnum):
 
 
 class TextChannel(Shown, ChannelString):
-    """Texts: 39 characters, or all of them as `NAME$`."""
+    """Texts: 39 characters, or all of them as `NAME.VAL$`."""
 
 
 class LongTextChannel(Shown, ChannelChar):
@@ -137,7 +137,8 @@ class Directory(dict[str, Any]):
         self._make = make
 
     def __missing__(self, name: str) -> Any:
-        channel = self[name] = self._make(name)
+        plain = name.removesuffix(".VAL")  # a record's value field is the record
+        channel = self[plain] = self.get(plain) or self._make(plain)
         return channel
 
 
@@ -194,6 +195,8 @@ class CaServer:
 
     def show(self, changes: Sequence[Change]) -> None:
         """Hand samples to the event loop, those of channels that have monitors."""
+        if not self._directory:
+            return
         wanted = [
             (ch, sample)
             for shape, sample in changes

@@ -32,7 +32,7 @@ ARGUMENTS: dict[CmdArgType, tuple[str, bool]] = {
     CmdArgType.DevVarDoubleArray: ("float", True),
     CmdArgType.DevVarStringArray: ("text", True),
 }
-"""Argument of a command -> kind of its PV and whether it is an array. Without argument: any number executes it."""
+"""Argument of a command -> kind of its PV, and whether it is an array. Without one, any number executes it."""
 
 PRIVATE = {"PatientName", "PatientId"}
 """Attributes that name a patient: EPICS knows no reader, so their PVs only say whether there is one."""
@@ -69,12 +69,7 @@ def _attributes(device: Device, kind: Any) -> Iterable[Shape]:
 def _attribute(device: Device, name: str, shown: attribute) -> Shape:
     options = shown._kwargs
     words: tuple[str, ...] = tuple(getattr(shown, "names", ()))
-    dtype = options.get("dtype")
-    labels = (
-        tuple(member.name for member in dtype)
-        if isinstance(dtype, type) and issubclass(dtype, IntEnum)
-        else ()
-    )
+    labels = _labels(options.get("dtype"))
     array = shown.attr_format != AttrDataFormat.SCALAR
     quantity, limit = getattr(shown, "quantity", ""), getattr(shown, "limit", "")
     return Shape(
@@ -95,6 +90,12 @@ def _attribute(device: Device, name: str, shown: attribute) -> Shape:
         limits=device.limits.get(limit, _range(options)) if limit else _range(options),
         alarms=device.alarms.get(quantity),
     )
+
+
+def _labels(dtype: Any) -> tuple[str, ...]:
+    """Words of an enum, in the order of its values 0, 1, ..."""
+    is_enum = isinstance(dtype, type) and issubclass(dtype, IntEnum)
+    return tuple(member.name for member in dtype) if is_enum else ()
 
 
 def _kind(type_: CmdArgType) -> str:

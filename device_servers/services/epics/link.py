@@ -1,4 +1,4 @@
-"""The gateway's link to one device server: its block by subscription, everything else by reading what is looked at."""
+"""The gateway's link to one device server: its block by subscription, the rest read while looked at."""
 
 import logging
 import threading
@@ -61,7 +61,8 @@ class Link:
         self._board.publish(self._samples(batch))
 
     def _samples(self, batch: Batch) -> Iterable[tuple[str, Sample]]:
-        for when, index, value in batch.triples.tolist():
+        triples = batch.triples
+        for when, index, value in [] if triples is None else triples.tolist():
             shape = self._by_source.get(batch.names[int(index)])
             if shape is not None:
                 yield shape.name, of_number(shape, value, when)

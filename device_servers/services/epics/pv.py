@@ -1,9 +1,11 @@
-"""What a process variable (PV) is: its name, its shape, and one sample of it. Knows neither EPICS nor Tango links."""
+"""What a process variable (PV) is: its name, its shape, and one sample of it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 PREFIX = "PTCS"
 LONGEST_NAME = 60
@@ -75,17 +77,17 @@ class Shape:
     limits: tuple[float, float] = (-math.inf, math.inf)
     alarms: tuple[float, float, float, float] | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the PV."""
         return pv_name(self.device, self.member)
 
-    @property
+    @cached_property
     def source(self) -> str:
         """`device/attribute`, as in the `Channels` of a Crate."""
         return f"{self.device}/{self.member}"
 
-    @property
+    @cached_property
     def read(self) -> bool:
         """Whether its value has to be read, while somebody looks at it."""
         return not (self.block or self.command or self.device == OF_GATEWAY)
@@ -96,9 +98,8 @@ class Shape:
         return all(map(math.isfinite, self.limits))
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A value with its time (s since the epoch), severity, status and reason. `value` None: the one before."""
+class Sample(NamedTuple):
+    """A value, its time (s since the epoch), severity, status and reason. Without value: the one before."""
 
     value: Any
     when: float
@@ -114,6 +115,9 @@ def empty(shape: Shape) -> Any:
     return {"float": math.nan, "text": ""}.get(shape.kind, 0)
 
 
+NUMBERS: dict[str, Callable[[float], Any]] = {"float": float, "int": int, "bool": bool}
+
+
 def of_number(shape: Shape, number: float, when: float) -> Sample:
     """A sample from a number of a block; NaN means that the hardware does not answer."""
     if not math.isfinite(number):
@@ -122,27 +126,37 @@ def of_number(shape: Shape, number: float, when: float) -> Sample:
         return _choice(shape, int(number), when)
     if shape.kind == "text":
         return Sample(str(int(number)), when)
-    value = {"float": float, "int": int, "bool": bool}[shape.kind](number)
-    return Sample(value, when, *_level(shape, number))
+    value = NUMBERS[shape.kind](number)
+    if shape.alarms is None:
+        return Sample(value, when)
+    return Sample(value, when, *_level(shape.alarms, number))
 
 
 def of_reading(shape: Shape, value: Any, when: float, valid: bool) -> Sample:
-    """A sample from what Tango read; `valid` False for a value of quality INVALID."""
-    if not valid or value is None:
-        if shape.array and valid:
-            return Sample([], when)
+    """A sample from what Tango read; not `valid`: of quality INVALID."""
+    if not valid or (value is None and not shape.array):
         return Sample(None, when, Severity.INVALID, Status.COMM, "the device does not know the value")
-    if shape.private:
-        return Sample("(private)" if value else "", when)
     if shape.array:
-        flat = value.ravel() if hasattr(value, "ravel") else [part for row in value for part in _row(row)]
-        return Sample(flat, when)
+        return Sample(_flat(value), when)
     if shape.kind == "text":
-        return Sample(str(value), when)
+        text = "(private)" if shape.private and value else str(value)
+        return Sample(text, when)
     if shape.kind == "enum":
-        index = shape.choices.index(value) if isinstance(value, str) and value in shape.choices else value
-        return _choice(shape, -1 if isinstance(index, str) else int(index), when)
+        return _choice(shape, _index(shape, value), when)
     return of_number(shape, float(value), when)
+
+
+def _flat(value: Any) -> Any:
+    """A spectrum or image as one row."""
+    if value is None:
+        return []
+    return value.ravel() if hasattr(value, "ravel") else [part for row in value for part in _row(row)]
+
+
+def _index(shape: Shape, value: Any) -> int:
+    if isinstance(value, str):
+        return shape.choices.index(value) if value in shape.choices else -1
+    return int(value)
 
 
 def _row(row: Any) -> Any:
@@ -176,16 +190,13 @@ def _choice(shape: Shape, index: int, when: float) -> Sample:
     return Sample(index, when, severity, Status.STATE, shape.choices[index])
 
 
-def _level(shape: Shape, number: float) -> tuple[Severity, Status, str]:
-    """Alarm of a number by the levels of its shape: the same rule as quality in Tango."""
-    if shape.alarms is not None:
-        lolo, low, high, hihi = shape.alarms
-        for beyond, severity, status in (
-            (number > hihi, Severity.MAJOR, Status.HIHI),
-            (number < lolo, Severity.MAJOR, Status.LOLO),
-            (number > high, Severity.MINOR, Status.HIGH),
-            (number < low, Severity.MINOR, Status.LOW),
-        ):
-            if beyond:
-                return severity, status, status.name
-    return Severity.NONE, Status.NO_ALARM, ""
+def _level(alarms: tuple[float, float, float, float], number: float) -> tuple[Severity, Status, str]:
+    """Alarm of a number: the same rule as quality in Tango."""
+    lolo, low, high, hihi = alarms
+    if low <= number <= high:
+        return Severity.NONE, Status.NO_ALARM, ""
+    if number > high:
+        severity, status = (Severity.MAJOR, Status.HIHI) if number > hihi else (Severity.MINOR, Status.HIGH)
+    else:
+        severity, status = (Severity.MAJOR, Status.LOLO) if number < lolo else (Severity.MINOR, Status.LOW)
+    return severity, status, status.name

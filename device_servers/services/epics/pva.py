@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import tango
 from p4p import Type, Value
+from p4p._p4p import SharedPV as CompiledPV
 from p4p.nt import NTEnum, NTScalar
 from p4p.server import Server, StaticProvider
 from p4p.server.thread import SharedPV
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 CODES = {"float": "d", "int": "l", "bool": "?", "text": "s"}
 WRITERS = 4
 ALARM_STATUS = {Status.NO_ALARM: 0, Status.COMM: 2, Status.LINK: 7, Status.UDF: 6}
-"""Status of EPICS base -> status of pvAccess: 1 device (all others), 2 driver, 6 undefined, 7 client."""
+"""Status of EPICS base -> that of pvAccess: 1 device (all others), 2 driver, 6 undefined, 7 client."""
 
 LOOPBACK = {
     "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
@@ -44,7 +46,7 @@ class PvaServer:
         self._queue = ThreadedWorkQueue(name="pva", maxsize=0, daemon=True).start()
         self._types: dict[tuple[str, bool], Type] = {}
         self._pvs: dict[str, SharedPV] = {}
-        self._alarms: dict[str, tuple[int, int, str]] = {}
+        self._alarms: dict[str, tuple[Any, ...]] = {}
         self._provider = StaticProvider("ptcs")
         for shape in board.shapes.values():
             pv = self._pvs[shape.name] = SharedPV(handler=_Handler(self, shape), queue=self._queue)
@@ -74,8 +76,8 @@ class PvaServer:
         """Post samples to their PVs."""
         for shape, sample in changes:
             pv = self._pvs[shape.name]
-            if not shape.read:
-                pv.post(self._update(shape, sample))
+            if not shape.read:  # takes a Value as it is, without the wrapping of SharedPV.post
+                CompiledPV.post(pv, self._update(shape, sample))
             elif self._board.watched(shape.name):
                 if pv.isOpen():
                     pv.post(self._update(shape, sample))
@@ -89,11 +91,16 @@ class PvaServer:
         return self._types[key]
 
     def _update(self, shape: Shape, sample: Sample) -> Value:
-        fields: dict[str, Any] = {"value": _value(shape, sample.value), "timeStamp": _stamp(sample.when)}
-        alarm = (int(sample.severity), ALARM_STATUS.get(sample.status, 1), sample.message)
+        value = {"index": sample.value} if shape.kind == "enum" else sample.value
+        fields: dict[str, Any] = {"value": value, "timeStamp": _stamp(sample.when)}
+        alarm = sample[2:]
         if self._alarms.get(shape.name) != alarm:
             self._alarms[shape.name] = alarm
-            fields["alarm"] = dict(zip(("severity", "status", "message"), alarm, strict=True))
+            fields["alarm"] = {
+                "severity": int(sample.severity),
+                "status": ALARM_STATUS.get(sample.status, 1),
+                "message": sample.message,
+            }
         return Value(self._type(shape), fields)
 
     def _whole(self, shape: Shape, sample: Sample) -> Value:
@@ -169,10 +176,7 @@ def _type(kind: str, array: bool) -> Type:
     return NTScalar.buildType(code, display=True, control=numeric, valueAlarm=numeric, form=True)
 
 
-def _value(shape: Shape, value: Any) -> Any:
-    return {"index": value} if shape.kind == "enum" else value
-
-
+@lru_cache(maxsize=64)
 def _stamp(when: float) -> dict[str, int]:
     seconds = int(when)
     return {"secondsPastEpoch": seconds, "nanoseconds": int((when - seconds) * 1e9)}
