@@ -10,9 +10,10 @@ import yaml
 
 from common import site
 from common.errors import BadConfig
-from interlock import html
+from interlock import beam_off, diagrams, html, search
 from interlock.matrix import Kind, Matrix, load
 from tests.conftest import REPOSITORY
+from tests.interlock.site_tables import BOTH, FEATURES, table
 
 pytestmark = pytest.mark.requirement("ACS-INTERLOCK")
 
@@ -116,17 +117,45 @@ def test_page_shows_every_cell_in_both_languages(matrix: Matrix) -> None:
     assert sum(row.kind is Kind.FAULT for row in matrix.inputs) >= 20
 
 
-def test_page_in_the_documentation_is_of_this_table() -> None:
-    """After a change of the table: python -m interlock html config/interlock.yaml > PAGE."""
-    done = subprocess.run(
-        [sys.executable, "-m", "interlock", "html", str(SITE.interlock_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
+@pytest.mark.parametrize(
+    ("what", "name"), [("html", "interlock-matrix.html"), ("diagrams", "interlock-diagrams.html")]
+)
+def test_page_in_the_documentation_is_of_this_table(what: str, name: str) -> None:
+    """After a change of the table: python -m interlock WHAT config/interlock.yaml > PAGE."""
+    command = [sys.executable, "-m", "interlock", what, str(SITE.interlock_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == (REPOSITORY / "docs" / "reference" / name).read_text(encoding="utf-8")
+
+
+def test_diagrams_show_every_state_and_event() -> None:
+    shown = diagrams.page(table("features"))
+    for states in (search.TABLE, beam_off.TABLE, diagrams.MASK, diagrams.latch(table("features"))):
+        for state, events in states.items():
+            picture = f">{state}</text>"
+            assert picture in shown
+            for event, after in events.items():
+                assert f"<td>{state}</td><td>{event}</td><td>{after}</td>" in shown
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_page_marks_what_an_isolated_room_spares(name: str) -> None:
+    shown = html.page(table(name))
+    rooms = {output.name: output.room for output in table(name).outputs}
+    spared = sum(bool(r.room) and rooms[o] != r.room for r in table(name).inputs for o in r.cuts)
+    cut = sum(len(row.cuts) for row in table(name).inputs)
+    assert shown.count('<td class="cell spared">') == spared
+    assert shown.count('<td class="cell">●</td>') == cut - spared
+
+
+def test_command_sums_a_table_up_and_proves_it() -> None:
+    def told(what: str) -> str:
+        command = [sys.executable, "-m", "interlock", what, str(FEATURES)]
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+
+    assert told("check").startswith(
+        "rooms: 16 inputs (3 patient, 9 personnel, 4 equipment; 6 of two channels)"
     )
-    shown = (REPOSITORY / "docs" / "reference" / "interlock-matrix.html").read_text(encoding="utf-8")
-    assert done.stdout == shown
+    assert all(line.endswith(": holds") for line in told("prove").splitlines())
 
 
 def test_command_tells_why_a_table_is_bad(tmp_path: Path) -> None:
