@@ -263,7 +263,7 @@ def _pulser(where: str, pulse: Pulse, tolerance: int) -> list[Diagnosis]:
         return []
     factor = pulse.width / pulse.wanted_width
     if late and longer and abs(pulse.delay - factor * pulse.wanted_delay) <= max(1, tolerance):
-        text = _("pulser {where}: delay and width are {factor:g} times too long: its prescaler is wrong")
+        text = _("pulser {where}: delay and width are {factor:g} times those wanted: its prescaler is wrong")
         return [Diagnosis(Cause.PRESCALER, where, text.format(where=where, factor=factor), factor)]
     found = []
     if abs(late) > tolerance:
