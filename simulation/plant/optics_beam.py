@@ -56,6 +56,7 @@ class OpticalBeam:
         self._supplies.share, self._supplies.tracks = table[:, : self._supplies.count], self.ring is not None
         if self.ring is not None:
             self.ring.reference(table[0])
+            self._supplies.bend = self._wires.index(self.ring.ring.data.bend)
         self._ways = Ways(data, self._wires, table, world)
         ways = [way.elements for way in data.lines] + [data.injector]
         world.picture = Picture.of([*ways, data.ring.elements if data.ring else ()])

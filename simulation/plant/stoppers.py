@@ -69,6 +69,10 @@ class Stoppers(Driven):
         for i, device in enumerate(self.devices):
             world.blocked[device.element] = bool(self.position[i] < 1.0 - AT_END)
 
+    def shut_down(self) -> None:
+        """Closed."""
+        self.wanted[:] = self.position[:] = 0.0
+
     @property
     def good(self) -> NDArray[np.bool_]:
         """Without fault, and one end's switch made, not both."""

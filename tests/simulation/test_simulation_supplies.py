@@ -12,6 +12,12 @@ def stand() -> SiteStand:
     return SiteStand("synchrotron")
 
 
+@pytest.fixture(scope="module")
+def standing() -> SiteStand:
+    """A plant for tests that change nothing in it."""
+    return SiteStand("synchrotron")
+
+
 def load(stand: SiteStand, device: str, **arrays) -> dict[str, np.ndarray]:
     found = {name: np.asarray(values) for name, values in arrays.items()}
     return dict(stand.plant.ask("waveform", {"device": device}, found))
@@ -60,10 +66,10 @@ def test_a_setting_and_off_end_a_waveform(stand: SiteStand) -> None:
         ({"t": np.arange(5000.0), "i": np.zeros(5000)}, "4096"),
     ],
 )
-def test_a_waveform_that_cannot_be_followed_is_refused(stand: SiteStand, arrays, why) -> None:
+def test_a_waveform_that_cannot_be_followed_is_refused(standing: SiteStand, arrays, why) -> None:
     with pytest.raises(Refused, match=why):
-        load(stand, "transport-bend", **arrays)
-    assert load(stand, "transport-bend")["t"].size == 0
+        load(standing, "transport-bend", **arrays)
+    assert load(standing, "transport-bend")["t"].size == 0
 
 
 @pytest.mark.requirement("ACS-POWER")
