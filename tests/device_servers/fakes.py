@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import LinkLost, Refused
 from common.site import Device
 from device_servers.drivers.protocols import Floats, Reading, Wake
 from device_servers.drivers.quantities import MODBUS, QUANTITIES
