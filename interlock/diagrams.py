@@ -19,6 +19,7 @@ MASK: Transitions = {
 """Life of a mask, as in `masks.py`."""
 
 _WIDTH, _RADIUS, _BOX = 760, 150, (132, 40)
+_RING = 3
 
 
 def latch(matrix: Matrix) -> Transitions:
@@ -78,7 +79,8 @@ def svg(table: Transitions) -> str:
     """States on an ellipse, one arrow for all events between two states."""
     names = list(table)
     centre = _Point(_WIDTH / 2, _RADIUS + 60)
-    place = {name: _at(centre, 2 * math.pi * k / len(names) - math.pi / 2) for k, name in enumerate(names)}
+    turn = math.pi if len(names) < _RING else -math.pi / 2  # two states lie side by side
+    place = {name: _at(centre, 2 * math.pi * k / len(names) + turn) for k, name in enumerate(names)}
     arrows: dict[tuple[str, str], list[str]] = {}
     for state, events in table.items():
         for event, after in events.items():
@@ -86,7 +88,7 @@ def svg(table: Transitions) -> str:
     drawn = [_arrow(place, start, end, events) for (start, end), events in arrows.items()]
     boxes = [_box(place[name], name) for name in names]
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {2 * _RADIUS + 130}" role="img" width="{_WIDTH}">'
+        f'<svg viewBox="0 0 {_WIDTH} {2 * _RADIUS + 160}" role="img" width="{_WIDTH}">'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
         'orient="auto"><path d="M0 0 8 4 0 8z" fill="#40566e"/></marker></defs>'
         f"{''.join(drawn)}{''.join(boxes)}</svg>"

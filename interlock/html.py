@@ -186,8 +186,7 @@ def _searches(matrix: Matrix) -> str:
         ]
     plans = "".join(
         f"<li><code>{escape(plan.input)}</code>: {escape(' → '.join(plan.buttons))} "
-        f"(≤ {seconds(plan.walk_ticks):g} s), {two(Text('door', '关门'))} "
-        f"(≤ {seconds(plan.close_ticks):g} s)</li>"
+        f"(≤ {seconds(plan.walk_ticks):g} s), door · 关门 (≤ {seconds(plan.close_ticks):g} s)</li>"
         for plan in matrix.searches
     )
     return f"<h2>{two(Text('Room search', '清场巡检'))}</h2>{_table(lines)}<ul>{plans}</ul>"
