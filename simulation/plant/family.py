@@ -110,28 +110,27 @@ class Family(ABC):
 
     def inject(self, i: int, kind: str) -> None:
         """Let a fault happen. Raises Refused for a kind that this class does not have."""
+        self._check_kind(i, kind)
+        self._causes[kind][i] = True
+        self.update_code(i)
+
+    def clear(self, i: int, kind: str | None) -> None:
+        """Take the cause of a fault away (None: of all). A latched code waits for `reset`."""
+        if kind is not None:
+            self._check_kind(i, kind)
+        for gone in self.faults if kind is None else (kind,):
+            self._causes[gone][i] = False
+        if not self.latching:
+            self.code[i] = 0.0
+            self.update_code(i)
+
+    def _check_kind(self, i: int, kind: str) -> None:
         if kind not in self.faults:
             raise Refused(
                 _("{device} has no fault {kind}: allowed are {allowed}").format(
                     device=self.devices[i].wire, kind=kind, allowed=", ".join(self.faults)
                 )
             )
-        self._causes[kind][i] = True
-        self.update_code(i)
-
-    def clear(self, i: int, kind: str | None) -> None:
-        """Take the cause of a fault away (None: of all). A latched code waits for `reset`."""
-        if kind is not None and kind not in self.faults:
-            raise Refused(
-                _("{device} has no fault {kind}: allowed are {allowed}").format(
-                    device=self.devices[i].wire, kind=kind, allowed=", ".join(self.faults)
-                )
-            )
-        for gone in self.faults if kind is None else (kind,):
-            self._causes[gone][i] = False
-        if not self.latching:
-            self.code[i] = 0.0
-            self.update_code(i)
 
     def update_code(self, i: int) -> None:
         """Show the code of what is wrong with device i; a code that is there already stays."""
