@@ -35,7 +35,6 @@ class Clerk:
 
     def __init__(self, site: str, directory: Path, rings: RingMemory) -> None:
         self._site, self._directory, self._rings = site, directory, rings
-        self._covered: set[int] = set()
         self.files = sorted(path.name for path in directory.glob(f"*{SUFFIX}")) if directory.exists() else []
         self.pending = 0
         self.problem = ""
@@ -64,16 +63,19 @@ class Clerk:
 
     def _groups(self, trips: Trips) -> list[list[Mapping[str, Any]]]:
         """Trips without a file, each with those that its file tells as well."""
-        written = {tick_of(name) for name in self.files} | self._covered
         half = int(trips.post_s / 2 * trips.factor * TICKS_PER_SECOND)
+        written = {tick for name in self.files if (tick := tick_of(name)) is not None}
+        known = {**dict.fromkeys(written, None), **{int(one["tick"]): one for one in trips.trips}}
         groups: list[list[Mapping[str, Any]]] = []
-        for trip in sorted(trips.trips, key=lambda one: int(one["tick"])):
-            if trip["tick"] in written:
-                continue
-            if groups and trip["tick"] - groups[-1][0]["tick"] <= half:
-                groups[-1].append(trip)
-            else:
+        head = -half - 1
+        for tick, trip in sorted(known.items()):
+            if tick in written:
+                head = tick
+            elif trip is not None and tick - head > half:
+                head = tick
                 groups.append([trip])
+            elif trip is not None and head not in written:
+                groups[-1].append(trip)
         return groups
 
     def _end(self, trip: Mapping[str, Any], trips: Trips) -> int:
@@ -87,7 +89,6 @@ class Clerk:
         name = file_name(first)
         span = self._rings.span(max(begin, 0), end)
         write(self._directory / name, Header(self._site, trips.factor, told), span)
-        self._covered |= {int(one["tick"]) for one in group}
         self.files = sorted([*self.files, name])
         log.warning("post-mortem %s written", name)
 
