@@ -46,7 +46,7 @@ Post = Callable[[int, int, float], None]
 
 
 def serve(kind: str) -> None:
-    """A server that tells its addresses, then obeys lines `flood S` and `pace S`: what it posted, its CPU share."""
+    """A server that tells its addresses, then obeys lines `flood S` and `pace S`: posts and CPU share."""
     environment, post = {"bare": bare, "gateway": gateway}[kind]()
     print(json.dumps(environment), flush=True)
     for line in sys.stdin:
@@ -93,7 +93,8 @@ def gateway() -> tuple[dict[str, Any], Post]:
 
     def post(start: int, stop: int, value: float) -> None:
         indices = np.arange(start, stop)
-        triples = np.column_stack((np.full(len(indices), time.time()), indices, np.full(len(indices), value)))
+        times, values = np.full(len(indices), time.time()), np.full(len(indices), value)
+        triples = np.column_stack((times, indices, values))
         link.take(Batch(sources, triples))
 
     post(0, COUNT, 0.0)

@@ -58,7 +58,7 @@ say(epics.caput("{QUAD}:On", 1, wait=True, timeout=10))
 wait(lambda: epics.caget("{QUAD}:State") == 0)
 say(setpoint.put(77.0, wait=True, timeout=10))
 wait(lambda: seen and seen[-1] == 77.0)
-say(put("PTCS:gateway:Login", ""))
+say(put("PTCS:gateway:Login", b"\\0"))
 """
     said = epics_room.client(code, "ca")
     assert "not logged in" in said[0] and said[1] == "" and said[2] in ("", "None")

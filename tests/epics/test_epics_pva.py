@@ -116,7 +116,8 @@ monitors = [ctx.monitor(name, hear(name), notify_disconnect=False) for name in n
 wait(lambda: len(seen) == 3 and seen[names[0]]["alarm.severity"] == 0)
 os.kill({{pid}}, signal.SIGKILL)
 took = wait(lambda: all(seen[name]["alarm.severity"] == 3 for name in names[:2]))
-say([took, seen[names[0]]["alarm.message"], ctx.get(names[1])["alarm.severity"], seen[names[2]]["alarm.severity"]])
+first, other = seen[names[0]], seen[names[2]]
+say([took, first["alarm.message"], ctx.get(names[1])["alarm.severity"], other["alarm.severity"]])
 """
     process = epics_room.processes.pop("accelerator")
     (took, message, state, other), *_rest = epics_room.client(code.replace("{pid}", str(process.pid)))
@@ -126,7 +127,8 @@ say([took, seen[names[0]]["alarm.message"], ctx.get(names[1])["alarm.severity"],
     epics_room.start_server("accelerator")
     epics_room.wait_exported(["crate/server/accelerator"])
     code = f"""
-took = wait(lambda: all(ctx.get("{DIPOLE}:" + n)["alarm.severity"] == 0 for n in ("Current", "State", "Status")))
+names = ["{DIPOLE}:" + name for name in ("Current", "State", "Status")]
+took = wait(lambda: all(ctx.get(name)["alarm.severity"] == 0 for name in names))
 say(took)
 """
     print(f"valid again after {epics_room.client(code)[0]:.2f} s")

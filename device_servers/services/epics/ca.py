@@ -17,6 +17,7 @@ from caproto import (
     ChannelDouble,
     ChannelEnum,
     ChannelString,
+    ChannelType,
     backend,
     native_type,
 )
@@ -127,6 +128,12 @@ class TextChannel(Shown, ChannelString):
 
 class LongTextChannel(Shown, ChannelChar):
     """A text that comes in as an array of characters."""
+
+    def converted(self, data: Any, data_type: Any) -> Any:
+        """The bytes: the library has no conversion of an empty text."""
+        if native_type(data_type) == ChannelType.CHAR:
+            return bytes(bytearray(data))
+        return bytes(data[0]) if len(data) else b""
 
 
 class Directory(dict[str, Any]):

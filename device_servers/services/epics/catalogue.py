@@ -32,7 +32,7 @@ ARGUMENTS: dict[CmdArgType, tuple[str, bool]] = {
     CmdArgType.DevVarDoubleArray: ("float", True),
     CmdArgType.DevVarStringArray: ("text", True),
 }
-"""Argument of a command -> kind of its PV, and whether it is an array. Without one, any number executes it."""
+"""Argument of a command -> kind of its PV, and whether it is an array. Without one, any number will do."""
 
 PRIVATE = {"PatientName", "PatientId"}
 """Attributes that name a patient: EPICS knows no reader, so their PVs only say whether there is one."""

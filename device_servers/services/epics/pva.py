@@ -40,7 +40,10 @@ class PvaServer:
     """A pvAccess server on the loopback interface."""
 
     def __init__(self, board: Board, puts: Puts, before: Mapping[str, str]) -> None:
-        """before: an `environment` whose ports to have again if they are free. Raises RuntimeError when nothing can be bound."""
+        """before: an `environment` whose ports to have again if they are free.
+
+        Raises RuntimeError when no port can be bound.
+        """
         self._board, self._puts = board, puts
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="pva put")
         self._queue = ThreadedWorkQueue(name="pva", maxsize=0, daemon=True).start()
