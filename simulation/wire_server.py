@@ -94,7 +94,8 @@ class WireServer:
         now = time.monotonic()
         due = [c for c in self.clients if c.block_due <= now and c.unread < SLOW_READER_BYTES]
         for client in due:
-            client.block_due = max(client.block_due + client.block_period, now)
+            # Clients of one rate share their turns, so that one encoding serves them all.
+            client.block_due = (now // client.block_period + 1) * client.block_period
         if due:
             self._push(due, Frame(Kind.BLOCK, 0, {}, {"values": values}, tick, wall_ns))
 
