@@ -75,6 +75,7 @@ class Plant(Bench):
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     bench = Plant(tmp_path_factory.mktemp("archiver"))
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
+    content["interlock"] = str(sites.DEFAULT_SITE.parent / content["interlock"])
     content["servers"] = [{"name": "all"}, {"name": "services"}]
     devices = [device for device in content["devices"] if device["class"] != "TreatmentSession"]
     content["devices"] = [d | {"server": "services" if d["class"] == "Archiver" else "all"} for d in devices]
