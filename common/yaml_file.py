@@ -1,6 +1,7 @@
 """YAML files of `config/`: read with line numbers, checked by a JSON schema, refused with line and reason."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,17 @@ class _Loader(yaml.CSafeLoader):
                     )
                 seen.add(key.value)
         return mapping
+
+
+def _finite(loader: _Loader, node: yaml.ScalarNode) -> float:
+    """A number. Infinity and NaN pass every limit of a schema, so no file may hold them."""
+    value = float(loader.construct_yaml_float(node))
+    if not math.isfinite(value):
+        raise yaml.constructor.ConstructorError(None, None, "numbers must be finite", node.start_mark)
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _finite)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ptcs.console import console_command
 from ptcs.demo.command import demo
 from ptcs.doctor import doctor
 from ptcs.dose_command import beam_model, dose
+from ptcs.epics_command import epics
 from ptcs.fault_command import fault
 from ptcs.gamma_command import gamma
 from ptcs.health_command import health
@@ -107,6 +108,7 @@ main.add_command(doctor)
 main.add_command(dose)
 main.add_command(beam_model)
 main.add_command(gamma)
+main.add_command(epics)
 main.add_command(fault)
 main.add_command(health)
 main.add_command(site)

@@ -152,8 +152,7 @@ class Facility:
             "ois_url": self._url("ois"),
             "tps_url": self._url("tps"),
             "ois_dicom": self._dicom("ois"),
-            "pva_env": None,
-            "pv_pattern": None,
+            **self._epics(),
             "servers": [child.row() for child in self.children.values()],
         }
 
@@ -162,6 +161,14 @@ class Facility:
             return f"http://{ORB_HOST}:{self.state.endpoint(name)['port']}"
         except LinkLost:
             return None
+
+    def _epics(self) -> dict[str, Any]:
+        """How EPICS clients find the process variables; null in a site without gateway."""
+        try:
+            endpoint = self.state.endpoint("epics")
+        except LinkLost:
+            endpoint = {}
+        return {key: endpoint.get(key) for key in ("pva_env", "ca_env", "pv_pattern")}
 
     def _dicom(self, name: str) -> dict[str, Any] | None:
         try:

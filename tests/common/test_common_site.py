@@ -67,7 +67,7 @@ def test_included_rows_take_class_defaults(tmp_path: Path) -> None:
             "must rise",
         ),
         ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [2, 1]}", "must rise"),
-        ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [.nan, 1]}", "must rise"),
+        ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [.nan, 1]}", "must be finite"),
         ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [0, 1e-6]}", "1.0e-7"),
         ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [1]}", "too short"),
         ("class: VacuumGauge, server: accelerator, area: accelerator, class: X", "key 'class' given twice"),
@@ -129,6 +129,8 @@ def test_includes_that_cannot_be(tmp_path: Path, parts: dict[str, str], reason: 
     ("text", "reason"),
     [
         ("[" * 100_000, "line 1: nested deeper"),
+        ("a: 1\nb: [1.0, .nan]", "line 2: .*must be finite"),
+        ("a: -.inf", "line 1: .*must be finite"),
         ("a: " + "{b: " * 50_000, "line 1: nested deeper"),
         ("x: 1\ny: &a [*a]", "line 2: alias a stands for nothing"),
         (

@@ -103,7 +103,7 @@ def test_a_file_holds_what_was_before_and_after_and_the_page_reads_it(
         seen = file["beam/time"][:]
         assert seen[0] < -0.2 and seen[-1] > POST_S * 0.7
         assert file["beam/tick"].dtype == np.int64 and file["beam/energy"].attrs["unit"] == "MeV"
-    example = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example = re.search(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
     exec(compile(example[1], "page", "exec"), {"path": folder / name})
     assert "emergency_stop" in capsys.readouterr().out
     later = Clerk("demo", folder, rings)

@@ -1,7 +1,7 @@
 """Channel Access clients: pyepics (libca of EPICS base) and caproto's own, on the gateway."""
 
 import pytest
-from conftest import EpicsRoom
+from epics_room import EpicsRoom
 
 QUAD = "PTCS:acs/magnet/ring-quad-f"
 

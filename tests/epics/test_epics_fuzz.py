@@ -1,7 +1,7 @@
 """Garbage and slow senders at the gateway's ports: it goes on, nothing is written, no beam is tripped."""
 
 import pytest
-from conftest import EpicsRoom
+from epics_room import EpicsRoom
 
 from benchmarks.fuzz_epics import fuzz
 

@@ -1,7 +1,7 @@
 """pvAccess clients of p4p, in processes of their own, on the gateway of a running facility."""
 
 import pytest
-from conftest import EpicsRoom
+from epics_room import EpicsRoom
 
 DIPOLE = "PTCS:acs/magnet/ring-dipole"
 
