@@ -49,6 +49,7 @@ from device_servers.room.two_channel import EmergencyStop, SafetyDoor
 from device_servers.services.archiver import Archiver
 from device_servers.services.epics_gateway import EpicsGateway
 from device_servers.services.facility_health import FacilityHealth
+from device_servers.services.maintenance_device import Maintenance
 
 CLASSES: dict[str, Any] = {
     kind.__name__: kind
@@ -77,6 +78,7 @@ CLASSES: dict[str, Any] = {
         KickerSupply,
         MachineMode,
         MagnetSupply,
+        Maintenance,
         Nozzle,
         PostMortem,
         ProfileMonitor,

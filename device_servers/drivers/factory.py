@@ -173,5 +173,6 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "Archiver": lambda _drivers, _device: None,
     "EpicsGateway": lambda _drivers, _device: None,
     "FacilityHealth": lambda _drivers, _device: None,
+    "Maintenance": lambda _drivers, _device: None,
     "Crate": lambda _drivers, _device: None,
 }

@@ -1,4 +1,4 @@
-"""Asks every server for its devices once a second, from one thread."""
+"""Asks every server for its devices once a period, from one thread."""
 
 import json
 import logging
@@ -22,8 +22,9 @@ TIMEOUT_MS = 1000
 class Watch:
     """The latest answer of each server; `devices` is replaced whole, so any thread may read it."""
 
-    def __init__(self, site: Site, changed: Callable[[], None]) -> None:
+    def __init__(self, site: Site, changed: Callable[[], None], period_s: float = PERIOD_S) -> None:
         """`changed` is called (on the thread) after each round."""
+        self._period_s = period_s
         self._names = {server: [d.name for d in site.on_server(server)] for server in site.servers}
         self._changed = changed
         self._proxies: dict[str, tango.DeviceProxy] = {}
@@ -44,7 +45,7 @@ class Watch:
 
     def _run(self) -> None:
         with tango.EnsureOmniThread():
-            while not self._end.wait(PERIOD_S):
+            while not self._end.wait(self._period_s):
                 devices: list[DeviceHealth] = []
                 for server in self._names:
                     devices += self._ask(server)

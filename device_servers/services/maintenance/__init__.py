@@ -1,0 +1,1 @@
+"""Maintenance of the components: register, hours, plan, work orders, and what must be re-validated."""
