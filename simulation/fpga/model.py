@@ -147,3 +147,20 @@ FAULT_SIZES: Mapping[str, float] = {
     "timing_heartbeat": 1.0,
 }
 """What a fault is when its size is not given."""
+
+FAULT_CHECKS: Mapping[str, tuple[str, ...]] = {
+    "position_offset": ("spot.position",),
+    "monitor_mismatch": ("monitor.mismatch",),
+    "primary_low": ("monitor.mismatch", "monitor.overdose", "delivery.timer"),
+    "size_error": ("spot.size",),
+    "stuck_beam": ("monitor.overdose",),
+    "fast_off_fails": (),
+    "unexpected_beam": ("beam.unexpected",),
+    "dose_rate_low": ("delivery.timer",),
+    "timing_late": ("timing.good",),
+    "timing_missed": ("timing.good",),
+    "timing_collision": ("timing.good",),
+    "timing_heartbeat": ("timing.good",),
+}
+"""Own checks that see a fault of the usual size while beam is delivered; one alone is enough. None: the fault
+shows at the next trip only, by the escalation of beam-off."""

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Fault, Floats
+from simulation.plant.family import Effect, Fault, Floats
 from simulation.plant.motion import Movers
 from simulation.plant.optics_data import OpticsData, Start
 from simulation.plant.world import IONS, World, rigidity
@@ -33,7 +34,7 @@ class Degraders(Movers):
     faults: ClassVar[Mapping[str, Fault]] = {
         "drive": Fault(1, "a motor drive has failed; the wedges do not move"),
         "communication": Fault(2, "the drive does not answer; its readings are unknown"),
-        "encoder": Fault(0, "the wedges stand 1 mm deeper than they say"),
+        "encoder": Fault(0, "the wedges stand 1 mm deeper than they say", Effect.BEAM),
     }
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -56,6 +57,12 @@ class Degraders(Movers):
         self.values[self.has("communication"), :2] = np.nan
         if self.count:
             world.degraded = float(self.behind[0])
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Without fault. It moves with the cycle; beam waits until it has `settled`."""
+        good: NDArray[np.bool_] = self.enabled & (self.code == 0)
+        return good
 
     @property
     def depth(self) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family, Fault, Floats
+from simulation.plant.family import Effect, Family, Fault, Floats
 from simulation.plant.stoppers import AT_END, Driven
 from simulation.plant.world import World
 
@@ -154,7 +154,7 @@ class LossMonitors(Looking):
     quantities = (("rate", "1/s"),)
     faults: ClassVar[Mapping[str, Fault]] = {
         "high_voltage": Fault(1, "the tube has no voltage; it counts nothing"),
-        "noise": Fault(0, "it counts without beam"),
+        "noise": Fault(0, "it counts without beam", Effect.TRIP),
     }
 
     def __init__(self, devices: Sequence[Device]) -> None:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,12 +21,34 @@ COMMON: tuple[tuple[str, str], ...] = (("fault", ""), ("ok", ""))
 """What every device shows besides its quantities: its fault code, and 1 while it is good for beam."""
 
 
+class Effect(StrEnum):
+    """What a fault does to beam that is being delivered."""
+
+    TRIP = "trip"
+    """The device is not good for beam any more, at once."""
+    SLOW = "slow"
+    """Something passes its limit after a while, or settles within it."""
+    BEAM = "beam"
+    """The beam changes; by how much decides whether it stays right or is taken away."""
+    QUIET = "quiet"
+    """Beam stays as it is: a reading is wrong, or something that nobody uses now does not work."""
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One kind of fault. `code` is shown in the channel `fault`; 0: only the readings show it."""
+    """One kind of fault. `code` is shown in the channel `fault`; 0: only the readings show it.
+
+    given: what it does to beam; without it, a code trips and a wrong reading does nothing.
+    """
 
     code: int
     text: str
+    given: Effect | None = None
+
+    @property
+    def effect(self) -> Effect:
+        """What it does to beam that is being delivered."""
+        return self.given or (Effect.TRIP if self.code else Effect.QUIET)
 
 
 class Family(ABC):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from common.site import Device
-from simulation.plant.family import Fault
+from simulation.plant.family import Effect, Fault
 from simulation.plant.switched import Switched
 from simulation.plant.world import World
 from timing.cycle import Phase
@@ -27,8 +27,8 @@ class Kickers(Switched):
         "charging": Fault(1, "the charging supply has tripped"),
         "switch": Fault(2, "the discharge switch has fired by itself; the supply is off"),
         "interlock": Fault(3, "an interlock has switched the supply off"),
-        "misfire": Fault(0, "it does not fire when it is told to"),
-        "leak": Fault(0, "the capacitor leaks: the voltage stays a tenth too low"),
+        "misfire": Fault(0, "it does not fire when it is told to", Effect.BEAM),
+        "leak": Fault(0, "the capacitor leaks: the voltage stays a tenth too low", Effect.BEAM),
     }
     retained = ("on", "setpoint", "pulses")
     settable = (("setpoint", "voltage"), "voltage")

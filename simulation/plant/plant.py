@@ -114,9 +114,12 @@ class Plant:
         }
 
     def fault_kinds(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Of each class here: code and text of each kind of fault."""
+        """Of each class here: code, text and effect on beam of each kind of fault."""
         return {
-            name: {kind: {"code": fault.code, "text": fault.text} for kind, fault in family.faults.items()}
+            name: {
+                kind: {"code": fault.code, "text": fault.text, "effect": fault.effect.value}
+                for kind, fault in family.faults.items()
+            }
             for name, family in self.families.items()
             if family.count
         }

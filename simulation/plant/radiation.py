@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Family, Fault
+from simulation.plant.family import Effect, Family, Fault
 from simulation.plant.world import World
 from timing.cycle import Phase
 
@@ -26,7 +26,7 @@ class RadiationMonitors(Family):
     quantities = (("rate", "uSv/h"),)
     faults: ClassVar[Mapping[str, Fault]] = {
         "detector": Fault(1, "the detector does not count; the rate is unknown"),
-        "alarm": Fault(0, "a source stands beside the monitor: ten times the alarm rate"),
+        "alarm": Fault(0, "a source stands beside the monitor: ten times the alarm rate", Effect.TRIP),
         "frozen": Fault(0, "the reading stays where it is"),
     }
     period_s = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Family, Fault, Floats, setting
+from simulation.plant.family import Effect, Family, Fault, Floats, setting
 from simulation.plant.switched import Rising, Switched
 from simulation.plant.world import INJECTION_MEV, IONS, World, energy_of, rigidity
 from timing.cycle import Phase
@@ -37,8 +37,8 @@ class Cavities(Rising):
     faults: ClassVar[Mapping[str, Fault]] = {
         "arc": Fault(1, "the cavity sparks and switches off"),
         "tuner": Fault(2, "the tuner has lost the resonance; the cavity switches off"),
-        "phase": Fault(0, "the phase is 20 degrees off"),
-        "detuned": Fault(0, "the cavity is detuned; its voltage falls and power is reflected"),
+        "phase": Fault(0, "the phase is 20 degrees off", Effect.TRIP),
+        "detuned": Fault(0, "the cavity is detuned; its voltage falls and power is reflected", Effect.TRIP),
         "probe": Fault(0, "the voltage reading stays where it is"),
     }
     quantity, noise = "voltage", 0.001
@@ -165,8 +165,8 @@ class KnockOuts(Rising):
     faults: ClassVar[Mapping[str, Fault]] = {
         "amplifier": Fault(1, "the amplifier has failed; there is no drive"),
         "gate_closed": Fault(2, "the gate does not open"),
-        "gate_open": Fault(0, "the gate does not close"),
-        "weak": Fault(0, "the drive is a third too low"),
+        "gate_open": Fault(0, "the gate does not close", Effect.BEAM),
+        "weak": Fault(0, "the drive is a third too low", Effect.BEAM),
     }
     quantity, noise = "amplitude", 0.002
     settable = (("setpoint", "amplitude"), "amplitude")

@@ -11,7 +11,7 @@ from common.site import Device
 from common.text import _
 from interlock.search import RoomState, Search
 from interlock.table import SearchPlan
-from simulation.plant.family import Family, Fault, Floats
+from simulation.plant.family import Effect, Family, Fault, Floats
 from simulation.plant.world import World
 
 DISAGREE = 1
@@ -31,8 +31,8 @@ class TwoContacts(Family):
 
     quantities = (("a", ""), ("b", ""))
     faults: ClassVar[Mapping[str, Fault]] = {
-        "a_open": Fault(0, "the wire of contact a is broken; it reads not safe"),
-        "b_open": Fault(0, "the wire of contact b is broken; it reads not safe"),
+        "a_open": Fault(0, "the wire of contact a is broken; it reads not safe", Effect.TRIP),
+        "b_open": Fault(0, "the wire of contact b is broken; it reads not safe", Effect.TRIP),
         "a_welded": Fault(0, "contact a is welded; it reads safe whatever happens"),
         "b_welded": Fault(0, "contact b is welded; it reads safe whatever happens"),
         "supply": Fault(2, "the supply of the contacts is lost; both read not safe"),

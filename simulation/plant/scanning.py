@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from common.site import Device
-from simulation.plant.family import Fault, Floats
+from simulation.plant.family import Effect, Fault, Floats
 from simulation.plant.switched import Switched
 from simulation.plant.world import World
 
@@ -27,7 +27,7 @@ class Scanners(Switched):
         "amplifier": Fault(1, "the power amplifier has tripped"),
         "overtemperature": Fault(2, "the supply is too hot and switches off"),
         "communication": Fault(3, "the supply does not answer; its readings are unknown"),
-        "offset": Fault(0, "the current is a percent of full scale off"),
+        "offset": Fault(0, "the current is a percent of full scale off", Effect.BEAM),
     }
     tripping = frozenset({1, 2})
 

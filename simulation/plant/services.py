@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from common.site import Device
-from simulation.plant.family import Family, Fault
+from simulation.plant.family import Effect, Family, Fault
 from simulation.plant.world import World
 
 
@@ -20,7 +20,7 @@ class Environment(Family):
     elsewhere = True
     period_s = 0.1
     faults: ClassVar[Mapping[str, Fault]] = {
-        "heating": Fault(0, "the air of the room is 5 K too warm"),
+        "heating": Fault(0, "the air of the room is 5 K too warm", Effect.BEAM),
         "frozen": Fault(0, "the readings stay where they are"),
     }
 

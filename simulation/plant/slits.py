@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from common.site import Device
-from simulation.plant.family import Fault
+from simulation.plant.family import Effect, Fault
 from simulation.plant.motion import Movers
 from simulation.plant.world import World
 
@@ -19,7 +19,7 @@ class Slits(Movers):
     faults: ClassVar[Mapping[str, Fault]] = {
         "drive": Fault(1, "a motor drive has failed; the jaws do not move"),
         "collision": Fault(2, "the jaws touch each other; they do not move"),
-        "encoder": Fault(0, "the gap is 2 mm narrower than it says"),
+        "encoder": Fault(0, "the gap is 2 mm narrower than it says", Effect.BEAM),
     }
 
     def __init__(self, devices: Sequence[Device]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family, Fault, setting
+from simulation.plant.family import Effect, Family, Fault, setting
 from simulation.plant.switched import Rising
 from simulation.plant.world import World
 from timing.cycle import Phase
@@ -32,7 +32,7 @@ class Sources(Rising):
     faults: ClassVar[Mapping[str, Fault]] = {
         "extinction": Fault(1, "the plasma goes out"),
         "high_voltage": Fault(2, "the extraction voltage trips"),
-        "gas": Fault(0, "the gas flow is wrong; the current is a third too low and unsteady"),
+        "gas": Fault(0, "the gas flow is wrong; the current is a third too low and unsteady", Effect.BEAM),
         "frozen": Fault(0, "the current reading stays where it is"),
     }
     quantity, noise = "current", 0.003
@@ -68,7 +68,7 @@ class HighVoltage(Rising):
         "sparks": Fault(1, "sparks follow each other; the supply switches off"),
         "overcurrent": Fault(2, "the load draws too much; the supply switches off"),
         "divider": Fault(0, "the voltage divider reads two percent too little"),
-        "sparking": Fault(0, "the insulator is dirty: two sparks a second"),
+        "sparking": Fault(0, "the insulator is dirty: two sparks a second", Effect.SLOW),
     }
     quantity, noise = "voltage", 2e-4
     settable = (("setpoint", "voltage"), "voltage")
@@ -115,7 +115,7 @@ class Foils(Family):
     faults: ClassVar[Mapping[str, Fault]] = {
         "broken": Fault(1, "the foil in the beam is torn; another one must be selected"),
         "stuck": Fault(2, "the wheel does not turn"),
-        "position": Fault(0, "the position sensor reads half a foil too far"),
+        "position": Fault(0, "the position sensor reads half a foil too far", Effect.TRIP),
     }
     retained = ("position", "wanted", "used")
     period_s = SOURCE_PERIOD_S

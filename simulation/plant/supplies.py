@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Fault, Floats, setting
+from simulation.plant.family import Effect, Fault, Floats, setting
 from simulation.plant.supply_physics import Heat, Player, Ripple
 from simulation.plant.switched import Switched
 from simulation.plant.waveform import ramped_rigidity
@@ -44,10 +44,10 @@ FAULTS: Mapping[str, Fault] = {
     "interlock": Fault(4, "an interlock of the magnet has switched the supply off"),
     "communication": Fault(5, "the supply does not answer; its readings are unknown"),
     "ground": Fault(6, "current flows to earth; the supply switches off"),
-    "drift": Fault(0, "the current drifts and nothing reports it"),
-    "ripple": Fault(0, "a filter has failed: the ripple is fifty times what it was"),
-    "turn_short": Fault(0, "turns of the magnet are shorted: less field at the same current"),
-    "cooling": Fault(0, "the water does not flow through this supply: it gets hot"),
+    "drift": Fault(0, "the current drifts and nothing reports it", Effect.BEAM),
+    "ripple": Fault(0, "a filter has failed: the ripple is fifty times what it was", Effect.BEAM),
+    "turn_short": Fault(0, "turns of the magnet are shorted: less field at the same current", Effect.BEAM),
+    "cooling": Fault(0, "the water does not flow through this supply: it gets hot", Effect.SLOW),
 }
 
 

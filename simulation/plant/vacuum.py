@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from common.errors import Refused
 from common.site import Device
 from common.text import _
-from simulation.plant.family import Family, Fault, Floats
+from simulation.plant.family import Effect, Family, Fault, Floats
 from simulation.plant.vacuum_network import AIR_MBAR, VacuumNetwork
 from simulation.plant.world import World
 
@@ -36,8 +36,8 @@ class Gauges(Family):
     quantities = (("pressure", "mbar"),)
     faults: ClassVar[Mapping[str, Fault]] = {
         "gauge": Fault(1, "the sensor reads nothing"),
-        "leak": Fault(0, "air leaks into the volume"),
-        "inrush": Fault(0, "a window breaks and air rushes into the volume"),
+        "leak": Fault(0, "air leaks into the volume", Effect.SLOW),
+        "inrush": Fault(0, "a window breaks and air rushes into the volume", Effect.SLOW),
         "frozen": Fault(0, "the reading stays where it is"),
         "offset": Fault(0, "the sensor is contaminated and reads a third of the pressure"),
     }

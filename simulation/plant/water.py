@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Family, Fault, Floats
+from simulation.plant.family import Effect, Family, Fault, Floats
 from simulation.plant.water_supply import Chillers, WaterPumps
 from simulation.plant.world import World
 
@@ -43,7 +43,7 @@ class Water(Family):
         "pump": Fault(1, "the flow runs out"),
         "chiller": Fault(2, "the inlet is warm"),
         "resin": Fault(3, "the conductivity rises"),
-        "blocked": Fault(0, "a filter is clogged; the flow falls by half"),
+        "blocked": Fault(0, "a filter is clogged; the flow falls by half", Effect.SLOW),
         "flow_meter": Fault(0, "the flow reading stays where it is"),
     }
     latching = True

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Fault, Floats
+from simulation.plant.family import Effect, Fault, Floats
 from simulation.plant.switched import Switched
 from simulation.plant.world import World
 
@@ -33,7 +33,7 @@ class WaterPumps(Switched):
     faults: ClassVar[Mapping[str, Fault]] = {
         "motor": Fault(1, "the motor protection has tripped; the pump runs out"),
         "dry": Fault(2, "there is no water before the pump; it switches off"),
-        "seal": Fault(0, "the seal leaks; the head falls by a quarter"),
+        "seal": Fault(0, "the seal leaks; the head falls by a quarter", Effect.SLOW),
         "sensor": Fault(0, "the pressure reading stays where it is"),
     }
     elsewhere = True
@@ -110,7 +110,7 @@ class Chillers(Switched):
     faults: ClassVar[Mapping[str, Fault]] = {
         "compressor": Fault(1, "the compressor has tripped; the water warms up"),
         "low_pressure": Fault(2, "refrigerant is low; the chiller switches off"),
-        "weak": Fault(0, "the condenser is dirty; half of the capacity is left"),
+        "weak": Fault(0, "the condenser is dirty; half of the capacity is left", Effect.SLOW),
         "sensor": Fault(0, "the temperature reading stays where it is"),
     }
     elsewhere = True
