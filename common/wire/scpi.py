@@ -32,6 +32,11 @@ def query(header: str) -> bytes:
     return f"{header}?\n".encode("ascii")
 
 
+def command(header: str, argument: str) -> bytes:
+    """The bytes that set something: `command("INST:SEL", "room1-environment")`."""
+    return f"{header} {argument}\n".encode("ascii")
+
+
 def answer(value: float) -> bytes:
     """The bytes that carry a number back."""
     return f"{value:+.6E}\n".encode("ascii")

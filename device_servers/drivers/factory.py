@@ -124,9 +124,9 @@ class Drivers:
                 self._pollers[link.name] = StatusPoller(link)
             return self._pollers[link.name]
 
-    def station(self) -> ScpiStation:
-        """The temperature and pressure station."""
-        return ScpiStation(StateDir(self._state).run_file("plant"))
+    def station(self, wire: str) -> ScpiStation:
+        """A temperature and pressure station."""
+        return ScpiStation(StateDir(self._state).run_file("plant"), wire)
 
     def modbus(self) -> ModbusLink:
         """The Modbus link of this process: one for all its units."""
@@ -160,7 +160,7 @@ class Drivers:
 
 
 BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
-    "EnvironmentStation": lambda drivers, _device: drivers.station(),
+    "EnvironmentStation": lambda drivers, device: drivers.station(device.wire),
     "Nozzle": Drivers.nozzle,
     "Timing": lambda drivers, _device: FpgaTiming(drivers.fpga(), drivers.status()),
     "BeamCatalogue": lambda drivers, _device: FpgaTiming(drivers.fpga(), drivers.status()),

@@ -27,9 +27,9 @@ class ScpiStation:
 
     quantities = tuple(HEADERS)
 
-    def __init__(self, run_file: Path) -> None:
+    def __init__(self, run_file: Path, wire: str) -> None:
         """`run_file` names host and `environment_port`, and may appear later. Starts asking at once."""
-        self._run_file = run_file
+        self._run_file, self._wire = run_file, wire
         self._reading: Reading | None = None
         self._heard = 0.0
         self._wakes: list[Wake] = []
@@ -72,8 +72,11 @@ class ScpiStation:
         address = (str(entry.get("host", "127.0.0.1")), int(entry["environment_port"]))
         with socket.create_connection(address, timeout=LIMIT_S) as link:
             decoder = scpi.LineDecoder()
+            link.sendall(scpi.command("INST:SEL", self._wire))
+            if (chosen := _ask(link, decoder, "INST:SEL")) != self._wire:
+                raise LinkLost(f"asked for station {self._wire}, got {chosen}")
             while not self._end.is_set():
-                values = [_ask(link, decoder, header) for header in HEADERS.values()]
+                values = [scpi.number(_ask(link, decoder, header)) for header in HEADERS.values()]
                 self._reading = Reading(np.array(values), time.time_ns())
                 self._heard = time.monotonic()
                 self._wake()
@@ -84,11 +87,11 @@ class ScpiStation:
             wake()
 
 
-def _ask(link: socket.socket, decoder: scpi.LineDecoder, header: str) -> float:
+def _ask(link: socket.socket, decoder: scpi.LineDecoder, header: str) -> str:
     link.sendall(scpi.query(header))
     while True:
         data = link.recv(4096)
         if not data:
             raise LinkLost("the station closed the link")
         for line in decoder.feed(data):
-            return scpi.number(line)
+            return line
