@@ -17,6 +17,7 @@ from ois_bridge.interfaces.rest import entry as rest_entry
 from ois_bridge.interfaces.rest import patients as rest_patients
 from ois_bridge.interfaces.rest import plans as rest_plans
 from ois_bridge.interfaces.rest import schemas
+from ois_bridge.interfaces.rest import signatures as rest_signatures
 from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn
 from ois_bridge.web import entry as web_entry
@@ -49,7 +50,7 @@ def create(context: Context) -> FastAPI:
     refusals: dict[int | str, dict[str, object]] = {
         code: {"model": schemas.Refusal} for code in (401, 403, 404, 409, 422)
     }
-    for router in (rest_entry.router, rest_patients.router, rest_plans.router):
+    for router in (rest_entry.router, rest_patients.router, rest_plans.router, rest_signatures.router):
         app.include_router(router, prefix=API, responses=refusals)
     app.include_router(web_entry.router)
     app.include_router(web_patients.router)

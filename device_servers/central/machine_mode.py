@@ -115,6 +115,8 @@ class MachineMode(PtcsDevice):
             return
         busy = self._busy() if wanted in NEEDS_IDLE else {}
         check_change(self._mode, wanted, self.caller.identity.roles, busy)
+        if wanted is Use.CLINICAL:
+            self._require_validated()
         self._become(wanted)
 
     def _become(self, wanted: Use) -> None:
@@ -128,6 +130,26 @@ class MachineMode(PtcsDevice):
             raise Refused(_("mode not changed: it cannot be kept ({why})").format(why=why)) from why
         self._mode = wanted
         self.driver.turn(wanted is Use.SERVICE)
+
+    def _require_validated(self) -> None:
+        """Raise Refused while an exchanged device waits for its re-validation, or nobody can tell."""
+        for device in self.context.site.of_class("Maintenance"):
+            try:
+                proxy = tango.DeviceProxy(device.name)
+                proxy.set_timeout_millis(TIMEOUT_MS)
+                told = proxy.read_attribute("ClinicalLock")
+                unknown = _("its register cannot be trusted") if _invalid(told) else ""
+                waiting = list(told.value or ())
+            except tango.DevFailed as why:
+                unknown, waiting = str(why.args[0].desc), []
+            if unknown:
+                text = _(
+                    "mode CLINICAL needs {device}, which does not tell what waits for re-validation: {why}"
+                )
+                raise Refused(text.format(device=device.name, why=unknown))
+            if waiting:
+                text = _("mode CLINICAL waits for the re-validation of {devices}; `ptcs revalidate` does it")
+                raise Refused(text.format(devices=", ".join(waiting)))
 
     def _busy(self) -> dict[str, str]:
         """Sessions that are not IDLE now, or do not answer."""
@@ -149,6 +171,11 @@ class MachineMode(PtcsDevice):
             return DevState.OFF, _("the machine is off")
         text = _("mode {mode}").format(mode=self._mode)
         return (DevState.DISABLE, text) if self._mode is Use.SERVICE else (DevState.ON, text)
+
+
+def _invalid(told: tango.DeviceAttribute) -> bool:
+    """Whether a device says that it does not know the value."""
+    return bool(told.quality == tango.AttrQuality.ATTR_INVALID)
 
 
 def _kept(path: Path) -> Use:

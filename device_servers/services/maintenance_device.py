@@ -1,7 +1,9 @@
 """Maintenance: component register, hours and due tasks, work orders, and what must be re-validated."""
 
 import json
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +12,7 @@ from tango import DevState
 from tango.server import command
 
 from common.errors import Refused
+from common.state import StateDir
 from common.text import _
 from device_servers.base import PtcsDevice, rule
 from device_servers.channel import derived
@@ -17,13 +20,25 @@ from device_servers.guard import Session
 from device_servers.modes import Admin
 from device_servers.parse import json_object
 from device_servers.registration import crate_name
-from device_servers.services.maintenance import plan, view
+from device_servers.services.maintenance import plan, procedures, records, view
 from device_servers.services.maintenance.book import Book
-from device_servers.services.maintenance.desk import Desk
+from device_servers.services.maintenance.desk import Desk, line
 from device_servers.services.maintenance.watcher import Watcher
 
 TIMEOUT_MS = 3000
 MOST_ROWS = 4096
+LONGEST_RESULT = 4000
+
+
+@dataclass
+class Progress:
+    """How far the re-validation under way is, as its client tells."""
+
+    run: str = ""
+    device: str = ""
+    name: str = ""
+    step: str = ""
+    results: list[str] = field(default_factory=list)
 
 
 class MaintenanceDisplay(PtcsDevice):
@@ -37,6 +52,7 @@ class MaintenanceDisplay(PtcsDevice):
         self.book = Book(folder)
         self.watcher = Watcher(self.context.site, folder / "meters.json", self.plans, self.book.view)
         self.desk = Desk(self.context.site, self.plans, self.book, self.watcher.meters)
+        self._progress = Progress()
         self.watcher.changed = self.refresh
         self.watcher.start()
 
@@ -70,7 +86,7 @@ class MaintenanceDisplay(PtcsDevice):
     @derived(dtype=(str,), max_dim_x=MOST_ROWS)
     def Due(self) -> list[str]:
         """JSON a row: device, task, text, kind, every, used, share, overdue; nearest to its end first."""
-        return [json.dumps(due.row(), ensure_ascii=False) for due in self._due() if due.share >= 0.9]
+        return [json.dumps(due.row()) for due in self._due() if due.share >= 0.9]
 
     @derived(dtype=int, format="%d")
     def Overdue(self) -> int:
@@ -81,7 +97,28 @@ class MaintenanceDisplay(PtcsDevice):
     def Orders(self) -> list[str]:
         """JSON a row: work orders that are not closed."""
         orders = [order for order in self.book.view.orders.values() if view.ORDERS[order.state]]
-        return [json.dumps(order.row(), ensure_ascii=False) for order in orders]
+        return [json.dumps(order.row()) for order in orders]
+
+    @derived(dtype=str)
+    def Procedure(self) -> str:
+        """The re-validation under way: class and device; nothing when none is."""
+        return f"{self._progress.name} {self._progress.device}".strip()
+
+    @derived(dtype=str)
+    def Step(self) -> str:
+        """The step under way."""
+        return self._progress.step
+
+    @derived(dtype=(str,), max_dim_x=256)
+    def Results(self) -> list[str]:
+        """JSON a row: steps of the re-validation under way that are done."""
+        return list(self._progress.results)
+
+    @rule(read=True)
+    @command(dtype_in=str, doc_in="hash of a record, or its beginning", dtype_out=str)
+    def Record(self, start: str) -> str:
+        """JSON: a record as it is kept, with its signature."""
+        return json.dumps(self.desk.found(start))
 
     @rule(read=True)
     @command(dtype_out=str)
@@ -95,7 +132,7 @@ class MaintenanceDisplay(PtcsDevice):
     def Components(self, start: str) -> str:
         """JSON: every device whose name begins so, with component, meter, pending, tasks."""
         rows = [self._row(name) for name in self.plans if name.startswith(start.lower())]
-        return json.dumps(rows, ensure_ascii=False)
+        return json.dumps(rows)
 
     @rule(read=True)
     @command(dtype_in=str, doc_in="device", dtype_out=str)
@@ -104,7 +141,7 @@ class MaintenanceDisplay(PtcsDevice):
         name = self.desk.device({"device": device})
         orders = [order.row() for order in self.book.view.orders.values() if order.device == name]
         entries = self.book.view.device(name).history
-        return json.dumps({**self._row(name), "history": entries, "orders": orders}, ensure_ascii=False)
+        return json.dumps({**self._row(name), "history": entries, "orders": orders})
 
     def _row(self, name: str) -> dict[str, Any]:
         known, fitted = self.book.view.device(name), self.book.view.device(name).component
@@ -179,6 +216,47 @@ class Maintenance(MaintenanceDisplay):
             self._require_not_clinical(fields["device"])
         self._keep("order", fields)
         return self._set_admin_of(fields["device"], Admin.MAINTENANCE) if pends else ""
+
+    @command(dtype_in=str, doc_in="device", dtype_out=str)
+    def Begin(self, device: str) -> str:
+        """Before a re-validation: JSON {run, class, serial, digest}. Refused while the machine treats."""
+        name = self.desk.device({"device": device})
+        self.book.require_sound()
+        self._require_not_clinical(name)
+        found = procedures.for_class(self.context.site.device(name).tango_class)
+        component = self.book.view.device(name).component
+        serial = component["serial"] if component else ""
+        self._progress = Progress(uuid.uuid4().hex, name, found.name)
+        answer = {"run": self._progress.run, "class": found.name, "serial": serial, "digest": found.digest}
+        return json.dumps(answer)
+
+    @command(
+        dtype_in=str, doc_in='JSON {"run", "step": what is done now, "result": a step\'s result or null}'
+    )
+    def Advance(self, text: str) -> None:
+        """Who carries out a procedure tells how far it is, for everybody to see."""
+        values = json_object(text)
+        if self._progress.run != values.get("run"):
+            raise Refused(_("this procedure is not the one that was begun last"))
+        self._progress.step = line(values, "step")
+        if values.get("result") is not None:
+            self._progress.results.append(json.dumps(values["result"])[:LONGEST_RESULT])
+
+    @command(dtype_in=str, doc_in='JSON {"record", "signature": of the OIS}', dtype_out=str)
+    def Submit(self, text: str) -> str:
+        """Keep a signed record. JSON {hash, passed, admin: why AdminMode stayed}. Refused when incomplete."""
+        if len(text) > records.LARGEST:
+            raise Refused(_("the record is too large"))
+        values = json_object(text)
+        user = self._by().identity.user
+        key = StateDir(self.context.state).public_key
+        fields = self.desk.record(values, user, key, datetime.now(UTC))
+        self._keep("record", fields)
+        self._progress = Progress()
+        device = fields.get("device", "")
+        free = fields["passed"] and device and not self.desk.has_order(device)
+        admin = self._set_admin_of(device, Admin.ONLINE) if free else ""
+        return json.dumps({"hash": fields["hash"], "passed": fields["passed"], "admin": admin})
 
     def _keep(self, kind: str, fields: dict[str, Any]) -> str:
         return self.book.append(self._by().identity.user, kind, fields)

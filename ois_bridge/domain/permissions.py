@@ -23,6 +23,7 @@ class Action(StrEnum):
     REVOKE_PLAN = N_("revoke plans")
     WRITE_REPORT = N_("write reports")
     READ_REPORT = N_("read reports")
+    SIGN_RECORD = N_("sign records")
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
@@ -42,6 +43,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.REVOKE_PLAN: frozenset({"physician"}),
     Action.WRITE_REPORT: frozenset({"physicist"}),
     Action.READ_REPORT: _CLINICAL,
+    Action.SIGN_RECORD: frozenset({"operator", "physicist", "service"}),
 }
 
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from common.errors import BadConfig, Refused
 from common.site import Site
 from common.text import _
 from device_servers.parse import text_field
+from device_servers.services.maintenance import procedures, records, verdicts
 from device_servers.services.maintenance.book import Book
 from device_servers.services.maintenance.meters import Meters
 from device_servers.services.maintenance.plan import ClassPlan
-from device_servers.services.maintenance.view import Order
+from device_servers.services.maintenance.verdicts import Verdict
+from device_servers.services.maintenance.view import ORDERS, Order
 
 LONGEST = 500
 SERIAL = 60
@@ -38,6 +42,8 @@ class Desk:
     def component(self, values: Mapping[str, Any], *, exchange: bool) -> dict[str, Any]:
         """The fields of a component that is fitted to a device, or exchanged. Raises Refused."""
         name, serial = self.device(values), line(values, "serial", SERIAL)
+        if not serial.isascii():
+            raise Refused(_("a serial number has letters, digits and signs of ASCII only"))
         fitted = self.book.view.device(name).component
         if fitted is not None and not exchange:
             text = _("{device} has component {serial}; what takes its place is an exchange")
@@ -97,6 +103,58 @@ class Desk:
         order = self.book.view.check_order(number, to)
         fields = {"number": number, "to": to.value, "note": line(values, "note", LONGEST, "")}
         return {**fields, "device": order.device, "what": order.what, "major": order.major}
+
+    def has_order(self, device: str) -> bool:
+        """Whether a work order of a device is not closed."""
+        return any(order.device == device and ORDERS[order.state] for order in self.book.view.orders.values())
+
+    def found(self, start: str) -> Mapping[str, Any]:
+        """The record whose hash begins so. Raises Refused for none, or several."""
+        matching = [
+            entry for digest, entry in self.book.view.records.items() if start and digest.startswith(start)
+        ]
+        if len(matching) != 1:
+            text = _("{count} records begin with {start!r}; give more of the hash")
+            raise Refused(text.format(count=len(matching), start=start[:LONGEST]))
+        return matching[0]
+
+    def record(self, values: Mapping[str, Any], user: str, key: Path, now: datetime) -> dict[str, Any]:
+        """The fields of a record that `user` hands in: complete, judged again, signed. Raises Refused."""
+        content, signed = values.get("record"), values.get("signature")
+        if not isinstance(content, dict) or not isinstance(signed, str):
+            raise Refused(_('a record needs {"record": object, "signature": text}'))
+        try:
+            digest = verdicts.digest(content)
+        except (ValueError, TypeError) as why:
+            raise Refused(_("the record is malformed ({why})").format(why=why)) from why
+        if digest in self.book.view.records:
+            raise Refused(_("this record is kept already"))
+        kind = content.get("kind")
+        if kind == "revalidation":
+            fields = self._revalidation(content, now)
+        elif kind == "checklist":
+            name = line(content, "name")
+            passed = records.judge(procedures.checklist(self.site, name), self.site, None, content)
+            records.require_times(content, "", now)
+            fields = {"checklist": name, "passed": passed is Verdict.PASSED}
+        else:
+            raise Refused(_("a record's kind must be revalidation or checklist"))
+        if content.get("user") != user or content.get("site") != self.site.name:
+            raise Refused(_("the record is another person's or another site's"))
+        line(content, "version")
+        records.require_signature(key, signed, digest, user, content)
+        return {**fields, "hash": digest, "signature": signed, "record": content}
+
+    def _revalidation(self, content: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        name = self.device(content)
+        device, known = self.site.device(name), self.book.view.device(name)
+        fitted = known.component["serial"] if known.component else ""
+        if content.get("serial") != fitted:
+            text = _("the record is about component {other!r}: {serial!r} is fitted")
+            raise Refused(text.format(other=content.get("serial"), serial=fitted))
+        records.require_times(content, known.pending_since, now)
+        passed = records.judge(procedures.for_class(device.tango_class), self.site, device, content)
+        return {"device": name, "passed": passed is Verdict.PASSED}
 
 
 def line(values: Mapping[str, Any], key: str, longest: int = LONGEST, default: str | None = None) -> str:

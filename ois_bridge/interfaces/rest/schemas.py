@@ -34,6 +34,21 @@ class Token(BaseModel):
     expires: str
 
 
+class SignBody(Body):
+    """What is signed: SHA-256 of a record in hex, what the signature means, and the signer's password."""
+
+    model_config = ConfigDict(extra="forbid")
+    hash: Line
+    meaning: Line
+    password: Line
+
+
+class Signature(BaseModel):
+    """A compact JWS of {purpose, hash, meaning, user, time}, signed by the OIS."""
+
+    signed: str
+
+
 class PatientBody(Body):
     """Identity of a patient. birth_date as YYYYMMDD or YYYY-MM-DD, sex as M, F or O."""
 
