@@ -6,9 +6,8 @@ from typing import Any
 
 from common.clock import ClockRate
 from common.errors import Refused
-from common.text import _
 from common.wire.frame import Frame
-from simulation.fpga.core import Core
+from simulation.fpga.core import Core, check_room
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,8 @@ class Call:
     def room(self) -> str:
         """The room that a request speaks for; empty for one that names none. Raises Refused."""
         room = self.body.get("room", "")
-        if room and room not in self.core.rooms:
-            text = _("no room {room!r}: allowed are {rooms}")
-            raise Refused(text.format(room=room, rooms=", ".join(self.core.rooms)))
+        if room:
+            check_room(room, self.core.rooms)
         return str(room)
 
     def roles(self) -> list[str]:

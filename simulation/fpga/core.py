@@ -4,6 +4,7 @@ No socket, no clock, no randomness but the seed's: the same calls give the same 
 around it (`service.py`) turns wall time into ticks and carries what `drain` returns.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -50,9 +51,7 @@ class Core(Beamline):
         """Raise Refused unless this room holds the beam."""
         if room in self.rooms and room == self.room:
             return
-        if room not in self.rooms:
-            text = _("no room {room!r}: allowed are {rooms}")
-            raise Refused(text.format(room=room, rooms=", ".join(self.rooms)))
+        check_room(room, self.rooms)
         holder = self.room or _("nobody")
         raise Refused(_("{room} does not hold the beam, {holder} does").format(room=room, holder=holder))
 
@@ -62,9 +61,8 @@ class Core(Beamline):
         Raises Refused for an unknown room, while beam may come, and while the counters of another
         room's map have not been read since its beam ended.
         """
-        if room and room not in self.rooms:
-            text = _("no room {room!r}: allowed are {rooms}")
-            raise Refused(text.format(room=room, rooms=", ".join(self.rooms)))
+        if room:
+            check_room(room, self.rooms)
         if room == self.room:
             return
         if self.beam_on or self.state in ACTIVE:
@@ -174,3 +172,10 @@ class Core(Beamline):
         self.cycle.timing.inject(LinkFaults.of(self.faults))
         if self.state is State.DELIVERING and not self._hold:
             self._loaded().begin(self.tick, self._sense.beam, self.faults)
+
+
+def check_room(room: str, rooms: Sequence[str]) -> None:
+    """Raise Refused for a room that the site does not have."""
+    if room not in rooms:
+        text = _("no room {room!r}: allowed are {rooms}")
+        raise Refused(text.format(room=room, rooms=", ".join(rooms)))

@@ -47,9 +47,8 @@ class Guard:
         self.outputs: Outputs | None = None
         self.off_us = {column.name: column.off_us for column in matrix.outputs}
         """Travel time of each output's actuator, microseconds."""
-        self.good = 0
         self.known = 0
-        """Rows that were good, and rows whose value is known, at the last look (bits)."""
+        """Rows whose value was known at the last look (bits)."""
         self._rows = {row.name: row for row in matrix.inputs}
         self._bit = self.interlock.names.bit
         self._pairs = sum(self._bit[name] for name in matrix.pairs)
@@ -141,7 +140,7 @@ class Guard:
         return entry
 
     def again(self, tick: int) -> None:
-        """Judge the same inputs once more, after a mask came or went."""
+        """Judge the same inputs again, after a mask came or went."""
         self._step(tick)
 
     def self_test(self, user: str, roles: Iterable[str], tick: int) -> TestRecord:
@@ -165,8 +164,8 @@ class Guard:
 
     def _step(self, tick: int) -> Outputs:
         verdict = self.interlock.step_bits(tick, *self._last, self._confirmed)
-        self._permits, self.good = verdict.permits, self.interlock.good
-        self.rings.inputs.note(tick, self.good & self.known, self.known)
+        self._permits = verdict.permits
+        self.rings.inputs.note(tick, self.interlock.good & self.known, self.known)
         self.rings.outputs.note(tick, verdict.permits, self._all_outputs)
         self.outputs = self.interlock.outputs(verdict)
         return self.outputs
