@@ -1,5 +1,6 @@
 """The command line: `ptcs --help`."""
 
+import importlib
 import json
 import signal
 import sys
@@ -15,22 +16,39 @@ from common.errors import PtcsError, Refused
 from common.state import StateDir
 from common.text import _
 from ptcs import __version__
-from ptcs.console import console_command
-from ptcs.demo.command import demo
-from ptcs.doctor import doctor
-from ptcs.dose_command import beam_model, dose
-from ptcs.epics_command import epics
-from ptcs.fault_command import fault
-from ptcs.gamma_command import gamma
-from ptcs.health_command import health
 from ptcs.running import bring_up, find, running, site_option, state_option, take_down
-from ptcs.site_command import site
 
 console = Console()
+
+ELSEWHERE = {
+    "beam-model": "ptcs.dose_command:beam_model",
+    "console": "ptcs.console:console_command",
+    "demo": "ptcs.demo.command:demo",
+    "doctor": "ptcs.doctor:doctor",
+    "dose": "ptcs.dose_command:dose",
+    "epics": "ptcs.epics_command:epics",
+    "fault": "ptcs.fault_command:fault",
+    "gamma": "ptcs.gamma_command:gamma",
+    "health": "ptcs.health_command:health",
+    "site": "ptcs.site_command:site",
+}
+"""Command -> where it is, imported when asked for: `ptcs up` must not wait for planning's libraries."""
 
 
 class Commands(click.Group):
     """A group whose commands print PTCS errors as one line and exit with 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in order of their names."""
+        return sorted({*super().list_commands(ctx), *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """A command, imported if need be; None for one that does not exist."""
+        if name not in ELSEWHERE:
+            return super().get_command(ctx, name)
+        module, _colon, member = ELSEWHERE[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), member)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that PTCS raises on purpose needs no traceback."""
@@ -101,17 +119,6 @@ def show(facility: dict[str, Any]) -> None:
         f"TANGO_HOST={facility['tango_host']}  OIS {facility['ois_url']}  x{facility['clock_factor']:g}"
     )
 
-
-main.add_command(console_command)
-main.add_command(demo)
-main.add_command(doctor)
-main.add_command(dose)
-main.add_command(beam_model)
-main.add_command(gamma)
-main.add_command(epics)
-main.add_command(fault)
-main.add_command(health)
-main.add_command(site)
 
 if __name__ == "__main__":
     main()

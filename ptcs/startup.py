@@ -31,7 +31,7 @@ def start(facility: Facility, stopping: Done, report: Callable[[str], None]) -> 
         while not stopping() and not done():
             _fail_if_dead(facility)
             if time.monotonic() > deadline:
-                logs, missing = facility.state.root / "log", ", ".join(readiness.asked[:5])
+                logs, missing = facility.state.root / "log", ", ".join(readiness.missing()[:5])
                 raise LinkLost(f"{step}: not done after {START_LIMIT:.0f} s ({missing}); see {logs}")
             time.sleep(POLL)
         if stopping():
@@ -40,19 +40,19 @@ def start(facility: Facility, stopping: Done, report: Callable[[str], None]) -> 
 
 def _steps(facility: Facility, readiness: Readiness) -> Iterator[tuple[str, Done]]:
     """What to say, and when it is done; what can start meanwhile is launched between the steps."""
-    _launch(facility, "database", "plant", "ois")
+    _launch(facility, "database", "plant", "fpga", "ois")
     facility.start_fork_server()
     yield "Tango database", facility.announce_database
-    yield "plant", lambda: facility.announced("plant")
-    _launch(facility, "fpga")
-    yield "beam hardware", lambda: facility.announced("fpga")
     yield "devices registered", lambda: register_devices(facility.site)
-    yield "oncology information system", lambda: facility.announced("ois")
     yield "fork server", facility.fork_server_ready
-    _launch(facility, *facility.site.servers, "tps")
+    _launch(facility, *facility.site.servers)
+    yield "plant", lambda: facility.announced("plant")
+    yield "beam hardware", lambda: facility.announced("fpga")
+    yield "oncology information system", lambda: facility.announced("ois")
+    _launch(facility, "tps")
     yield "device servers", lambda: not readiness.missing()
     yield "planning service", lambda: facility.announced("tps")
-    yield "devices", lambda: not readiness.missing()
+    yield "devices", lambda: not Readiness(facility.site).missing()
 
 
 def _launch(facility: Facility, *names: str) -> None:

@@ -26,7 +26,7 @@ def blocks(kind: str) -> Iterator[tuple[Path, str]]:
 def test_commands_of_the_documentation_exist() -> None:
     script = (REPOSITORY / "run").read_text(encoding="utf-8")
     known = set(re.findall(r"^  ([a-z-]+)\)", script, re.MULTILINE))
-    known |= set(importlib.import_module("ptcs.cli").main.commands)
+    known |= set(importlib.import_module("ptcs.cli").main.list_commands(None))
     used = {(page.name, name) for page, text in blocks("sh") for name in RUN.findall(text)}
     assert used, "no command found"
     assert {(page, name) for page, name in used if name not in known} == set()
