@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from common.clock import TICKS_PER_SECOND
 from common.errors import PtcsError, Refused
 from common.site import DEFAULT_SITE, load
 from common.wire.frame import Frame
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 BUSY_STEP_S = 0.01
 IDLE_STEP_S = 0.02
 FPGA_BLOCK_HZ = 50.0
+LONGEST_LAG_S = 0.5
+"""Wall time of a phase that is made up for at most."""
 DEVICE_VERBS = frozenset(
     {"set", "on", "off", "reset", "open", "close", "insert", "retract", "move", "stop", "press", "release"}
 )
@@ -37,6 +41,8 @@ class PlantCrate:
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self._wake = asyncio.Event()
+        self._last = time.monotonic()
+        self._tick: int | None = None
 
     def channels(self) -> list[dict[str, str]]:
         """All channels in block order."""
@@ -62,6 +68,7 @@ class PlantCrate:
         elif verb == "cycle":
             room = int(number(body, "room")) if "room" in body else None
             ion = text(body, "ion") if "ion" in body else None
+            self._finish_phase(int(number(body, "tick")) if "tick" in body else None)
             self.plant.cycle(text(body, "phase"), number(body, "energy"), room, ion)
             self._wake.set()
         elif verb == "fault":
@@ -74,6 +81,26 @@ class PlantCrate:
             allowed = sorted({*DEVICE_VERBS, *ARRAY_VERBS, "cycle", "fault", "clear", "faults", "hello"})
             raise Refused(f"unknown verb {verb!r}: allowed are {', '.join(allowed)}")
         return {}, {}
+
+    def step(self) -> None:
+        """Let the wall time since the last step pass."""
+        now = time.monotonic()
+        self.plant.step(max(now - self._last, 1e-4))
+        self._last = max(self._last, now)
+
+    def _finish_phase(self, tick: int | None) -> None:
+        """The phase that ends now has lasted what its ticks say, also where this process came too late.
+
+        Without that, a short injection that is told together with the ramp would leave the ring empty. The
+        time that is stepped here is not stepped again.
+        """
+        world, before, self._tick = self.plant.world, self._tick, tick
+        if tick is None or before is None or not self.plant.busy:
+            return
+        missing = ((tick - before) / TICKS_PER_SECOND - world.phase_age) / world.clock_factor
+        for _ in range(math.ceil(min(missing, LONGEST_LAG_S) / BUSY_STEP_S)):
+            self.plant.step(BUSY_STEP_S)
+            self._last += BUSY_STEP_S
 
     async def pause(self) -> None:
         """Sleep until the next step is due; a new phase of the cycle ends an idle pause."""
@@ -98,13 +125,10 @@ async def serve(state: Path, site_file: Path, port: int) -> None:
         await listen(station.start, 0, ports.get("environment_port", 0))
         await listen(modbus.start, 0, ports.get("modbus_port", 0))
         announced.write({"port": server.port, "environment_port": station.port, "modbus_port": modbus.port})
-        last = time.monotonic()
         try:
             while not announced.stopping:
                 await crate.pause()
-                now = time.monotonic()
-                plant.step(max(now - last, 1e-4))
-                last = now
+                crate.step()
                 memory.keep()
                 if server.due():
                     server.push_block(plant.values(), 0, time.time_ns())

@@ -10,9 +10,10 @@ HEAD = """# Faults of the simulated equipment
 `ptcs fault inject DEVICE KIND` lets one happen, `ptcs fault clear DEVICE [KIND]` takes its cause away;
 `DEVICE` is a wire or a Tango name. A code of 0 shows in the readings only. A latched code stays until the
 device is reset. The beam hardware's own faults are listed by `ptcs fault list fpga`. This page is written
-by `python -m simulation.plant.fault_page` from the families of the plant. What a fault does to beam that is being
-delivered: `trip`: the device is not good for beam at once; `slow`: something passes its limit after a while, or
-settles within it; `beam`: the beam changes, and by how much decides whether it is taken away; `quiet`: nothing.
+by `python -m simulation.plant.fault_page` from the families of the plant. What a fault does to beam that is
+being delivered: `trip`: the device is not good for beam at once; `slow`: something passes its limit after a
+while, or settles within it; `beam`: the beam changes, and by how much decides whether it is taken away;
+`quiet`: nothing.
 
 | class | kind | code | latched | beam | what happens |
 |---|---|---|---|---|---|
