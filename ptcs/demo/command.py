@@ -27,6 +27,7 @@ from ptcs.running import bring_up, running, take_down
     help="State directory; a facility that runs there is used. Default: a temporary one.",
 )
 @click.option("--site", "site_file", type=click.Path(path_type=Path, exists=True), default=site.DEFAULT_SITE)
+@click.option("--room", default="", help="Treatment room. Default: the site's first one.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of noise and interruption.")
 def demo(
     ct: Path | None,
@@ -36,6 +37,7 @@ def demo(
     keep: bool,
     state: Path | None,
     site_file: Path,
+    room: str,
     seed: int,
 ) -> None:
     """One patient through all four systems: OIS, TPS, OIS, TCS, ACS, record."""
@@ -44,7 +46,10 @@ def demo(
 
     if ct is not None and not ct.is_dir():
         raise BadInput(f"{ct} is no folder; --ct wants the folder of a CT series and its RTSTRUCT")
-    options = DemoOptions(ct=ct, target=target, out=out.resolve(), ion=ion, seed=seed)
+    rooms = site.load(site_file).rooms
+    if room and room not in rooms:
+        raise BadInput(_("no room {room!r}: allowed are {rooms}").format(room=room, rooms=", ".join(rooms)))
+    options = DemoOptions(ct=ct, target=target, out=out.resolve(), ion=ion, seed=seed, room=room)
     root = (state or loop.temporary_state()).resolve()
     there_before = running(root)
     facility = there_before or bring_up(root, site_file, seed)

@@ -24,7 +24,10 @@ JOB_POLL = 0.1
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the user asked for. `ct`: folder of a DICOM CT with its RTSTRUCT, or None: synthetic."""
+    """What the user asked for. `ct`: folder of a DICOM CT with its RTSTRUCT, or None: synthetic.
+
+    room: the treatment room; empty: the site's first one.
+    """
 
     ct: Path | None
     target: str | None
@@ -32,6 +35,7 @@ class DemoOptions:
     ion: str = "proton"
     seed: int = 1
     interrupt: bool = True
+    room: str = ""
 
 
 @dataclass

@@ -1,33 +1,19 @@
 """The fraction: TCS and ACS through Tango, interrupted once at a random moment and resumed."""
 
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from common.site import Device
 from common.text import _
-from ptcs.client import connect
 from ptcs.demo.context import Demo, JobFailed, Step
 from ptcs.demo.therapist import POLL, Therapist
 
-POWERED = ("MagnetSupply", "IonSource", "RfCavity")
 MOST_TRIPS = 5
-
-
-def start_machine(demo: Demo, devices: Sequence[Device]) -> None:
-    """The operator switches on supplies, RF and source and opens the valves."""
-    with demo.step("ACS", _("operator switches the machine on")) as step:
-        client = connect(demo.state.root, "operator", demo.passwords["operator"])
-        ours = [device for device in devices if device.tango_class in (*POWERED, "SectorValve")]
-        for count, device in enumerate(ours, start=1):
-            client.proxy(device.name).command_inout("Open" if device.tango_class == "SectorValve" else "On")
-            step.update(count / len(ours), device.name)
 
 
 def treat(demo: Demo, case: dict[str, Any], plan_uid: str, fraction: int = 1) -> None:
     """One fraction of a plan, its records sent to the OIS."""
-    therapist = Therapist(demo.state.root, demo.passwords["therapist"])
+    therapist = Therapist(demo.state.root, demo.passwords["therapist"], room=demo.options.room)
     demo.summary["delivery"] = {"fraction": fraction, "start": _now(), "interruptions": []}
     with demo.step("TCS", _("loads and verifies the plan")):
         therapist.load(plan_uid, fraction, case["patient_id"], case["birth_date"])

@@ -13,7 +13,7 @@ from common.files import read_json
 from common.site import Site
 from common.text import _
 from ptcs import __version__
-from ptcs.demo import delivery, planning, results
+from ptcs.demo import delivery, planning, results, start
 from ptcs.demo.context import Demo, DemoOptions, JobFailed
 
 
@@ -36,6 +36,7 @@ def run(options: DemoOptions, facility_file: Path, site: Site, console: Console)
             "version": __version__,
             "site": site.name,
             "machine": site.machine,
+            "room": options.room or site.rooms[0],
             "input": "synthetic" if options.ct is None else str(options.ct),
             "ion": options.ion,
             "seed": options.seed,
@@ -61,10 +62,11 @@ def run(options: DemoOptions, facility_file: Path, site: Site, console: Console)
 
 
 def _steps(demo: Demo, site: Site) -> None:
+    room = demo.options.room or site.rooms[0]
     case = planning.take_in(demo)
-    planned = planning.plan(demo, case)
+    planned = planning.plan(demo, case, planning.beam_angles(site, room))
     planning.approve(demo, case, planned["plan_uid"])
-    delivery.start_machine(demo, site.devices)
+    start.start_machine(demo, site, room)
     delivery.treat(demo, case, planned["plan_uid"])
     records = results.recorded(demo, planned["plan_uid"])
     results.export_archive(demo)

@@ -11,6 +11,7 @@ from pydicom.errors import InvalidDicomError
 from common.dicom.structures import from_dataset as read_structures
 from common.errors import BadDicom, BadInput
 from common.links import dimse
+from common.site import Site
 from common.text import _
 from ptcs.demo.context import CT_AET, Demo, run_tps_job
 from simulation.scanner.scan import pelvis
@@ -22,6 +23,8 @@ FIELDS = {
     "spine": [{"name": "LPO", "gantry": 150.0, "couch": 0.0}, {"name": "RPO", "gantry": 210.0, "couch": 0.0}],
     "pelvis": [{"name": "LL", "gantry": 90.0, "couch": 0.0}, {"name": "RL", "gantry": 270.0, "couch": 0.0}],
 }
+FIXED_COUCH = (0.0, 20.0)
+"""Angles of the couch in deg for the two fields of a fixed beam."""
 ORGAN_GOALS = {
     "kidney_left": 0.6,
     "kidney_right": 0.6,
@@ -138,9 +141,26 @@ def _demographics(ds: Dataset) -> dict[str, str]:
     }
 
 
-def plan(demo: Demo, case: dict[str, Any]) -> dict[str, Any]:
+def beam_angles(site: Site, room: str) -> tuple[float, float]:
+    """Lowest and highest angle of a room's gantry, deg; a fixed beam has one."""
+    low, high = site.of_class("Gantry", room)[0].limits["angle"]
+    return float(low), float(high)
+
+
+def fields_of(target: str, angles: tuple[float, float]) -> list[dict[str, Any]]:
+    """Fields for a target; behind a fixed beam the couch turns instead of the gantry."""
+    low, high = angles
+    if low == high:
+        return [
+            {"name": f"F{number}", "gantry": low % 360.0, "couch": couch}
+            for number, couch in enumerate(FIXED_COUCH, start=1)
+        ]
+    return FIELDS["spine" if target.startswith("vertebra") else "pelvis"]
+
+
+def plan(demo: Demo, case: dict[str, Any], angles: tuple[float, float]) -> dict[str, Any]:
     """A plan by the TPS service, stored by it in the OIS; the job's result."""
-    fields = FIELDS["spine" if case["target"].startswith("vertebra") else "pelvis"]
+    fields = fields_of(case["target"], angles)
     request = {
         "kind": "plan",
         "patient_id": case["patient_id"],

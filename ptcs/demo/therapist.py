@@ -11,18 +11,19 @@ import tango
 from common.errors import LinkLost
 from ptcs.client import Client, connect
 from ptcs.demo.context import JobFailed, run_tango_job
+from ptcs.demo.place import Place
 
-SESSION, INTERLOCK = "room1/treatment/session", "central/interlock/1"
-ROOM_INPUTS = ("room1.search", "room1.door", "emergency_stop")
 READY_LIMIT = 30.0
 POLL = 0.05
 
 
 class Therapist:
-    """A therapist at the console of room 1. Raises JobFailed where the session refuses a step."""
+    """A therapist at the console of a room. Raises JobFailed where the session refuses a step."""
 
-    def __init__(self, state: Path, password: str, user: str = "therapist") -> None:
+    def __init__(self, state: Path, password: str, user: str = "therapist", room: str = "") -> None:
+        """`room`: the site's first one unless told otherwise. Raises BadInput for one that it has not."""
         self.client: Client = connect(state, user, password)
+        self.place = Place(state, room)
 
     def log_in_again(self) -> None:
         """Open the sessions anew: a server that was restarted has forgotten them."""
@@ -31,12 +32,12 @@ class Therapist:
     @property
     def session(self) -> Any:
         """Proxy of the treatment session."""
-        return self.client.proxy(SESSION)
+        return self.client.proxy(self.place.session)
 
     @property
     def interlock(self) -> Any:
         """Proxy of the central interlock."""
-        return self.client.proxy(INTERLOCK)
+        return self.client.proxy(self.place.interlock)
 
     def state(self) -> str:
         """Session state."""
@@ -60,8 +61,9 @@ class Therapist:
         self.request_beam()
 
     def close_room(self) -> None:
-        """Search the room, leave, close the door."""
-        for name in ROOM_INPUTS:
+        """Search the room, leave, close the door. What the table has no contact for is told to it."""
+        self.place.search()
+        for name in self.place.told:
             self.interlock.command_inout("SetInput", json.dumps({"name": name, "ok": True}))
 
     def reset_trips(self) -> None:
