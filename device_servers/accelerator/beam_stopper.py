@@ -12,6 +12,7 @@ class BeamStopper(Valve):
 
     OpenSwitch = channel("open", dtype=bool, doc="end switch of the open position")
     ClosedSwitch = channel("closed", dtype=bool, doc="end switch of the closed position")
+    Permit = channel("permit", dtype=bool, doc="the interlock lets it be open; else it closes by itself")
 
     def _state(self) -> tuple[DevState, str]:
         state, text = super()._state()
@@ -20,4 +21,6 @@ class BeamStopper(Valve):
             return DevState.ALARM, _("end switch does not confirm: {text}").format(text=text)
         if opened and closed:
             return DevState.FAULT, _("both end switches are made; look at the switches")
+        if state == DevState.CLOSE and not self.value("permit") > 0:
+            return state, _("closed, without the interlock's permit")
         return state, text

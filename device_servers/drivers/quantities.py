@@ -21,7 +21,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "ProfileMonitor": ("x", "y", "sigma_x", "sigma_y", "position", "fault"),
     "FaradayCup": ("current", "position", "fault"),
     "BeamLossMonitor": ("rate", "fault"),
-    "BeamStopper": ("position", "open", "closed", "fault"),
+    "BeamStopper": ("position", "open", "closed", "permit", "fault"),
     "Slit": ("centre", "gap", "moving", "fault"),
     "Degrader": ("thickness", "energy", "moving", "fault"),
     "SafetyDoor": ("a", "b", "fault"),

@@ -43,6 +43,7 @@ class PlantLink:
         self._sequence = 0
         self._bits = self._told = NO_PLANT
         self._was_alive = False
+        self._permits: dict[str, bool] = {}
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
         self.room = 0
         """Index of the room that the machine serves, from 1, as the plant is told with each phase."""
@@ -100,6 +101,12 @@ class PlantLink:
             body |= {"accelerator": phase.accelerator, "ion": phase.accelerator.partition(":")[0]}
         self._request({**body, "room": self.room})
 
+    def permit(self, permits: Mapping[str, bool]) -> None:
+        """Pass the interlock's outputs on to the actuators that follow them, when they have changed."""
+        if permits != self._permits:
+            self._permits = dict(permits)
+            self._request({"do": "permits", "permits": self._permits})
+
     async def run(self) -> None:
         """Keep the link up until cancelled."""
         while True:
@@ -123,6 +130,7 @@ class PlantLink:
         self._writer = writer
         self._request({"do": "hello", "name": "fpga", "watchdog": False})
         self.tell(self._cycle)
+        self._request({"do": "permits", "permits": self._permits})
         decoder = Decoder()
         while data := await reader.read(1 << 18):
             for frame in decoder.feed(data):

@@ -93,6 +93,8 @@ class FpgaCrate:
         spot = None
         for output in outputs:
             spot = self._tell(output) or spot
+        verdict = self.core.guard.outputs
+        self._plant.permit(verdict.permits if verdict is not None else {})
         self.block.note(self.core.beam_on, spot)
         now = time.monotonic()
         if now >= self._sample_due or self.clock.stepped:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 BUSY_STEP_S = 0.01
 IDLE_STEP_S = 0.02
 FPGA_BLOCK_HZ = 50.0
+BEAM_HARDWARE = "fpga"
+"""Name of the client that passes the interlock's outputs on."""
+PLANT_VERBS = frozenset({"cycle", "permits", "fault", "clear", "faults", "hello"})
 LONGEST_LAG_S = 0.5
 """Wall time of a phase that is made up for at most."""
 DEVICE_VERBS = frozenset(
@@ -50,12 +53,14 @@ class PlantCrate:
 
     def greeted(self, client: Client) -> None:
         """The fpga gets its blocks more often."""
-        if client.name == "fpga":
+        if client.name == BEAM_HARDWARE:
             client.block_period = 1.0 / FPGA_BLOCK_HZ
 
     def left(self, client: Client) -> None:
         """A client has gone; the plant goes on."""
         log.info("client %s left", client.name or "(unnamed)")
+        if client.name == BEAM_HARDWARE:
+            self.plant.permit({})
 
     def handle(self, client: Client, frame: Frame) -> Answer:
         """The verbs of the contract."""
@@ -71,6 +76,8 @@ class PlantCrate:
             self._finish_phase(int(number(body, "tick")) if "tick" in body else None)
             self.plant.cycle(text(body, "phase"), number(body, "energy"), room, ion)
             self._wake.set()
+        elif verb == "permits":
+            self._permit(client, body.get("permits"))
         elif verb == "fault":
             self.plant.inject(body)
         elif verb == "clear":
@@ -78,9 +85,17 @@ class PlantCrate:
         elif verb == "faults":
             return {"faults": self.plant.faults(), "classes": self.plant.fault_kinds()}, {}
         else:
-            allowed = sorted({*DEVICE_VERBS, *ARRAY_VERBS, "cycle", "fault", "clear", "faults", "hello"})
+            allowed = sorted({*DEVICE_VERBS, *ARRAY_VERBS, *PLANT_VERBS})
             raise Refused(f"unknown verb {verb!r}: allowed are {', '.join(allowed)}")
         return {}, {}
+
+    def _permit(self, client: Client, permits: object) -> None:
+        """Take the interlock's outputs from the beam hardware; without its link there are none."""
+        if client.name != BEAM_HARDWARE:
+            raise Refused(f"permits come from {BEAM_HARDWARE} alone")
+        if not isinstance(permits, dict) or not all(isinstance(value, bool) for value in permits.values()):
+            raise Refused('permits: allowed is {"permits": {OUTPUT: true or false, ...}}')
+        self.plant.permit(permits)
 
     def step(self) -> None:
         """Let the wall time since the last step pass."""
@@ -115,6 +130,7 @@ class PlantCrate:
 async def serve(state: Path, site_file: Path, port: int) -> None:
     """Run until SIGTERM."""
     plant = Plant(load(site_file))
+    plant.permit({})
     memory = PlantMemory(state / "plant" / "memory.json", plant)
     crate = PlantCrate(plant)
     server, station, modbus = WireServer(crate), StationServer(plant), ModbusServer(plant)

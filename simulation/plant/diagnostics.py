@@ -81,7 +81,7 @@ class ProfileMonitors(Looking, Driven):
     def step(self, dt: float, world: World) -> None:
         """Move, and read what the wires give."""
         self._world = world
-        self.drive(dt)
+        self.drive(dt, self.wanted)
         seen = (self.position > 1.0 - AT_END) & (self.look(world, "flow") > FAINT_NA)
         noise = POSITION_MM * world.rng.standard_normal((4, self.count))
         for column, name in enumerate(("x", "y", "size_x", "size_y")):
@@ -131,7 +131,7 @@ class FaradayCups(Looking, Driven):
 
     def step(self, dt: float, world: World) -> None:
         """Move, stand in the beam, and read its current."""
-        self.drive(dt)
+        self.drive(dt, self.wanted)
         inside = self.position > AT_END
         for device, blocks, fixed in zip(self.devices, inside, self.fixed, strict=True):
             if not fixed:

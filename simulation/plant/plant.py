@@ -77,6 +77,10 @@ class Plant:
         self.world.phase, self.world.energy, self.world.phase_age = Phase[phase], energy, 0.0
         self.beam.follow()
 
+    def permit(self, permits: Mapping[str, bool]) -> None:
+        """The interlock's outputs, as hard-wired to the actuators that follow them."""
+        self.world.permits = dict(permits)
+
     def do(self, verb: str, body: Mapping[str, Any]) -> None:
         """A command to one device. Raises Refused."""
         family, i = self._find(body)

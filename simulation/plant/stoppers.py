@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.site import Device
-from simulation.plant.family import Family, Fault
+from simulation.plant.family import Family, Fault, Floats
 from simulation.plant.world import World
 
 AT_END = 0.01
@@ -33,11 +33,11 @@ class Driven(Family):
         self.position[self.fixed] = 1.0
         self.wanted = self.position.copy()
 
-    def drive(self, dt: float) -> None:
-        """Go on at constant speed to where they are wanted."""
+    def drive(self, dt: float, goal: Floats) -> None:
+        """Go on at constant speed towards a goal, (n,)."""
         free = ~(self.has("stuck") | self.fixed)
         reach = np.where(free, dt / self.travel, 0.0)
-        self.position += np.clip(self.wanted - self.position, -reach, reach)
+        self.position += np.clip(goal - self.position, -reach, reach)
 
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
         """Go to an end."""
@@ -48,9 +48,13 @@ class Driven(Family):
 
 
 class Stoppers(Driven):
-    """Beam stoppers, closed at first. 0 closed .. 1 open, with a switch at each end."""
+    """Beam stoppers, closed at first. 0 closed .. 1 open, with a switch at each end.
 
-    quantities = (("position", ""), ("open", ""), ("closed", ""))
+    `plant` section: permit, the interlock's output that holds it open. Without that permit it is closed
+    whatever it was told; it opens again with the permit.
+    """
+
+    quantities = (("position", ""), ("open", ""), ("closed", ""), ("permit", ""))
     faults: ClassVar[Mapping[str, Fault]] = {
         "stuck": Fault(1, "the drive is jammed; the stopper does not move"),
         "open_switch": Fault(2, "the switch of the open end stays made"),
@@ -59,10 +63,16 @@ class Stoppers(Driven):
     }
     verbs: ClassVar[Mapping[str, float]] = {"open": 1.0, "close": 0.0}
 
+    def __init__(self, devices: Sequence[Device]) -> None:
+        super().__init__(devices)
+        self._outputs = [str(device.plant.get("permit", "")) for device in devices]
+
     def step(self, dt: float, world: World) -> None:
         """Move; beam passes an open stopper only."""
         self.wanted[self.has("air")] = 0.0
-        self.drive(dt)
+        permitted = np.array([world.permitted(output) for output in self._outputs], dtype=np.bool_)
+        self.drive(dt, np.where(permitted, self.wanted, 0.0))
+        self.values[:, 3] = permitted
         self.values[:, 0] = self.position
         self.values[:, 1] = (self.position > 1.0 - AT_END) | self.has("open_switch")
         self.values[:, 2] = (self.position < AT_END) | self.has("closed_switch")

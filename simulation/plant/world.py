@@ -1,5 +1,6 @@
 """What all parts of the plant share at an instant, and the rigidity of the beam that ties them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +28,7 @@ class World:
     hold the beam. knock_out: drive of the RF knock-out, relative to nominal, 0 with its gate closed.
     bumped: share of the injection and extraction kickers that are charged. charge: in the ring, relative to
     a nominal fill. blocked: optics elements that stop the beam now (stoppers, inserted cups).
+    permits: outputs of the interlock as the beam hardware last told them; None before it ever did.
     gaps: optics element of a slit -> (centre, gap) in mm. degraded: energy behind the degrader in MeV
     (0: no degrader). picture: the beam at each element of the optics.
     """
@@ -54,7 +56,12 @@ class World:
     cooling: dict[str, float] = field(default_factory=dict)
     blocked: dict[str, bool] = field(default_factory=dict)
     gaps: dict[str, tuple[float, float]] = field(default_factory=dict)
+    permits: Mapping[str, bool] | None = None
     picture: Picture = field(default_factory=Picture)
+
+    def permitted(self, output: str) -> bool:
+        """Whether an actuator may follow its command. One that names no output always may."""
+        return not output or self.permits is None or self.permits.get(output, False)
 
     @property
     def rho(self) -> float:
