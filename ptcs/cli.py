@@ -22,6 +22,8 @@ console = Console()
 
 ELSEWHERE = {
     "beam-model": "ptcs.dose_command:beam_model",
+    "checklist": "ptcs.maintenance_command:checklist",
+    "components": "ptcs.components_command:components",
     "console": "ptcs.console:console_command",
     "demo": "ptcs.demo.command:demo",
     "doctor": "ptcs.doctor:doctor",
@@ -30,6 +32,7 @@ ELSEWHERE = {
     "fault": "ptcs.fault_command:fault",
     "gamma": "ptcs.gamma_command:gamma",
     "health": "ptcs.health_command:health",
+    "revalidate": "ptcs.maintenance_command:revalidate",
     "site": "ptcs.site_command:site",
 }
 """Command -> where it is, imported when asked for: `ptcs up` must not wait for planning's libraries."""

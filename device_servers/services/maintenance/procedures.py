@@ -17,7 +17,7 @@ from typing import Any
 from common.errors import Refused
 from common.site import Device, Site
 from common.text import _
-from common.yaml_file import CONFIG, load_checked
+from common.yaml_file import CONFIG, read
 
 REVALIDATION = CONFIG / "revalidation"
 CHECKLISTS = CONFIG / "checklists"
@@ -104,12 +104,12 @@ def checklists(site: Site, folder: Path = CHECKLISTS) -> list[str]:
 
 
 def targets(step: Step, site: Site, device: Device | None) -> list[Device]:
-    """The devices that a step concerns: the one of the procedure, or those that its `on` selects."""
+    """The devices that a step concerns: the one of the procedure, or those that its `at` selects."""
     if step.kind == "confirm":
         return []
     if device is not None:
         return [device]
-    wish: Mapping[str, Any] = step.spec["on"]
+    wish: Mapping[str, Any] = step.spec["at"]
     classes, names = _listed(wish.get("class")), _listed(wish.get("name")) or ["*"]
     return [
         found
@@ -173,7 +173,12 @@ def written(procedure: Procedure) -> list[str]:
 
 
 def _load(path: Path, kind: str, name: str) -> Procedure:
-    content = load_checked(path, kind)
+    file = read(path)
+    file.require("procedure", kind)
+    content = file.content
+    names = [row["name"] for row in (*content["steps"], *content.get("leave", []))]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise file.bad(f"step named twice: {', '.join(doubled)}", ("steps",))
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return Procedure(
         kind,
