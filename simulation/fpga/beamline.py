@@ -48,6 +48,8 @@ class Beamline(Watch):
     def _deliver(self, tick: int) -> bool:
         """Count up to the tick; True when the run is over and the next cycle has begun."""
         delivery = self._loaded()
+        if not self._hold:
+            delivery.follow(self.tick, self._sense.beam, self.faults)
         step = delivery.advance(tick, self._sense.beam, self.faults)
         self.beam_on = self.beam_on or len(step.touched) > 0
         self._tell(step.ended, step.tick)

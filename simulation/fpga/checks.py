@@ -62,9 +62,10 @@ def first_violation(
     table = (
         ("monitor.overdose", beam > INDEPENDENT_PRESET * spots.preset.sum()),
         ("monitor.mismatch", difference > limit["secondary_relative"] * np.maximum(primary, secondary)),
-        ("spot.position", np.maximum(np.abs(dx), np.abs(dy)) > limit["position_absolute_mm"]),
-        ("spot.position", shift > limit["position_relative_mm"]),
-        ("spot.size", size > limit["size_relative"]),
+        # Within the limit, not beyond it, is what is asked: a position or size that is not a number is out.
+        ("spot.position", ~(np.maximum(np.abs(dx), np.abs(dy)) <= limit["position_absolute_mm"])),
+        ("spot.position", ~(shift <= limit["position_relative_mm"])),
+        ("spot.size", ~(size <= limit["size_relative"])),
     )
     found = [(int(np.argmax(bad)), name) for name, bad in table if bad.any()]
     if not found:

@@ -146,9 +146,17 @@ class Core(Beamline):
         self._go("terminate", self.tick, cause)
 
     def reset(self, user: str, roles: list[str]) -> None:
-        """Clear trips whose cause is gone. Raises Refused or Unauthorised."""
-        self.guard.reset(user, roles, self.tick)
-        if self.state is State.TRIPPED and self.guard.outputs and not self.guard.outputs.tripped:
+        """Clear trips whose cause is gone. Raises Refused or Unauthorised.
+
+        A trip that stands in an isolated room does not keep the map of the room with the beam tripped.
+        """
+        ready = self.state is State.TRIPPED and not self.guard.tripped(self.room)
+        try:
+            self.guard.reset(user, roles, self.tick)
+        except Refused:
+            if not ready:
+                raise
+        if self.state is State.TRIPPED and not self.guard.tripped(self.room):
             self._go("reset", self.tick, self.cause)
 
     def self_test(self, user: str, roles: list[str]) -> TestRecord:

@@ -9,8 +9,11 @@ from simulation.fpga.counting import add, second_counts, shown
 from simulation.fpga.model import BeamView, Faults, Model
 from simulation.fpga.noise import spot_noise
 from simulation.fpga.rows import Rows
-from simulation.fpga.run import NEVER, Ints, Progress, Run, plan_run
+from simulation.fpga.run import NEVER, Ints, Progress, Run, plan_run, timer_ticks
 from simulation.fpga.spotmap import SpotMap
+
+INTENSITY_STEP = 0.02
+"""Change of the beam's intensity, relative to nominal, from which on the spots to come are timed anew."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Delivery:
         """Range of rows changed since somebody last set it to (0, 0)."""
         self._next = 0
         self._looked = 0
+        self._intensity = 0.0
         self._history = History()
 
     def so_far(self) -> Progress:
@@ -71,8 +75,24 @@ class Delivery:
         """Lay out the next run from `tick` on."""
         so_far = self.so_far()
         self.run = plan_run(self.model, self.spots, self.noise, so_far, self.todo(), tick, beam, faults)
-        self._next, self._looked = 0, 0
+        self._next, self._looked, self._intensity = 0, 0, beam.intensity
         self._history.beam_secondary = int(so_far.secondary.sum())
+
+    def follow(self, tick: int, beam: BeamView, faults: Faults) -> None:
+        """Lay the run out anew from `tick` on where the beam's intensity is not what it was laid out for.
+
+        The timer of the spot under way goes on: a beam that gets weaker and weaker runs into it.
+        """
+        if abs(beam.intensity - self._intensity) <= INTENSITY_STEP:
+            return
+        before, at = self._current(), self._next
+        if at >= len(before.index) or tick <= before.start[at]:
+            self.begin(tick, beam, faults)
+            return
+        spot = int(before.index[at])
+        due = int(before.start[at] + timer_ticks(self.model, before.goal[at]))
+        self.begin(tick, beam, faults)
+        self.run = self._current().due(spot, max(due, tick + 1))
 
     def advance(self, tick: int, beam: BeamView, faults: Faults) -> Advance:
         """Count up to `tick`, or to the first violation before it."""

@@ -125,6 +125,13 @@ class Guard:
         columns = frozenset(self.columns(room))
         return tuple(name for name in self.outputs.blocking if self._cuts(name, columns, room))
 
+    def tripped(self, room: str) -> tuple[str, ...]:
+        """Latched inputs that take a permit which beam into a room needs; every one where no room has it."""
+        if self.outputs is None or not room:
+            return self.matrix.input_names if self.outputs is None else self.outputs.tripped
+        columns = frozenset(self.columns(room))
+        return tuple(name for name in self.outputs.tripped if self._cuts(name, columns, room))
+
     @property
     def blocking(self) -> tuple[str, ...]:
         """What withholds any permit: inputs that cut an output, or the interlock's own reasons."""

@@ -1,6 +1,6 @@
 """One run of spots: what one spill delivers of one layer, laid out in ticks before it begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,20 @@ class Run:
     def head(self, count: int) -> "Run":
         """The first `count` spots."""
         return Run(*(getattr(self, name)[:count] for name in self.__dataclass_fields__))
+
+    def due(self, spot: int, tick: int) -> "Run":
+        """The same, with a timer that ends the first spot at a tick if it is that spot."""
+        if not len(self.index) or self.index[0] != spot or self.limit[0] <= tick:
+            return self
+        limit, by_timer = self.limit.copy(), self.by_timer.copy()
+        limit[0], by_timer[0] = tick, True
+        return replace(self, limit=limit, by_timer=by_timer)
+
+
+def timer_ticks(model: Model, goal: Ints | np.int64) -> Ints:
+    """Ticks of beam that the timer allows for counts."""
+    most: Ints = np.ceil(TIMER_FACTOR * goal / model.rate).astype(np.int64) + _TIMER_SLACK
+    return most
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ def _limits(
     seen = rate * noise.secondary[index] * (1.0 - faults.monitor_mismatch)
     by_secondary = _ticks_for(preset - so_far.secondary[index], seen)
     second_preset = np.minimum(by_primary, by_secondary)
-    timer = np.ceil(TIMER_FACTOR * goal / model.rate).astype(np.int64) + _TIMER_SLACK
+    timer = timer_ticks(model, goal)
     return np.minimum(second_preset, timer), timer < second_preset
 
 
