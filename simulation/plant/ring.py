@@ -69,7 +69,10 @@ class Ring:
         if any(plane is None for plane in planes):
             return None
         (tune_x, beta_x, phase), (tune_y, beta_y, _) = (plane for plane in planes if plane is not None)
-        inverse = np.linalg.inv(np.eye(4) - turn[:, :4])
+        try:
+            inverse = np.linalg.inv(np.eye(4) - turn[:, :4])
+        except np.linalg.LinAlgError:  # an integer tune: no orbit closes
+            return None
         start, slope = inverse @ rays.orbit[-1], inverse @ turn[:, 4]
         linear = rays.matrix[:, :, :4]
         return Optics(

@@ -211,3 +211,12 @@ def test_a_failing_bumper_leaves_the_ring_empty(stand: SiteStand) -> None:
     stand.cycle(150.0)
     assert stand["beam.charge"] < 0.01 and stand["ring-bumper1.pulses"] == pulses + 1
     assert stand["ring-bumper2.on"] == 0 and stand["ring-bumper2.ok"] == 0
+
+
+def test_a_ring_with_its_dipole_alone_has_no_closed_orbit_and_keeps_nothing(nominal) -> None:
+    alone = np.where(np.arange(nominal.size) == SUPPLIES.index("ring-dipole"), nominal, 0.0)
+    for share in np.linspace(0.5, 1.1, 601):
+        ring, optics, _ratio = lattice(share * alone)
+        seen = ring.beam(optics, (1e-6, 1e-6), {})
+        assert optics is None or np.all(np.isfinite(optics.orbit))
+        assert seen.alive[-1] < 1e-6
