@@ -22,7 +22,7 @@ from ptcs.maintenance_command import call, password_option, register_name, site_
 from ptcs.maintenance_report import html, words
 from ptcs.running import find, state_option
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 KINDS = {"fit": "fitted", "exchange": "exchanged", "service": "maintenance", "record": "re-validation"}
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ report_option = click.option(
     default=None,
     help="Where the PDF goes (default: below --state).",
 )
-console = Console(highlight=False)
+MOST_BAD = 6
+console = Console(highlight=False, soft_wrap=True)
 
 
 def site_of(state: Path) -> Site:
@@ -94,21 +95,14 @@ def show_step(total: int) -> Callable[[int, Step, Mapping[str, Any] | None], Non
 
     def told(number: int, step: Step, content: Mapping[str, Any] | None) -> None:
         if content is None:
-            if step.kind != "confirm":
+            if step.kind != "confirm" and console.is_terminal:
                 console.print(f"[dim]{number:2}/{total}[/] {escape(words(step.text))} [dim]...[/]", end="\r")
             return
         console.print(
             f"[dim]{number:2}/{total}[/] {MARKS[content['verdict']]} {escape(words(step.text))}    "
         )
-        bad = [reading for reading in content["readings"] if not reading["ok"]]
-        for reading in (bad or (content["readings"] if step.kind == "measure" else []))[:6]:
-            text = f"{reading['device']} {reading['what']}: {values(reading)}"
-            allowed = f" ({_('allowed')} {limits(reading)})" if limits(reading) else ""
-            console.print(
-                f"         [{'red' if bad else 'dim'}]{escape(text + allowed)} {escape(reading['note'])}[/]"
-            )
-        if len(bad) > 6:
-            console.print(f"         [red]+ {len(bad) - 6}[/]")
+        for line in readings_told(step, content["readings"]):
+            console.print(f"         {line}")
         for fault in content["faults"]:
             console.print(f"         [red]{fault['device']}: {_('fault code')} {fault['code']}[/]")
         for finding in content["timing"]:
@@ -117,6 +111,24 @@ def show_step(total: int) -> Callable[[int, Step, Mapping[str, Any] | None], Non
             console.print(f"         [red]{escape(content['note'])}[/]")
 
     return told
+
+
+def readings_told(step: Step, readings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines for a terminal: what was bad, else one line for what was measured."""
+    lines = []
+    bad = [reading for reading in readings if not reading["ok"]]
+    for reading in bad[:MOST_BAD]:
+        allowed = f" ({_('allowed')} {limits(reading)})" if limits(reading) else ""
+        text = f"{reading['device']} {reading['what']}: {values(reading, step)}{allowed} {reading['note']}"
+        lines.append(f"[red]{escape(text)}[/]")
+    if len(bad) > MOST_BAD:
+        lines.append(f"[red]+ {len(bad) - MOST_BAD}[/]")
+    if not bad and readings and step.kind == "measure":
+        first, rest = readings[0], len(readings) - 1
+        text = f"{first['what']}: {values(first, step)} ({_('allowed')} {limits(first)})"
+        more = f", + {rest} {_('devices')}" if rest else ""
+        lines.append(f"[dim]{escape((first['device'] + ' ' if rest else '') + text + more)}[/]")
+    return lines
 
 
 def sign_and_submit(

@@ -32,11 +32,13 @@ def number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def values(reading: Mapping[str, Any]) -> str:
-    """What was measured: one value, or smallest .. greatest (count)."""
+def values(reading: Mapping[str, Any], step: Step | None = None) -> str:
+    """What was measured: one value, smallest .. greatest (count), or their spread where that is judged."""
     found = reading["values"]
     plain = [value for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(found) > 1 and len(plain) == len(found):
+        if step is not None and step.spec.get("of") == "spread":
+            return f"{_('spread')} {number(max(plain) - min(plain))} ({len(found)})"
         return f"{number(min(plain))} .. {number(max(plain))} ({len(found)})"
     shown = ", ".join(dict.fromkeys(number(value) for value in found))
     return shown or reading["outcome"].lower().replace("_", " ")
@@ -78,7 +80,8 @@ def html(entry: Mapping[str, Any], procedure: Procedure | None) -> str:
     rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items() if v)
     heads = (_("step"), _("device"), _("value"), _("allowed"), _("verdict"))
     head = "".join(f"<th>{escape(word)}</th>" for word in heads)
-    body = "".join(_step(content, steps.get(content["name"])) for content in record["steps"])
+    of = record.get("device", "")
+    body = "".join(_step(content, steps.get(content["name"]), of) for content in record["steps"])
     signed = _(
         "Signed electronically by {user} with the password; SHA-256 of the record and signature (JWS):"
     )
@@ -90,8 +93,8 @@ def html(entry: Mapping[str, Any], procedure: Procedure | None) -> str:
     )
 
 
-def _step(content: Mapping[str, Any], step: Step | None) -> str:
-    """Rows of one step."""
+def _step(content: Mapping[str, Any], step: Step | None, of: str) -> str:
+    """Rows of one step. of: the device that the whole record is about, which no row repeats."""
     text = escape(content["name"] if step is None else words(step.text))
     notes = [content["note"]] if content["note"] else []
     notes += [f"{fault['device']}: {_('fault code')} {fault['code']}" for fault in content["faults"]]
@@ -103,11 +106,11 @@ def _step(content: Mapping[str, Any], step: Step | None) -> str:
     if not listed:
         answer = {True: _("yes"), False: _("no"), None: ""}[content["answer"]]
         return f"<tr><td>{text}{note}</td><td></td><td>{escape(answer)}</td><td></td>{mark}</tr>"
-    cells = [
-        f"<td>{escape(r['device'])}</td><td>{escape(r['what'])} {escape(values(r))}</td>"
-        f"<td>{escape(limits(r))}</td>"
-        for r in listed
-    ]
+    cells = []
+    for reading in listed:
+        who = "" if reading["device"] == of else reading["device"]
+        told = f"{reading['what']} {values(reading, step)}"
+        cells.append("".join(f"<td>{escape(word)}</td>" for word in (who, told, limits(reading))))
     more = len(content["readings"]) - len(listed)
     rest = f"<br>+ {more}" if more else ""
     first = f"<tr><td rowspan='{len(cells)}'>{text}{note}{rest}</td>{cells[0]}{mark}</tr>"
