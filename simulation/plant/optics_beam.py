@@ -130,6 +130,7 @@ class OpticalBeam:
         self._draw(line, seen, strength * passed * self._nominal_na())
         through, x, y = float(seen.alive[-1]), 1e3 * float(seen.x[-1]), 1e3 * float(seen.y[-1])
         ready = room == world.room > 0 and self._settled(line.path) and world.vacuum_good
+        ready = ready and through > LEAST  # behind a closed stopper nothing is ready
         self._state[0] = energy_of(world.ion, rho * (1.0 + seen.shift))
         self._state[1], self._state[2] = ready and self._good_source(), strength * through / usual
         if through > LEAST:
