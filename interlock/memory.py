@@ -21,7 +21,7 @@ class KeptInterlock(Interlock):
         return {
             "latched": list(self.names.of(self._state.latched)),
             "first": first and {"input": first.input, "tick": first.tick, "together": list(first.together)},
-            "escalated": off.state.value if off.escalated else "",
+            "escalated": _escalated(off),
             "level": off.level,
             "self_test": record
             and {
@@ -45,7 +45,7 @@ class KeptInterlock(Interlock):
         """Something else whenever `memory` would be something else."""
         off, counts = self._hold.sequence, self.counts
         totals = (getattr(counts, name).total() for name in COUNTERS)
-        return (self._state.latched, off.escalated, off.level, id(self._hold.record), *totals)
+        return (self._state.latched, _escalated(off), off.level, id(self._hold.record), *totals)
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Take up what `memory` gave; rows that the table no longer has are dropped.
@@ -75,3 +75,10 @@ class KeptInterlock(Interlock):
             setattr(self.counts, name, Counter(counted))
         self.counts.tests_passed, self.counts.tests_failed = map(int, memory["tests"])
         self._verdict = None
+
+
+def _escalated(off: BeamOff) -> str:
+    """The escalation that a restart must not forget; nobody awaits one under way then: it has failed."""
+    if off.state is OffState.AWAITING and off.level > 0:
+        return OffState.DOWN.value
+    return off.state.value if off.escalated else ""

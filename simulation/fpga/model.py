@@ -25,6 +25,9 @@ SLOW_OFF_US = 500_000.0
 ENERGY_TOLERANCE = 1e-3
 """Relative difference of the machine's energy from the layer's that still counts as the same."""
 
+ENERGY_DRIFT = 5e-3
+"""... and by which it may move while beam is delivered: as far as a degrader's setting is off at most."""
+
 
 @dataclass(frozen=True)
 class Model:

@@ -44,6 +44,7 @@ class PlantLink:
         self._bits = self._told = NO_PLANT
         self._was_alive = False
         self._permits: dict[str, bool] = {}
+        self._k_tp = 1.0
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
         self.room = 0
         """Index of the room that the machine serves, from 1, as the plant is told with each phase."""
@@ -64,33 +65,37 @@ class PlantLink:
         return last if lost else self._told
 
     def confirmed(self) -> frozenset[str]:
-        """Confirmations of beam-off stages that the plant's channels give now."""
-        return frozenset(channel for channel in self._confirms if self._value(channel) == 1.0)
+        """Confirmations of beam-off stages that the plant gives now, by equipment without a fault."""
+        return frozenset(channel for channel in self._confirms if self._vouched(channel))
 
     def shut(self) -> frozenset[str]:
-        """Rooms whose shutters are all seen closed now; a room without a shutter is never shut."""
+        """Rooms whose shutters are all seen closed now, without a fault; a room without one is never shut."""
         return frozenset(
             room
             for room, channels in self._shutters.items()
-            if all(self._value(channel) == 1.0 for channel in channels)
+            if all(self._vouched(channel) for channel in channels)
         )
 
     def beam(self) -> BeamView:
-        """The beam as the plant tells it; not ready while the link is lost or the air is unknown."""
+        """The beam as the plant tells it; not ready while the link is lost or the air is unknown.
+
+        With unknown air `k_tp` is the last one known and the rest as it is: beam under way is watched on.
+        """
         if not self.alive:
             return BeamView()
+        known = True
         try:
-            k_tp = air_density_correction(self._value("beam.temperature"), self._value("beam.pressure"))
+            self._k_tp = air_density_correction(self._value("beam.temperature"), self._value("beam.pressure"))
         except ValueError:
-            return BeamView()
+            known = False
         return BeamView(
-            ready=self._value("beam.ready") == 1.0,
+            ready=known and self._value("beam.ready") == 1.0,
             energy=self._value("beam.energy"),
             intensity=self._value("beam.intensity"),
             offset_x=self._value("beam.offset_x"),
             offset_y=self._value("beam.offset_y"),
             size=self._value("beam.size"),
-            k_tp=k_tp,
+            k_tp=self._k_tp,
         )
 
     def tell(self, phase: PhaseBegan) -> None:
@@ -147,6 +152,10 @@ class PlantLink:
             self._bits = self._map.bits(self._values)
         elif frame.kind is Kind.REPLY and not frame.body.get("ok"):
             log.error("the plant refused: %s", frame.body.get("why"))
+
+    def _vouched(self, channel: str) -> bool:
+        """Whether a channel reads 1 and its equipment is good: a switch that stays made confirms nothing."""
+        return self._value(channel) == 1.0 and self._value(f"{channel.rpartition('.')[0]}.ok") == 1.0
 
     def _value(self, channel: str) -> float:
         i = self._index.get(channel, -1)

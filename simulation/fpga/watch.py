@@ -13,8 +13,8 @@ from interlock.matrix import Matrix
 from interlock.table import ISOLATED
 from simulation.fpga.beam_cycle import BeamCycle
 from simulation.fpga.delivery import Delivery
-from simulation.fpga.guard import BEAM_GONE, DEFAULT_WINDOW, Guard
-from simulation.fpga.model import BeamView, Faults, Model
+from simulation.fpga.guard import BEAM_GONE, DEFAULT_WINDOW, LINK_PLANT, Guard
+from simulation.fpga.model import ENERGY_DRIFT, BeamView, Faults, Model
 from simulation.fpga.outputs import Output, SpotsEnded, StateChanged, Tripped
 from simulation.fpga.plant_bits import NO_PLANT, PlantBits
 from simulation.fpga.rings import Window
@@ -64,7 +64,7 @@ class Watch:
         self.delivery: Delivery | None = None
         self.faults = Faults()
         self.beam_on = False
-        """Whether beam was on at any tick of the last advance."""
+        """Whether beam was on at any tick of the last advance, or is still there after it."""
         self._hold = ""
         self._stuck_until = -1
         self._off_tick = -1
@@ -81,6 +81,8 @@ class Watch:
         """Look at all inputs; without every permit, active beam is taken away."""
         stuck = tick <= self._stuck_until and self.state is State.TRIPPED
         bad = ["beam.unexpected"] if self.faults.unexpected_beam or stuck else []
+        if self._sense.inputs.get(LINK_PLANT) is True and not self._energy_holds():
+            bad.append("energy.selection")
         timing = self.cycle.timing
         if (timing.take_grave() and self.state in ACTIVE) or not timing.alive(tick):
             bad.append("timing.good")
@@ -90,6 +92,14 @@ class Watch:
             against = self.guard.against(self.room)
             fresh = [name for name in outputs.tripped if name not in before and name in against]
             self._trip((*fresh, *against)[0], tick)
+        self.beam_on = self.beam_on or tick < self._off_tick
+
+    def _energy_holds(self) -> bool:
+        """Whether beam that is delivered still has the energy asked for its cycle; unknown is not."""
+        if self.state is not State.DELIVERING:
+            return True
+        wanted = self.cycle.energy
+        return abs(self._sense.beam.energy - wanted) <= ENERGY_DRIFT * wanted
 
     def _look(self, tick: int, bad: Collection[str]) -> Outputs:
         """All inputs as they are, and which rooms are isolated: without the beam, and confirmed shut."""
