@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -131,22 +132,14 @@ def readings_told(step: Step, readings: Sequence[Mapping[str, Any]]) -> list[str
     return lines
 
 
-def sign_and_submit(
-    client: Client, register: tango.DeviceProxy, record: dict[str, Any], password: str
-) -> Mapping[str, Any]:
-    """Have the person sign a finished record and hand it in. Raises Unauthorised, Refused, LinkLost."""
-    digest = verdicts.digest(record)
+def signed(client: Client, record: Mapping[str, Any], digest: str, password: str) -> str:
+    """Have the person sign a finished record at the OIS; the JWS. Raises Unauthorised, LinkLost."""
     console.print(f"{_('record')} {digest[:16]}: {verdict_text(record['verdict'])}")
-    if not password:
-        password = click.prompt(
-            _("{user} signs the record; password").format(user=record["user"]), hide_input=True
-        )
-    body = {"hash": digest, "meaning": record["kind"], "password": password}
+    text = _("{user} signs the record; password").format(user=record["user"])
+    typed = password or click.prompt(text, hide_input=True)
+    body = {"hash": digest, "meaning": record["kind"], "password": typed}
     with client.ois() as ois:
-        signed = str(ois.post("signatures", body)["signed"])
-    answer = call(register, "Submit", json.dumps({"record": record, "signature": signed}))
-    kept: Mapping[str, Any] = json.loads(answer)
-    return kept
+        return str(ois.post("signatures", body)["signed"])
 
 
 def verdict_text(verdict: str) -> str:
@@ -154,49 +147,73 @@ def verdict_text(verdict: str) -> str:
     return f"[{'green' if verdict == 'PASSED' else 'red'}]{_(verdict)}[/]"
 
 
-def carry_out(
-    state: Path, user: str, password: str, procedure: Procedure, device: Device | None, *, yes: bool
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Log in, do a procedure, sign and keep its record: (answer of the register, its entry)."""
-    site = site_of(state)
-    register = register_name(site)
-    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
-    with connect(state, user, typed) as client:
-        proxy = client.proxy(register)
-        begun = json.loads(call(proxy, "Begin", device.name)) if device else {}
-        console.print(f"[bold]{escape(words(procedure.title))}[/] {device.name if device else site.name}")
-        bench = TangoBench(client, site, asker(yes=yes))
-        show = show_step(len(procedure.all_steps))
+@dataclass(frozen=True)
+class Task:
+    """A procedure to carry out as a user: of one device, or (checklist) of the site."""
+
+    state: Path
+    site: Site
+    user: str
+    password: str
+    yes: bool
+    procedure: Procedure
+    device: Device | None = None
+
+    def carry_out(self, report: Path | None) -> None:
+        """Log in, do it, have it signed and kept, write the report; exit status 1 when it failed."""
+        text = _("password of {user}").format(user=self.user)
+        typed = self.password or click.prompt(text, hide_input=True)
+        devices = self.site.of_class("Maintenance")
+        if self.device is not None:
+            register_name(self.site)
+        with connect(self.state, self.user, typed) as client:
+            register = client.proxy(devices[0].name) if devices else None
+            record = self._perform(client, register)
+            digest = verdicts.digest(record)
+            entry = {"user": self.user, "hash": digest, "record": record}
+            entry["signature"] = signed(client, record, digest, self.password)
+            kept: Mapping[str, Any] = {"passed": record["verdict"] == "PASSED", "admin": ""}
+            if register is not None:
+                body = json.dumps({"record": record, "signature": entry["signature"]})
+                kept = json.loads(call(register, "Submit", body))
+        path = report or self.state / "maintenance" / "reports" / f"{digest[:16]}.pdf"
+        pdf.render(html(entry, self.procedure), path)
+        self._tell(kept, path, register is not None)
+        sys.exit(0 if kept["passed"] else 1)
+
+    def _perform(self, client: Client, register: tango.DeviceProxy | None) -> dict[str, Any]:
+        name = self.site.name if self.device is None else self.device.name
+        begun: Mapping[str, Any] = {}
+        if self.device is not None:
+            begun = json.loads(call(register, "Begin", name))
+        console.print(f"[bold]{escape(words(self.procedure.title))}[/] {name}")
+        show = show_step(len(self.procedure.all_steps))
 
         def told(number: int, step: Step, content: Mapping[str, Any] | None) -> None:
             show(number, step, content)
             if begun:
+                result = {key: content[key] for key in ("name", "verdict")} if content else None
                 with contextlib.suppress(PtcsError):  # for others to see; the record does not need it
-                    result = {k: content[k] for k in ("name", "verdict")} if content else None
-                    text = {"run": begun["run"], "step": step.name, "result": result}
-                    call(proxy, "Advance", json.dumps(text))
+                    text = json.dumps({"run": begun["run"], "step": step.name, "result": result})
+                    call(register, "Advance", text)
 
-        run = Run(procedure, site, bench, device, told)
-        about = {"kind": procedure.kind, "name": procedure.name, "digest": procedure.digest, "user": user}
-        if device:
-            about |= {"device": device.name, "serial": begun["serial"]}
-        record = {**about, "site": site.name, "version": __version__, **run.perform()}
-        kept = sign_and_submit(client, proxy, record, password)
-        return kept, json.loads(call(proxy, "Record", kept["hash"]))
+        bench = TangoBench(client, self.site, asker(yes=self.yes))
+        run = Run(self.procedure, self.site, bench, self.device, told)
+        about = {"kind": self.procedure.kind, "name": self.procedure.name, "digest": self.procedure.digest}
+        if self.device is not None:
+            about |= {"device": name, "serial": begun["serial"]}
+        return {**about, "user": self.user, "site": self.site.name, "version": __version__, **run.perform()}
 
-
-def finish(
-    state: Path, procedure: Procedure, kept: Mapping[str, Any], entry: Mapping[str, Any], report: Path | None
-) -> None:
-    """Write the report, say what became of it; exit status 1 when it failed."""
-    path = report or state / "maintenance" / "reports" / f"{kept['hash'][:16]}.pdf"
-    pdf.render(html(entry, procedure), path)
-    console.print(_("kept in the register; report: {path}").format(path=path))
-    if kept["admin"]:
-        console.print(f"[yellow]{escape(kept['admin'])}[/]")
-    if not kept["passed"] and procedure.kind == "revalidation":
-        console.print(_("a device that waits for its re-validation goes on waiting"))
-    sys.exit(0 if kept["passed"] else 1)
+    def _tell(self, kept: Mapping[str, Any], path: Path, registered: bool) -> None:
+        console.print(_("report: {path}").format(path=path))
+        if registered:
+            console.print(_("kept in the register"))
+        else:
+            console.print(f"[yellow]{_('this site has no register: only the report keeps this record')}[/]")
+        if kept["admin"]:
+            console.print(f"[yellow]{escape(kept['admin'])}[/]")
+        if not kept["passed"] and self.device is not None:
+            console.print(_("a device that waits for its re-validation goes on waiting"))
 
 
 @click.command()
@@ -208,13 +225,13 @@ def finish(
 @report_option
 def revalidate(state: Path, device: str, user: str, password: str, yes: bool, report: Path | None) -> None:
     """Re-validate DEVICE after its component was exchanged or repaired; sign and keep the record."""
+    site = site_of(state)
     try:
-        entry = site_of(state).device(device.lower())
+        entry = site.device(device.lower())
     except BadConfig as why:
         raise Refused(str(why)) from why
     procedure = procedures.for_class(entry.tango_class)
-    kept, record = carry_out(state, user, password, procedure, entry, yes=yes)
-    finish(state, procedure, kept, record, report)
+    Task(state, site, user, password, yes, procedure, entry).carry_out(report)
 
 
 @click.command()
@@ -241,5 +258,4 @@ def checklist(
     procedure = procedures.checklist(site, name)
     if not user:
         raise Refused(_("a checklist is signed: give --user"))
-    kept, record = carry_out(state, user, password, procedure, None, yes=yes)
-    finish(state, procedure, kept, record, report)
+    Task(state, site, user, password, yes, procedure).carry_out(report)

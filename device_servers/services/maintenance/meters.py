@@ -67,6 +67,8 @@ class Meters:
         self._ends: dict[str, str] = {}
         self._causes: dict[str, str] = {}
         self._down: dict[str, bool] = {}
+        self._heard: set[str] = set()
+        """Devices that have answered since this process began: before that nobody knows how they are."""
         self._last: float | None = None
 
     def look(self, now: float, rows: Iterable[DeviceHealth], name_fault: Callable[[str], str]) -> None:
@@ -77,7 +79,9 @@ class Meters:
         for row in rows:
             if row.name not in self._plans:
                 continue
-            if row.used:
+            if row.health is not Health.UNKNOWN:
+                self._heard.add(row.name)
+            if row.used and row.name in self._heard:
                 subsystem = row.name.rsplit("/", 1)[0]
                 down[subsystem] = self._count(row, passed, name_fault) or down.get(subsystem, False)
             else:
