@@ -57,6 +57,18 @@ def kind_of(device: Device) -> str:
     return str(device.plant.get("kind", by_name))
 
 
+def ramp_setting(device: Device, fastest: float, body: Mapping[str, Any]) -> float:
+    """The ramp of a `set` request, A/s. Raises Refused unless it is above 0 and at most `fastest`."""
+    rate = setting(device, ("ramp",), "ramp", body)
+    if not 0.0 < rate <= fastest:
+        raise Refused(
+            _("{device}: {rate:g} A/s is outside its limits: above 0, at most {fastest:g}").format(
+                device=device.wire, rate=rate, fastest=fastest
+            )
+        )
+    return rate
+
+
 class Supplies(Switched):
     """`plant` section: kind, resistance_ohm, inductance_h, ramp_a_s, ripple, role (injector, ring, transport,
     room), ampere_per_tm, rigidity (`injection`: stays at the injection's); `limits`: current, temperature.
@@ -193,14 +205,7 @@ class Supplies(Switched):
         """Set (setpoint A, ramp A/s), on, off, reset."""
         device = self.devices[i]
         if verb == "set" and body.get("name") == "ramp":
-            rate = setting(device, ("ramp",), "ramp", body)
-            if not 0.0 < rate <= self.fastest[i]:
-                raise Refused(
-                    _("{device}: {rate:g} A/s is outside its limits: above 0, at most {fastest:g}").format(
-                        device=device.wire, rate=rate, fastest=self.fastest[i]
-                    )
-                )
-            self.ramp[i] = rate
+            self.ramp[i] = ramp_setting(device, float(self.fastest[i]), body)
         elif verb == "set":
             self.setpoint[i] = setting(device, ("setpoint", "current"), "current", body)
             self._player.end(i)
