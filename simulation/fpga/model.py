@@ -162,8 +162,8 @@ FAULT_CHECKS: Mapping[str, tuple[str, ...]] = {
     "dose_rate_low": ("delivery.timer",),
     "timing_late": ("timing.good",),
     "timing_missed": ("timing.good",),
-    "timing_collision": ("timing.good",),
+    "timing_collision": (),
     "timing_heartbeat": ("timing.good",),
 }
-"""Own checks that see a fault of the usual size while beam is delivered; one alone is enough. None: the fault
-shows at the next trip only, by the escalation of beam-off."""
+"""Own checks that see a fault of the usual size while beam is delivered; one alone is enough. None: beam stays
+right; a collision shows in the timing's findings, an actuator that fails at the next trip."""
