@@ -51,7 +51,7 @@ class MaintenanceDisplay(PtcsDevice):
         self.plans = plan.of_devices(plan.load(), self.context.site.devices)
         self.book = Book(folder)
         self.watcher = Watcher(self.context.site, folder / "meters.json", self.plans, self.book.view)
-        self.desk = Desk(self.context.site, self.plans, self.book, self.watcher.meters)
+        self.desk = Desk(self.context.site, self.plans, self.book, self.watcher.meters, self.watcher.online)
         self._progress = Progress()
         self.watcher.changed = self.refresh
         self.watcher.start()

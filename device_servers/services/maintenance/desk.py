@@ -1,6 +1,6 @@
 """What people hand in at the register: checked, then kept. Every argument is JSON from a client."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ class Desk:
     plans: Mapping[str, ClassPlan]
     book: Book
     meters: Meters
+    online: Callable[[], Container[str]]
+    """Devices whose AdminMode is ONLINE, as of the last look at their servers."""
 
     def device(self, values: Mapping[str, Any]) -> str:
         """The device that is named. Raises Refused for one that the site does not have."""
@@ -135,6 +137,9 @@ class Desk:
         elif kind == "checklist":
             name = line(content, "name")
             passed = records.judge(procedures.checklist(self.site, name), self.site, None, content)
+            if present := [device for device in content["left_out"] if device in self.online()]:
+                text = _("the record left out {devices}, which are ONLINE; do the checklist again")
+                raise Refused(text.format(devices=", ".join(present[:5])))
             records.require_times(content, "", now)
             fields = {"checklist": name, "passed": passed is Verdict.PASSED}
         else:

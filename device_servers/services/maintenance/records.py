@@ -45,6 +45,10 @@ def judge(procedure: Procedure, site: Site, device: Device | None, record: Mappi
 def _judge(procedure: Procedure, site: Site, device: Device | None, record: Mapping[str, Any]) -> Verdict:
     if record["digest"] != procedure.digest:
         raise Refused(_("the record follows another version of the procedure; do it again with this one"))
+    if not isinstance(record["left_out"], list) or not all(
+        isinstance(name, str) for name in record["left_out"]
+    ):
+        raise TypeError("left_out")
     contents = record["steps"]
     if [content["name"] for content in contents] != [step.name for step in procedure.all_steps]:
         raise Refused(_("the record does not have the steps of the procedure, each once and in order"))

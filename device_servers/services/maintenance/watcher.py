@@ -44,6 +44,10 @@ class Watcher:
         """When the counting began."""
         return self._since
 
+    def online(self) -> set[str]:
+        """Devices that somebody counts on, as of the last look."""
+        return {device.name for device in self._watch.devices if device.used}
+
     def start(self) -> None:
         """Begin to count."""
         self._watch.start()
