@@ -157,7 +157,7 @@ class FpgaDelivery(FrameView):
 
     def counters(self) -> Readback:
         """The counters of the loaded map, whosever it is."""
-        reply = self.link.request("read_counters")
+        reply = self._ask("read_counters")
         names = ("primary", "secondary", "x", "y", "size_x", "size_y", "start_tick", "end_tick")
         primary, secondary, x, y, size_x, size_y, start, end = (_array(reply, name) for name in names)
         try:

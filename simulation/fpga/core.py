@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from common.errors import Refused
+from common.errors import Refused, Unauthorised
 from common.text import _
 from interlock.latch import TestRecord
 from simulation.fpga.beamline import Beamline
@@ -149,7 +149,15 @@ class Core(Beamline):
         """Clear trips whose cause is gone. Raises Refused or Unauthorised.
 
         A trip that stands in an isolated room does not keep the map of the room with the beam tripped.
+        Who may reset nothing at all may not end a trip either that has left no latch.
         """
+        rights = self.guard.matrix.reset_roles.values()
+        if not frozenset().union(*rights) & frozenset(roles):
+            raise Unauthorised(
+                _("{user} may not reset {names}; ask somebody who may").format(
+                    user=user, names=self.cause or ", ".join(self.guard.tripped("")) or "beam_off"
+                )
+            )
         ready = self.state is State.TRIPPED and not self.guard.tripped(self.room)
         try:
             self.guard.reset(user, roles, self.tick)

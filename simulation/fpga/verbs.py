@@ -87,7 +87,8 @@ def _read_counters(call: Call) -> Answer:
     core, delivery = call.core, call.core.delivery
     if delivery is None:
         raise Refused(_("no map is loaded, so there are no counters"))
-    core.unread = core.unread and core.state in ACTIVE
+    if call.room() in ("", delivery.spots.room):  # what another room has seen is not recorded for this one
+        core.unread = core.unread and core.state in ACTIVE
     body = {
         "room": delivery.spots.room,
         "state": core.state.value,

@@ -8,7 +8,10 @@ from simulation.wire_server import Client
 
 
 class Watchdogs:
-    """Which of the named clients live: said hello as watched, still connected, heard within the limit."""
+    """Which of the named clients live: said hello as watched, still connected, heard within the limit.
+
+    Where two are connected under one name both have to live: the silent one may be the one that acts.
+    """
 
     def __init__(self, names: Sequence[str], limit_s: float) -> None:
         self._limit = limit_s
@@ -29,6 +32,6 @@ class Watchdogs:
         """Interlock input of each watched name."""
         now = time.monotonic()
         return {
-            WATCHDOG + name: any(now - client.heard < self._limit for client in clients)
+            WATCHDOG + name: bool(clients) and all(now - client.heard < self._limit for client in clients)
             for name, clients in self._clients.items()
         }

@@ -10,7 +10,7 @@ from test_simulation_interlock_off import into_a_spot, running
 from test_simulation_rooms import say, table, three_rooms, treat
 
 from common.clock import ticks
-from common.errors import Refused
+from common.errors import Refused, Unauthorised
 from common.site import CONFIG
 from common.wire.frame import Frame, Kind
 from interlock import matrix
@@ -19,6 +19,8 @@ from interlock.memory import KeptInterlock
 from simulation.fpga.beamline import Sense
 from simulation.fpga.plant_link import PlantLink
 from simulation.fpga.states import State
+from simulation.fpga.watchdogs import Watchdogs
+from simulation.wire_server import Client
 
 CLOSED = {"room2-stopper.closed": 1.0, "room2-stopper.open": 0.0, "room2-stopper.ok": 1.0}
 STOPPED = {"transport-stopper.closed": 1.0, "transport-stopper.ok": 1.0}
@@ -149,3 +151,44 @@ def test_a_restart_does_not_forget_an_escalation_under_way(level: int) -> None:
     after.step_bits(tick + 2, full, full, 1)
     after.reset_bits("meier", ["service"], full, full)
     assert after.step_bits(tick + 3, full, full, 1).permits
+
+
+@pytest.mark.requirement("SYS-SECURITY")
+def test_a_trip_without_a_latch_is_not_reset_by_anybody() -> None:
+    rig = running(MATRIX)
+    rig.core.drive("session.request", False)
+    assert rig.core.state is State.TRIPPED and not rig.core.guard.outputs.tripped
+    for roles in ([], ["physician"]):
+        with pytest.raises(Unauthorised, match="may not reset"):
+            rig.core.reset("nobody", roles)
+        assert rig.core.state is State.TRIPPED
+    rig.core.reset("meier", ["therapist"])
+    assert rig.core.state is State.HELD
+
+
+@pytest.mark.requirement("TCS-ROOMS")
+def test_counters_count_as_read_when_their_own_room_has_read_them() -> None:
+    rig = three_rooms()
+    treat(rig, "room1")
+    rig.core.terminate("enough")
+    rig.go(SLICE)
+    assert say(rig, "read_counters", room="room2")["room"] == "room1"
+    with pytest.raises(Refused, match="not read"):
+        rig.core.allocate("room2")
+    say(rig, "read_counters", room="room1")
+    rig.core.allocate("room2")
+
+
+@pytest.mark.requirement("ACS-INTERLOCK")
+def test_a_silent_client_is_not_covered_by_another_of_its_name() -> None:
+    dogs = Watchdogs(("session",), 0.1)
+    assert dogs.inputs() == {"watchdog.session": False}
+    alive, silent = (Client(None, "session", watchdog=True) for _ in range(2))  # type: ignore[arg-type]
+    silent.heard -= 60.0
+    alive.heard += 60.0
+    dogs.greeted(alive)
+    assert dogs.inputs() == {"watchdog.session": True}
+    dogs.greeted(silent)
+    assert dogs.inputs() == {"watchdog.session": False}
+    dogs.left(silent)
+    assert dogs.inputs() == {"watchdog.session": True}
