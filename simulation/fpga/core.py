@@ -11,6 +11,7 @@ from itertools import groupby
 from common.errors import Refused, Unauthorised
 from common.text import _
 from interlock.latch import TestRecord
+from interlock.matrix import Matrix
 from simulation.fpga.beamline import Beamline
 from simulation.fpga.delivery import Delivery
 from simulation.fpga.model import FAULT_SIZES
@@ -102,17 +103,10 @@ class Core(Beamline):
                     names=", ".join(self.guard.against(self.room))
                 )
             )
-        drift = abs(delivery.spots.k_tp / self._sense.beam.k_tp - 1.0)
-        if drift > self.model.tolerance["k_tp_drift"]:
-            raise Refused(
-                _("air has drifted by {drift:.2%} since k_tp was measured: load the map anew").format(
-                    drift=drift
-                )
-            )
-        layers = delivery.layers_left()
+        check_air(delivery.spots.k_tp, self._sense.beam.k_tp, self.model.tolerance["k_tp_drift"])
         self.unread = True
         self._go(event, self.tick)
-        if layers:
+        if layers := delivery.layers_left():
             energies = (float(delivery.spots.energy[layer]) for layer in layers)
             self.cycle.start(self.tick, [energy for energy, _ in groupby(energies)])
         else:
@@ -151,13 +145,7 @@ class Core(Beamline):
         A trip that stands in an isolated room does not keep the map of the room with the beam tripped.
         Who may reset nothing at all may not end a trip either that has left no latch.
         """
-        rights = self.guard.matrix.reset_roles.values()
-        if not frozenset().union(*rights) & frozenset(roles):
-            raise Unauthorised(
-                _("{user} may not reset {names}; ask somebody who may").format(
-                    user=user, names=self.cause or ", ".join(self.guard.tripped("")) or "beam_off"
-                )
-            )
+        check_reset(self.guard.matrix, user, roles, self.cause or ", ".join(self.guard.tripped("")))
         ready = self.state is State.TRIPPED and not self.guard.tripped(self.room)
         try:
             self.guard.reset(user, roles, self.tick)
@@ -180,10 +168,7 @@ class Core(Beamline):
 
     def fault(self, kind: str, size: float | None) -> None:
         """Inject a fault (size None: its usual one; 0: none). Raises Refused for an unknown kind."""
-        if kind not in FAULT_SIZES:
-            raise Refused(f"unknown fault {kind!r}: allowed are {', '.join(FAULT_SIZES)}")
-        if size is not None and not 0.0 <= size <= LARGEST_FAULT:
-            raise Refused(f"fault {kind} of size {size:g}: allowed are 0 to {LARGEST_FAULT:g}")
+        check_fault(kind, size)
         self.faults = replace(self.faults, **{kind: FAULT_SIZES[kind] if size is None else size})
         self.cycle.timing.inject(LinkFaults.of(self.faults))
         if self.state is State.DELIVERING and not self._hold:
@@ -195,3 +180,27 @@ def check_room(room: str, rooms: Sequence[str]) -> None:
     if room not in rooms:
         text = _("no room {room!r}: allowed are {rooms}")
         raise Refused(text.format(room=room, rooms=", ".join(rooms)))
+
+
+def check_reset(matrix: Matrix, user: str, roles: Sequence[str], what: str) -> None:
+    """Raise Unauthorised unless somebody of these roles may reset inputs of any family."""
+    if not frozenset().union(*matrix.reset_roles.values()) & frozenset(roles):
+        text = _("{user} may not reset {names}; ask somebody who may")
+        raise Unauthorised(text.format(user=user, names=what or "beam_off"))
+
+
+def check_fault(kind: str, size: float | None) -> None:
+    """Raise Refused for an unknown kind of fault, or a size outside its limits."""
+    if kind not in FAULT_SIZES:
+        raise Refused(f"unknown fault {kind!r}: allowed are {', '.join(FAULT_SIZES)}")
+    if size is not None and not 0.0 <= size <= LARGEST_FAULT:
+        raise Refused(f"fault {kind} of size {size:g}: allowed are 0 to {LARGEST_FAULT:g}")
+
+
+def check_air(measured: float, now: float, limit: float) -> None:
+    """Raise Refused unless the air correction is still the one that the map was made with."""
+    drift = abs(measured / now - 1.0)
+    if not drift <= limit:
+        raise Refused(
+            _("air has drifted by {drift:.2%} since k_tp was measured: load the map anew").format(drift=drift)
+        )
