@@ -81,6 +81,7 @@ class Meters:
                 continue
             if row.health is not Health.UNKNOWN:
                 self._heard.add(row.name)
+            self._wear(row, passed)
             if row.used and row.name in self._heard:
                 subsystem = row.name.rsplit("/", 1)[0]
                 down[subsystem] = self._count(row, passed, name_fault) or down.get(subsystem, False)
@@ -91,15 +92,19 @@ class Meters:
             meter.observed_s += passed
             meter.down_s += passed if is_down else 0.0
 
-    def _count(self, row: DeviceHealth, passed: float, name_fault: Callable[[str], str]) -> bool:
-        """One device; whether it is down."""
+    def _wear(self, row: DeviceHealth, passed: float) -> None:
+        """What a device does wears its component, also in maintenance."""
         meter, plan = self.devices[row.name], self._plans[row.name]
-        meter.observed_s += passed
         if row.state in plan.runs:
             meter.running_s += passed
         if row.state in plan.strokes:
             meter.cycles += self._ends.get(row.name, row.state) != row.state
             self._ends[row.name] = row.state
+
+    def _count(self, row: DeviceHealth, passed: float, name_fault: Callable[[str], str]) -> bool:
+        """A device in use; whether it is down."""
+        meter = self.devices[row.name]
+        meter.observed_s += passed
         if row.health not in (Health.FAILED, Health.UNKNOWN):
             self._causes.pop(row.name, None)
             return False

@@ -30,6 +30,12 @@ MEANINGS = {"revalidation": "revalidation", "checklist": "checklist"}
 PURPOSE = "record"
 FUTURE = timedelta(minutes=1)
 SIGNED_WITHIN = timedelta(hours=24)
+SHAPE: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "from", "to", "note", "verdict"), str),
+    **dict.fromkeys(("readings", "faults", "timing"), list),
+    "answer": bool | None,
+}
+"""Fields of a step's result -> their types."""
 LARGEST = 8_000_000
 """Longest record, in characters."""
 
@@ -50,6 +56,8 @@ def _judge(procedure: Procedure, site: Site, device: Device | None, record: Mapp
     ):
         raise TypeError("left_out")
     contents = record["steps"]
+    for content in contents:
+        _require_shape(content)
     if [content["name"] for content in contents] != [step.name for step in procedure.all_steps]:
         raise Refused(_("the record does not have the steps of the procedure, each once and in order"))
     failed = False
@@ -64,6 +72,14 @@ def _judge(procedure: Procedure, site: Site, device: Device | None, record: Mapp
     if record["verdict"] != verdict:
         raise Refused(_("the record's verdict does not follow from its steps"))
     return verdict
+
+
+def _require_shape(content: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a step's result has its fields, each of its type."""
+    if set(content) != set(SHAPE) or not all(isinstance(content[key], kind) for key, kind in SHAPE.items()):
+        raise ValueError("fields of a step")
+    if not all(isinstance(item, dict) for item in (*content["readings"], *content["faults"])):
+        raise ValueError("readings or faults of a step")
 
 
 def _require(

@@ -18,7 +18,8 @@ from device_servers.services.maintenance.view import View
 
 log = logging.getLogger(__name__)
 
-PERIOD_S = 2.0
+PERIOD_S = 1.0
+"""A stroke that begins and ends within one period is not seen."""
 KEEP_S = 30.0
 """Seconds between two writings of the meters: so much is lost at most when this process is killed."""
 TIMEOUT_MS = 1000
