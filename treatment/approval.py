@@ -71,6 +71,8 @@ def check_plan(plan: IonPlan, machine: str) -> None:
                 other=plan.machine, machine=machine
             )
         )
+    if plan.radiation != "PROTON":
+        raise Refused(_("the plan is for {radiation}: allowed is PROTON").format(radiation=plan.radiation))
     if not plan.beams:
         raise Refused(_("the plan has no beams"))
     if plan.meterset_unit != "MU":

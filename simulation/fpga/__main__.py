@@ -61,7 +61,7 @@ def build(site: Site, state: Path, seed: int, stepped: bool) -> tuple[FpgaCrate,
         core.restore(kept.spots, kept.rows, kept.status.state, kept.status.cause)
         keeper.restored(core)
         log.warning("map and counters of beam %d restored, state %s", kept.spots.beam_number, core.state)
-    plant = PlantLink(StateDir(state).run_file("plant"), matrix, shutters(site))
+    plant = PlantLink(StateDir(state).run_file("plant"), matrix, shutters(site), site.ions)
     dogs = Watchdogs(site.watchdogs["clients"], float(site.watchdogs["limit_s"]))
     return FpgaCrate(core, Clock(rate, stepped), keeper, latches, plant, dogs), plant
 

@@ -36,7 +36,7 @@ class Beamline(Watch):
         delivery, beam = self._loaded(), self._sense.beam
         wanted = float(delivery.spots.energy[delivery.layers_left()[0]])
         off = max(abs(beam.energy - wanted), abs(self.cycle.energy - wanted))
-        if beam.ready and off <= ENERGY_TOLERANCE * wanted:
+        if beam.ready and beam.ion == delivery.spots.ion and off <= ENERGY_TOLERANCE * wanted:
             begin = max(self.cycle.flat_top, self.tick)
             delivery.begin(begin, beam, self.faults)
             self._go("beam", begin)

@@ -98,7 +98,9 @@ def from_site(site: Site, slow_off_us: float = SLOW_OFF_US) -> Model:
 
 @dataclass(frozen=True)
 class BeamView:
-    """What the plant says of the beam: energy MeV; offsets mm; intensity, size relative; k_tp of the air."""
+    """What the plant says of the beam: energy MeV; offsets mm; intensity, size relative; k_tp of the air;
+    ion ("": unknown).
+    """
 
     ready: bool = False
     energy: float = 0.0
@@ -107,6 +109,7 @@ class BeamView:
     offset_y: float = 0.0
     size: float = 1.0
     k_tp: float = 1.0
+    ion: str = "proton"
 
 
 @dataclass(frozen=True)
@@ -165,5 +168,5 @@ FAULT_CHECKS: Mapping[str, tuple[str, ...]] = {
     "timing_collision": (),
     "timing_heartbeat": ("timing.good",),
 }
-"""Own checks that see a fault of the usual size while beam is delivered; one alone is enough. None: beam stays
-right; a collision shows in the timing's findings, an actuator that fails at the next trip."""
+"""Own checks that see a fault of the usual size while beam is delivered; one alone is enough. None: beam
+stays right; a collision shows in the timing's findings, an actuator that fails at the next trip."""

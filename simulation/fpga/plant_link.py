@@ -12,6 +12,7 @@ import numpy as np
 
 from common.errors import BadInput
 from common.files import read_json
+from common.ions import IONS
 from common.units import air_density_correction
 from common.wire.frame import Decoder, Frame, Kind, encode
 from interlock.matrix import Matrix
@@ -23,6 +24,8 @@ from timing.cycle import Phase
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1
+REPEAT_S = 0.1
+"""Period at which permits are repeated: they lapse where they are not."""
 STALE_S = 0.25
 """Wall time without a block after which the plant counts as lost (blocks come every 20 ms)."""
 
@@ -30,8 +33,15 @@ STALE_S = 0.25
 class PlantLink:
     """Connects by itself, again after each loss. All methods belong to one event loop."""
 
-    def __init__(self, run_file: Path, matrix: Matrix, shutters: Mapping[str, Sequence[str]]) -> None:
-        """`shutters`: room -> plant channels of its shutters' closed switches."""
+    def __init__(
+        self,
+        run_file: Path,
+        matrix: Matrix,
+        shutters: Mapping[str, Sequence[str]],
+        ions: Sequence[str] = ("proton",),
+    ) -> None:
+        """`shutters`: room -> plant channels of its shutters' closed switches. `ions`: those of the site."""
+        self._ions = ions
         self._shutters = shutters
         self._map = SignalMap(matrix)
         self._confirms = tuple(dict.fromkeys(stage.confirm for stage in matrix.beam_off))
@@ -44,6 +54,7 @@ class PlantLink:
         self._bits = self._told = NO_PLANT
         self._was_alive = False
         self._permits: dict[str, bool] = {}
+        self._permitted = -math.inf
         self._k_tp = 1.0
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
         self.room = 0
@@ -96,7 +107,15 @@ class PlantLink:
             offset_y=self._value("beam.offset_y"),
             size=self._value("beam.size"),
             k_tp=self._k_tp,
+            ion=self._ion(),
         )
+
+    def _ion(self) -> str:
+        """What the beam consists of, "" when unknown. A machine with one ion need not tell."""
+        if "beam.ion" not in self._index:
+            return self._ions[0] if len(self._ions) == 1 else ""
+        names, index = tuple(IONS), self._value("beam.ion")
+        return names[int(index)] if index in range(len(names)) else ""
 
     def tell(self, phase: PhaseBegan) -> None:
         """Pass a phase of the machine cycle on; a plant that comes back is told the latest one."""
@@ -107,9 +126,10 @@ class PlantLink:
         self._request({**body, "room": self.room})
 
     def permit(self, permits: Mapping[str, bool]) -> None:
-        """Pass the interlock's outputs on to the actuators that follow them, when they have changed."""
-        if permits != self._permits:
-            self._permits = dict(permits)
+        """Pass the interlock's outputs on to the actuators that follow them, at changes and repeatedly."""
+        now = time.monotonic()
+        if permits != self._permits or now - self._permitted >= REPEAT_S:
+            self._permits, self._permitted = dict(permits), now
             self._request({"do": "permits", "permits": self._permits})
 
     async def run(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import Refused
+from common.ions import IONS
 from common.text import _
 from simulation.fpga.model import ENERGY_TOLERANCE, PRESET_QUANTUM
 
@@ -32,7 +33,7 @@ class SpotMap:
     """One beam's spots: energy (L,) MeV; all else (n,): layer index, position mm, sigma mm, counts.
 
     preset: counts wanted in the whole fraction. done: counts delivered by earlier parts.
-    room: whose beam it is ("": the site's only room).
+    room: whose beam it is ("": the site's only room). ion: what the beam must consist of.
     """
 
     beam_number: int
@@ -49,6 +50,7 @@ class SpotMap:
     preset: NDArray[np.int64]
     done: NDArray[np.int64]
     room: str = ""
+    ion: str = "proton"
     digest: str = field(default="", compare=False)
 
     @property
@@ -65,6 +67,7 @@ class SpotMap:
             "plan_hash": self.plan_hash,
             "resume": self.resume,
             "room": self.room,
+            "ion": self.ion,
             "digest": self.digest,
         }
 
@@ -91,12 +94,20 @@ def accept(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SpotM
         plan_hash=_text(body, "plan_hash"),
         resume=_flag(body, "resume"),
         room="" if body.get("room") in (None, "") else _text(body, "room"),
+        ion=_ion(body),
         digest=digest_of(taken),
         **taken,
     )
     _check_lengths(spots)
     _check_numbers(spots)
     return spots
+
+
+def _ion(body: Mapping[str, Any]) -> str:
+    ion = str(body.get("ion", "proton"))
+    if ion not in IONS:
+        raise Refused(f"load_map: ion {ion!r}: allowed are {', '.join(IONS)}")
+    return ion
 
 
 def check_machine(spots: SpotMap, energies: Sequence[float], counts_per_mu: float) -> None:

@@ -95,9 +95,11 @@ class Watch:
         self.beam_on = self.beam_on or tick < self._off_tick
 
     def _energy_holds(self) -> bool:
-        """Whether beam that is delivered still has the energy asked for its cycle; unknown is not."""
-        if self.state is not State.DELIVERING:
+        """Whether beam that is delivered still has the energy and the ion asked for; unknown has not."""
+        if self.state is not State.DELIVERING or self.delivery is None:
             return True
+        if self._sense.beam.ion != self.delivery.spots.ion:
+            return False
         wanted = self.cycle.energy
         return abs(self._sense.beam.energy - wanted) <= ENERGY_DRIFT * wanted
 

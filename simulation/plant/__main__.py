@@ -27,6 +27,8 @@ IDLE_STEP_S = 0.02
 FPGA_BLOCK_HZ = 50.0
 BEAM_HARDWARE = "fpga"
 """Name of the client that passes the interlock's outputs on."""
+PERMIT_LIFE_S = 0.5
+"""Wall time that permits hold for; the beam hardware repeats them ten times a second."""
 PLANT_VERBS = frozenset({"cycle", "permits", "fault", "clear", "faults", "hello"})
 LONGEST_LAG_S = 0.5
 """Wall time of a phase that is made up for at most."""
@@ -45,6 +47,7 @@ class PlantCrate:
         self.plant = plant
         self._wake = asyncio.Event()
         self._last = time.monotonic()
+        self._permit_age = 0.0
         self._tick: int | None = None
 
     def channels(self) -> list[dict[str, str]]:
@@ -96,10 +99,16 @@ class PlantCrate:
         if not isinstance(permits, dict) or not all(isinstance(value, bool) for value in permits.values()):
             raise Refused('permits: allowed is {"permits": {OUTPUT: true or false, ...}}')
         self.plant.permit(permits)
+        self._permit_age = 0.0
 
     def step(self) -> None:
         """Let the wall time since the last step pass."""
         now = time.monotonic()
+        # A process that was held up has frames to read yet: its own delay does not age the permits.
+        self._permit_age += min(now - self._last, IDLE_STEP_S)
+        if self.plant.world.permits and self._permit_age > PERMIT_LIFE_S:
+            log.warning("no permits for %g s: every actuator that follows one closes", PERMIT_LIFE_S)
+            self.plant.permit({})
         self.plant.step(max(now - self._last, 1e-4))
         self._last = max(self._last, now)
 

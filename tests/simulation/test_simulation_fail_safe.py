@@ -192,3 +192,23 @@ def test_a_silent_client_is_not_covered_by_another_of_its_name() -> None:
     assert dogs.inputs() == {"watchdog.session": False}
     dogs.left(silent)
     assert dogs.inputs() == {"watchdog.session": True}
+
+
+@pytest.mark.requirement("ACS-INTERLOCK")
+def test_beam_of_another_ion_ends_beam() -> None:
+    rig = running(MATRIX)
+    for ion in ("carbon", ""):
+        assert rig.core.beam_on
+        rig.beam = replace(rig.beam, ion=ion)
+        rig.go(SLICE)
+        rig.go(SLICE)
+        assert not rig.core.beam_on and rig.core.cause == "energy.selection"
+        rig = running(MATRIX)
+
+
+@pytest.mark.requirement("ACS-INTERLOCK")
+def test_a_machine_with_several_ions_must_tell_which(tmp_path: Path) -> None:
+    both = PlantLink(tmp_path / "plant.json", table(), {}, ("proton", "carbon"))
+    assert tell(both, {**BEAM, **PLACE}).beam().ion == ""
+    assert tell(both, {**BEAM, **PLACE, "beam.ion": 2.0}).beam().ion == "carbon"
+    assert tell(both, {**BEAM, **PLACE, "beam.ion": float("nan")}).beam().ion == ""

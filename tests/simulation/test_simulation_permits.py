@@ -41,6 +41,13 @@ def position(crate: PlantCrate, seconds: float = 1.0) -> float:
     return float(crate.plant.families["BeamStopper"].values[0, 0])
 
 
+def pass_by(crate: PlantCrate, seconds: float) -> None:
+    """Wall time as the process sees it, in steps of 20 ms."""
+    for _ in range(round(seconds / 0.02)):
+        crate._last -= 0.02
+        crate.step()
+
+
 @pytest.mark.requirement("ACS-INTERLOCK")
 def test_a_stopper_opens_and_closes_with_its_permit(crate: PlantCrate) -> None:
     hardware = client("fpga")
@@ -66,6 +73,18 @@ def test_beam_hardware_that_leaves_takes_every_permit_along(crate: PlantCrate) -
     assert position(crate) == 1.0
     crate.left(hardware)
     assert position(crate) == 0.0
+
+
+@pytest.mark.requirement("ACS-INTERLOCK")
+def test_permits_that_are_not_repeated_lapse(crate: PlantCrate) -> None:
+    hardware = client("fpga")
+    tell(crate, hardware, do="open", device="stopper")
+    for _repeat in range(30):
+        tell(crate, hardware, do="permits", permits={"stopper": True})
+        pass_by(crate, 0.1)
+    assert position(crate, 0.0) == 1.0
+    pass_by(crate, 2.0)
+    assert position(crate, 0.0) == 0.0, "the beam hardware is connected and says nothing"
 
 
 @pytest.mark.requirement("SYS-SECURITY")
