@@ -17,12 +17,12 @@ from device_servers.drivers.factory import Drivers
 from tests.contracts.small_site import CENTRAL, SERVER, name_of, write
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return write(tmp_path_factory.mktemp("contracts"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def equipment(small_site: Site) -> Iterator[Bench]:
     """A plant and an fpga process."""
     bench = Bench(small_site.path.parent)
@@ -36,7 +36,7 @@ def equipment(small_site: Site) -> Iterator[Bench]:
         bench.close()
 
 
-@pytest.fixture(scope="session", params=["memory", "wire"])
+@pytest.fixture(scope="package", params=["memory", "wire"])
 def drivers(request: pytest.FixtureRequest, small_site: Site) -> Iterator[Any]:
     """Makes the driver of a site device, of either kind."""
     if request.param == "memory":

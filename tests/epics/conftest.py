@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from epics_room import EpicsRoom
+
+from tests.epics.epics_room import EpicsRoom
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def epics_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EpicsRoom]:
     room = EpicsRoom(tmp_path_factory.mktemp("epics"))
     try:

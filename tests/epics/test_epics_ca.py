@@ -1,7 +1,8 @@
 """Channel Access clients: pyepics (libca of EPICS base) and caproto's own, on the gateway."""
 
 import pytest
-from epics_room import EpicsRoom
+
+from tests.epics.epics_room import EpicsRoom
 
 QUAD = "PTCS:acs/magnet/ring-quad-f"
 

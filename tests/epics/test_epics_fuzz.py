@@ -1,9 +1,9 @@
 """Garbage and slow senders at the gateway's ports: it goes on, nothing is written, no beam is tripped."""
 
 import pytest
-from epics_room import EpicsRoom
 
 from benchmarks.fuzz_epics import fuzz
+from tests.epics.epics_room import EpicsRoom
 
 
 @pytest.mark.requirement("ACS-EPICS")

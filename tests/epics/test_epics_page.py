@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from bench import wait_until
 from click.testing import CliRunner
-from epics_room import EpicsRoom
 
 from device_servers.services.epics.login import log_in
 from ptcs.cli import main
+from tests.epics.epics_room import EpicsRoom
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "epics-clients.md"
 

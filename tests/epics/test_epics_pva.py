@@ -1,7 +1,8 @@
 """pvAccess clients of p4p, in processes of their own, on the gateway of a running facility."""
 
 import pytest
-from epics_room import EpicsRoom
+
+from tests.epics.epics_room import EpicsRoom
 
 DIPOLE = "PTCS:acs/magnet/ring-dipole"
 
