@@ -16,7 +16,8 @@ th { background: #eef2f5 } .FAILED { color: #a40000; font-weight: bold } .PASSED
 .SKIPPED, .NOT_APPLICABLE { color: #777 }
 .mono { font-family: monospace; font-size: 7.5pt; word-break: break-all }
 """
-SHOWN = 12
+OUTCOMES = {"DONE": "done", "REFUSED": "refused", "LOST": "no answer", "NOT_NEEDED": "not needed"}
+SHOWN = 4
 """Devices of one step that are listed when all are good; bad ones always are."""
 
 
@@ -41,7 +42,8 @@ def values(reading: Mapping[str, Any], step: Step | None = None) -> str:
             return f"{_('spread')} {number(max(plain) - min(plain))} ({len(found)})"
         return f"{number(min(plain))} .. {number(max(plain))} ({len(found)})"
     shown = ", ".join(dict.fromkeys(number(value) for value in found))
-    return shown or reading["outcome"].lower().replace("_", " ")
+    outcome = _(OUTCOMES[reading["outcome"]])
+    return f"{shown}: {outcome}" if shown and reading["outcome"] != "DONE" else shown or outcome
 
 
 def limits(reading: Mapping[str, Any]) -> str:
