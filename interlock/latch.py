@@ -114,13 +114,7 @@ class Interlock(Engine):
         """
         if self.good & self._rows.arming:
             raise Refused(_("no self-test while beam is requested; end the request first"))
-        allowed = self.matrix.reset_roles.get(Family.EQUIPMENT, frozenset())
-        if not allowed & frozenset(roles):
-            raise Unauthorised(
-                _("{user} may not run the self-test: allowed are {roles}").format(
-                    user=user, roles=", ".join(sorted(allowed)) or _("nobody")
-                )
-            )
+        _check_tester(self.matrix, user, roles)
         found = tuple(selftest.failures(self.matrix, observe or selftest.shadow(self._rows)))
         number = sum(1 for _case in selftest.cases(self.matrix))
         self._hold.record = TestRecord(
@@ -171,4 +165,14 @@ class Interlock(Engine):
             )
         raise Refused(
             _("not reset: the cause is still there for {names}; remove it first").format(names=names)
+        )
+
+
+def _check_tester(matrix: Matrix, user: str, roles: Iterable[str]) -> None:
+    allowed = matrix.reset_roles.get(Family.EQUIPMENT, frozenset())
+    if not allowed & frozenset(roles):
+        raise Unauthorised(
+            _("{user} may not run the self-test: allowed are {roles}").format(
+                user=user, roles=", ".join(sorted(allowed)) or _("nobody")
+            )
         )

@@ -8,7 +8,7 @@ from common.errors import Refused
 from common.text import _
 from interlock.bits import Value
 from interlock.latch import Entry, InputState, Outputs, TestRecord
-from interlock.matrix import Matrix
+from interlock.matrix import Input, Matrix
 from interlock.memory import KeptInterlock
 from interlock.table import ISOLATED
 from simulation.fpga.plant_bits import NO_PLANT, PlantBits
@@ -64,15 +64,7 @@ class Guard:
 
     def drivable(self) -> frozenset[str]:
         """Inputs that a client may drive: neither measured here nor read from the plant."""
-        return frozenset(
-            row.name
-            for row in self.matrix.inputs
-            if row.name not in OWN_CHECKS
-            and not row.signals
-            and not row.name.endswith(ISOLATED)
-            and row.name != LINK_PLANT
-            and not row.name.startswith(WATCHDOG)
-        )
+        return frozenset(row.name for row in self.matrix.inputs if _driven_outside(row))
 
     def drive(self, name: str, ok: bool) -> None:
         """Set an input from outside. Raises Refused for one that has another source."""
@@ -193,3 +185,8 @@ class Guard:
             return bool(row.cuts & columns)
         isolated = self.interlock.granted & self._bit.get(row.room + ISOLATED, 0)
         return bool(row.cuts & columns) and not isolated
+
+
+def _driven_outside(row: Input) -> bool:
+    own = row.name in OWN_CHECKS or row.name == LINK_PLANT or row.name.startswith(WATCHDOG)
+    return not own and not row.signals and not row.name.endswith(ISOLATED)
