@@ -100,7 +100,7 @@ class PlantLink:
         except ValueError:
             known = False
         return BeamView(
-            ready=known and self._value("beam.ready") == 1.0,
+            ready=known and self._fresh() and self._value("beam.ready") == 1.0,
             energy=self._value("beam.energy"),
             intensity=self._value("beam.intensity"),
             offset_x=self._value("beam.offset_x"),
@@ -109,6 +109,10 @@ class PlantLink:
             k_tp=self._k_tp,
             ion=self._ion(),
         )
+
+    def _fresh(self) -> bool:
+        """Whether the block has seen the phase told last; a late one may still show the flat-top before."""
+        return "beam.cycle" not in self._index or self._value("beam.cycle") == self._cycle.tick
 
     def _ion(self) -> str:
         """What the beam consists of, "" when unknown. A machine with one ion need not tell."""

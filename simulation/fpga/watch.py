@@ -81,17 +81,17 @@ class Watch:
         """Look at all inputs; without every permit, active beam is taken away."""
         stuck = tick <= self._stuck_until and self.state is State.TRIPPED
         bad = ["beam.unexpected"] if self.faults.unexpected_beam or stuck else []
-        if self._sense.inputs.get(LINK_PLANT) is True and not self._energy_holds():
-            bad.append("energy.selection")
         timing = self.cycle.timing
         if (timing.take_grave() and self.state in ACTIVE) or not timing.alive(tick):
             bad.append("timing.good")
         before = self.guard.outputs.tripped if self.guard.outputs else ()
-        outputs = self._look(tick, bad)
+        self._look(tick, bad)
+        # A supply that fails takes the energy with it: it is named, and the energy where nothing else is.
+        alone = self.guard.permits(self.room) and self._sense.inputs.get(LINK_PLANT) is True
+        if alone and not self._energy_holds():
+            self._look(tick, [*bad, "energy.selection"])
         if self.state in ACTIVE and not self.guard.permits(self.room):
-            against = self.guard.against(self.room)
-            fresh = [name for name in outputs.tripped if name not in before and name in against]
-            self._trip((*fresh, *against)[0], tick)
+            self._trip(self._against(before), tick)
         self.beam_on = self.beam_on or tick < self._off_tick
 
     def _energy_holds(self) -> bool:
@@ -128,10 +128,22 @@ class Watch:
             (at for at in (self._off_tick, told + 1, off.until + 1) if at > self._looked), default=None
         )
 
+    def _against(self, before: Collection[str]) -> str:
+        """What takes the beam's permits: a row that was not tripped `before`, else any."""
+        against = self.guard.against(self.room)
+        tripped = self.guard.outputs.tripped if self.guard.outputs else ()
+        return next((name for name in tripped if name not in before and name in against), against[0])
+
     def _violate(self, name: str, tick: int) -> None:
-        """One of the hardware's own checks has failed at a tick."""
+        """One of the hardware's own checks has failed at a tick.
+
+        Where an input that has just come takes the permits too, it is the cause and the check what it did.
+        """
+        before = self.guard.outputs.tripped if self.guard.outputs else ()
+        self._look(tick, ())
+        cause = name if self.guard.permits(self.room) else self._against(before)
         self._look(tick, (name,))
-        self._trip(name, tick)
+        self._trip(cause, tick)
 
     def _trip(self, name: str, tick: int) -> None:
         """Take beam away at a tick: the fast actuator, or the slow one where that fails."""

@@ -76,8 +76,9 @@ class PlantCrate:
         elif verb == "cycle":
             room = int(number(body, "room")) if "room" in body else None
             ion = text(body, "ion") if "ion" in body else None
-            self._finish_phase(int(number(body, "tick")) if "tick" in body else None)
-            self.plant.cycle(text(body, "phase"), number(body, "energy"), room, ion)
+            tick = int(number(body, "tick")) if "tick" in body else None
+            self._finish_phase(tick)
+            self.plant.cycle(text(body, "phase"), number(body, "energy"), room, ion, tick)
             self._wake.set()
         elif verb == "permits":
             self._permit(client, body.get("permits"))

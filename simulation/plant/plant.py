@@ -16,6 +16,8 @@ from simulation.plant.world import World
 from timing.cycle import Phase
 
 AIR: tuple[tuple[str, str], ...] = (("beam.temperature", "degC"), ("beam.pressure", "hPa"))
+TOLD = ("beam.cycle", "tick")
+"""Tick of the phase that the block belongs to: who told the plant knows whether the block has seen it."""
 
 
 class Plant:
@@ -24,6 +26,7 @@ class Plant:
     def __init__(self, site: Site, seed: int = 1) -> None:
         self.world = World(site.ions[0], site.clock_factor, np.random.default_rng(seed))
         self.site = site
+        self._told = np.nan
         self.families = {name: family(site.of_class(name)) for name, family in FAMILIES.items()}
         self.present = [family for family in self.families.values() if family.count]
         for family in self.families.values():
@@ -38,7 +41,7 @@ class Plant:
     def channels(self) -> list[dict[str, str]]:
         """Name and unit of each value of `values`, in order."""
         rows = [row for family in self.present for row in family.channels()]
-        crate = [*self.beam.channels, *AIR, *((name, "") for name in GROUPS)]
+        crate = [*self.beam.channels, *AIR, TOLD, *((name, "") for name in GROUPS)]
         return [{"name": name, "unit": unit} for name, unit in (*rows, *crate)]
 
     def step(self, dt: float) -> None:
@@ -53,16 +56,23 @@ class Plant:
         """The block (channels,) as it stands."""
         oks = [float(all(family.ok for family in group)) for group in self._groups]
         blocks = [family.block() for family in self.present]
-        return np.concatenate([*blocks, self.beam.values(), self._air(), oks])
+        return np.concatenate([*blocks, self.beam.values(), self._air(), [self._told], oks])
 
     @property
     def busy(self) -> bool:
         """Whether a machine cycle is running, which asks for short steps."""
         return self.world.phase is not Phase.IDLE
 
-    def cycle(self, phase: str, energy: float, room: int | None = None, ion: str | None = None) -> None:
-        """The timing system has entered a phase for an energy in MeV and perhaps a room (from 1, 0: none)
-        and an ion; None: as before. Raises Refused.
+    def cycle(
+        self,
+        phase: str,
+        energy: float,
+        room: int | None = None,
+        ion: str | None = None,
+        tick: int | None = None,
+    ) -> None:
+        """The timing system has entered a phase, at a tick, for an energy in MeV and perhaps a room (from 1,
+        0: none) and an ion; None: as before. Raises Refused.
         """
         if phase not in Phase.__members__:
             raise Refused(f"unknown phase {phase!r}: allowed are {', '.join(Phase.__members__)}")
@@ -72,6 +82,7 @@ class Plant:
             raise Refused(f"cycle for ion {ion!r}: this machine has {', '.join(self.site.ions)}")
         if room is not None and not 0 <= room < 100:
             raise Refused(f"cycle for room {room}: allowed are 0 to 99")
+        self._told = np.nan if tick is None else float(tick)
         self.world.ion = ion or self.world.ion
         self.world.room = self.world.room if room is None else room
         self.world.phase, self.world.energy, self.world.phase_age = Phase[phase], energy, 0.0
