@@ -232,12 +232,14 @@ class Rig:
                 lambda: self.connect("fpga", name, watched=True),
             ),
             "stopped": (lambda: self.kill(name, signal.SIGSTOP), lambda: self.kill(name, signal.SIGCONT)),
-            "killed": (lambda: self.kill(name), lambda: self._again(name)),
+            "killed": (lambda: self.kill(name), lambda: self.again(name)),
         }
         return ways[kind]
 
-    def _again(self, name: str) -> None:
-        """A killed process comes back on its port; links find it."""
+    def again(self, name: str) -> None:
+        """A process, killed if it still runs, comes back on its port; links find it."""
+        if self._processes[name].poll() is None:
+            self.kill(name)
         self.start(name)
         for link in self.links.values():
             link.wait_alive(ANSWER_S)
