@@ -21,7 +21,7 @@ WATCH_S = {Effect.TRIP: 4.0, Effect.SLOW: 8.0, Effect.BEAM: 4.5, Effect.QUIET: 0
 """Wall time in which a fault of each effect must, or may, take beam away."""
 LINK_ROWS = ("watchdog.", "link.plant")
 VENTED = ("inrush",)
-"""Kinds after which a volume is full of air. Pumping takes minutes; the plant starts anew, pumped, instead."""
+"""Kinds after which a volume is full of air. Pumping takes minutes: the plant starts anew instead."""
 
 
 @dataclass
