@@ -25,6 +25,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "Couch": ("State",),
     "Gantry": ("State",),
     "Interlock": ("FirstFault",),
+    "MachineMode": ("Mode",),
     "TreatmentSession": ("SessionState", "InterlockText", "Cause", "RecordState"),
 }
 """Device class -> words that belong to the history of a fraction. Nothing that names a patient."""
