@@ -30,6 +30,22 @@ STALE_S = 0.25
 """Wall time without a block after which the plant counts as lost (blocks come every 20 ms)."""
 
 
+def ion_of(told: float | None, ions: Sequence[str]) -> str:
+    """What the beam consists of, "" when unknown. A machine with one ion need not tell (None)."""
+    if told is None:
+        return ions[0] if len(ions) == 1 else ""
+    names = tuple(IONS)
+    return names[int(told)] if told in range(len(names)) else ""
+
+
+def cycle_message(phase: PhaseBegan) -> dict[str, object]:
+    """How the plant is told of a phase."""
+    body = {"do": "cycle", "phase": phase.phase.value, "energy": phase.energy, "tick": phase.tick}
+    if phase.accelerator:
+        body |= {"accelerator": phase.accelerator, "ion": phase.accelerator.partition(":")[0]}
+    return body
+
+
 class PlantLink:
     """Connects by itself, again after each loss. All methods belong to one event loop."""
 
@@ -107,27 +123,17 @@ class PlantLink:
             offset_y=self._value("beam.offset_y"),
             size=self._value("beam.size"),
             k_tp=self._k_tp,
-            ion=self._ion(),
+            ion=ion_of(self._value("beam.ion") if "beam.ion" in self._index else None, self._ions),
         )
 
     def _fresh(self) -> bool:
         """Whether the block has seen the phase told last; a late one may still show the flat-top before."""
         return "beam.cycle" not in self._index or self._value("beam.cycle") == self._cycle.tick
 
-    def _ion(self) -> str:
-        """What the beam consists of, "" when unknown. A machine with one ion need not tell."""
-        if "beam.ion" not in self._index:
-            return self._ions[0] if len(self._ions) == 1 else ""
-        names, index = tuple(IONS), self._value("beam.ion")
-        return names[int(index)] if index in range(len(names)) else ""
-
     def tell(self, phase: PhaseBegan) -> None:
         """Pass a phase of the machine cycle on; a plant that comes back is told the latest one."""
         self._cycle = phase
-        body = {"do": "cycle", "phase": phase.phase.value, "energy": phase.energy, "tick": phase.tick}
-        if phase.accelerator:
-            body |= {"accelerator": phase.accelerator, "ion": phase.accelerator.partition(":")[0]}
-        self._request({**body, "room": self.room})
+        self._request({**cycle_message(phase), "room": self.room})
 
     def permit(self, permits: Mapping[str, bool]) -> None:
         """Pass the interlock's outputs on to the actuators that follow them, at changes and repeatedly."""

@@ -74,10 +74,7 @@ class Plant:
         """The timing system has entered a phase, at a tick, for an energy in MeV and perhaps a room (from 1,
         0: none) and an ion; None: as before. Raises Refused.
         """
-        if phase not in Phase.__members__:
-            raise Refused(f"unknown phase {phase!r}: allowed are {', '.join(Phase.__members__)}")
-        if not 1.0 <= energy <= 1000.0 and phase != "IDLE":
-            raise Refused(f"cycle for {energy:g} MeV: allowed are 1 to 1000 MeV")
+        _check_phase(phase, energy)
         if ion is not None and ion not in self.site.ions:
             raise Refused(f"cycle for ion {ion!r}: this machine has {', '.join(self.site.ions)}")
         if room is not None and not 0 <= room < 100:
@@ -173,3 +170,10 @@ class Plant:
         room = self.site.rooms[self.world.room - 1] if 0 < self.world.room <= len(self.site.rooms) else ""
         here = (i for i, device in enumerate(stations.devices) if device.room == room != "")
         return stations.values[next(here, 0), :2]
+
+
+def _check_phase(phase: str, energy: float) -> None:
+    if phase not in Phase.__members__:
+        raise Refused(f"unknown phase {phase!r}: allowed are {', '.join(Phase.__members__)}")
+    if not 1.0 <= energy <= 1000.0 and phase != "IDLE":
+        raise Refused(f"cycle for {energy:g} MeV: allowed are 1 to 1000 MeV")

@@ -67,7 +67,10 @@ def test_included_rows_take_class_defaults(tmp_path: Path) -> None:
             "must rise",
         ),
         ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [2, 1]}", "must rise"),
-        ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [.nan, 1]}", "must be finite"),
+        (
+            "class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [.nan, 1]}",
+            "must be finite",
+        ),
         ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [0, 1e-6]}", "1.0e-7"),
         ("class: VacuumGauge, server: accelerator, area: accelerator, limits: {p: [1]}", "too short"),
         ("class: VacuumGauge, server: accelerator, area: accelerator, class: X", "key 'class' given twice"),
