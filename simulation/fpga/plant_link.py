@@ -40,7 +40,12 @@ def ion_of(told: float | None, ions: Sequence[str]) -> str:
 
 def cycle_message(phase: PhaseBegan) -> dict[str, object]:
     """How the plant is told of a phase."""
-    body = {"do": "cycle", "phase": phase.phase.value, "energy": phase.energy, "tick": phase.tick}
+    body: dict[str, object] = {
+        "do": "cycle",
+        "phase": phase.phase.value,
+        "energy": phase.energy,
+        "tick": phase.tick,
+    }
     if phase.accelerator:
         body |= {"accelerator": phase.accelerator, "ion": phase.accelerator.partition(":")[0]}
     return body
