@@ -29,7 +29,10 @@ class Beamline(Watch):
         self._judge(tick)
 
     def _switch(self, tick: int) -> bool:
-        """Wait for the flat-top and the layer's energy; True when beam has begun."""
+        """Wait for the flat-top and the layer's energy; True when beam has begun.
+
+        A flat-top without beam is given up for another: a stopper that was still closed left the ring empty.
+        """
         self._outputs += self.cycle.advance(tick)
         if self.cycle.flat_top is None:
             return False
@@ -41,8 +44,11 @@ class Beamline(Watch):
             delivery.begin(begin, beam, self.faults)
             self._go("beam", begin)
             return True
-        if tick > self.cycle.flat_top + self.model.energy_wait:
+        self._sought = self.cycle.flat_top if self._sought is None else self._sought
+        if tick > self._sought + self.model.energy_wait:
             self._violate("energy.selection", tick)
+        elif tick > self.cycle.flat_top + self.model.empty_wait:
+            self.cycle.refill(tick)
         return False
 
     def _deliver(self, tick: int) -> bool:

@@ -35,7 +35,7 @@ class Model:
 
     spill: energies MeV, and the counts that the charge of one spill makes at each in reference air.
     energy_wait: how long the machine may take to stand at a layer's energy after the cycle reached
-    its flat top.
+    its first flat top; empty_wait: how long it tries with one flat-top.
     """
 
     counts_per_mu: float
@@ -54,6 +54,7 @@ class Model:
     position_noise: float
     size_noise: float
     energy_wait: int
+    empty_wait: int
     tolerance: Mapping[str, float]
 
     def spill_counts(self, energy: float) -> float:
@@ -92,6 +93,7 @@ def from_site(site: Site, slow_off_us: float = SLOW_OFF_US) -> Model:
         size_noise=float(monitor["size_noise"]),
         # The plant follows in wall time, so the wait scales with the clock: 3 s of wall time.
         energy_wait=ticks(3.0 * site.clock_factor),
+        empty_wait=ticks(0.6 * site.clock_factor),
         tolerance={key: float(value) for key, value in monitor["tolerance"].items()},
     )
 

@@ -66,6 +66,8 @@ class Watch:
         self.beam_on = False
         """Whether beam was on at any tick of the last advance, or is still there after it."""
         self._hold = ""
+        self._sought: int | None = None
+        """Tick of the first flat-top of those that brought no beam yet; None while beam is not waited for."""
         self._stuck_until = -1
         self._off_tick = -1
         self._looked = -1
@@ -176,7 +178,7 @@ class Watch:
             self._outputs.append(SpotsEnded(index, int(self._loaded().spots.layer[index[0]]), tick))
 
     def _go(self, event: str, tick: int, cause: str = "") -> None:
-        self.state, self.cause, self._hold = after(self.state, event), cause, ""
+        self.state, self.cause, self._hold, self._sought = after(self.state, event), cause, "", None
         self._outputs.append(StateChanged(self.state, cause, tick))
 
     def _loaded(self) -> Delivery:
