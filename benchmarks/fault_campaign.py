@@ -30,7 +30,7 @@ from simulation.fpga.states import ACTIVE
 
 LIMIT_S = 0.15
 """Wall time from a lost link to no beam."""
-AGAIN = 3
+AGAIN = 4
 """Attempts at a trial that a computer too busy for the watchdogs has spoilt."""
 Trial = Callable[[], Outcome]
 
