@@ -50,7 +50,7 @@ def trials(rig: Rig, count: int, seed: int) -> Iterator[Trial]:
     for _ in range(rounds):
         extra += [partial(run.hardware, kind) for kind in FAULT_CHECKS]
         extra += [partial(run.link, kind, name) for kind, name in links(rig)]
-    extra = extra[: max(count // 4, len(extra) // rounds)]
+    extra = extra[: max(count // 6, len(extra) // rounds)]
     deck.random.shuffle(extra)
     yield from extra
     for case in deck.cases(max(count - len(extra), 0)):
