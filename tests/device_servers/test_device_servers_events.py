@@ -114,6 +114,7 @@ def test_every_spot_is_pushed_once_and_in_order(facility: FakeFacility) -> None:
         while len(heard.values()) < 2:  # the first event is a read; the channel joins a moment later
             facility.tell(nozzle_fake.format(rows="-np.ones((1, 10))"))
             time.sleep(0.2)
+        time.sleep(1.0)  # while it joins, Tango may hand out the latest block again
         for start in range(0, 3000, 500):
             rows = f"np.arange({start}, {start + 500})[:, None] * np.ones(10)"
             facility.tell(nozzle_fake.format(rows=rows))

@@ -21,7 +21,8 @@ from ptcs.client import connect
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
-def test_the_database_knows_the_site_and_nothing_else(room: Room) -> None:
+def test_the_database_knows_the_site_and_nothing_else(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANGO_HOST", f"127.0.0.1:{room.port}")
     database = tango.Database("127.0.0.1", room.port)
     register(SITE)
     names = set(database.get_device_name("PTCS/accelerator", "MagnetSupply").value_string)

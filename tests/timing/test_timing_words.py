@@ -108,7 +108,7 @@ def test_the_demonstrations_cycle_is_the_plain_one() -> None:
         ({"codes": {"X": 0x20}}, "another name"),
         ({"triggers": [{"in": "INJECTION", "at_us": 10, "event": "NOBODY"}]}, "no event 'NOBODY'"),
         ({"triggers": [{"in": "INJECTION", "at_us": 2.9e7, "event": "MEASURE"}]}, "beyond INJECTION"),
-        ({"triggers": [{"in": "RAMP", "at_us": float("nan"), "event": "MEASURE"}]}, "nan us"),
+        ({"triggers": [{"in": "RAMP", "at_us": float("nan"), "event": "MEASURE"}]}, "must be finite"),
         ({"triggers": [{"in": "RAMP", "at_us": 10, "event": "HEARTBEAT"}]}, "event system itself"),
         ({"triggers": [{"in": "RAMP", "at_us": 10, "event": "RAMP"}]}, "once and in this order"),
         ({"triggers": [{"in": "RAMP", "at_us": 10, "event": "MEASURE"}] * 2}, "offsets must rise"),
