@@ -70,6 +70,7 @@ class PlantLink:
         self._index: dict[str, int] = {}
         self._values = np.empty(0)
         self._heard = -math.inf
+        self._now = 0.0
         self._writer: asyncio.StreamWriter | None = None
         self._sequence = 0
         self._bits = self._told = NO_PLANT
@@ -83,8 +84,12 @@ class PlantLink:
 
     @property
     def alive(self) -> bool:
-        """Whether the latest block is fresh."""
-        return len(self._values) > 0 and time.monotonic() - self._heard < STALE_S
+        """Whether the latest block was fresh when the slice began."""
+        return len(self._values) > 0 and self._now - self._heard < STALE_S
+
+    def begin(self) -> None:
+        """A slice begins: all it asks for is of one moment, or a link could be lost between two answers."""
+        self._now = time.monotonic()
 
     def inputs(self) -> PlantBits:
         """Interlock inputs read from the plant; unknown are those that it does not tell.

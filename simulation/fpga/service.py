@@ -78,6 +78,7 @@ class FpgaCrate:
         core = self.core
         goal = tick if tick is not None else core.tick if self.clock.stepped else self.clock.tick()
         plant = self._plant
+        plant.begin()
         plant.room = core.rooms.index(core.room) + 1 if core.room else 0
         inputs = {**self._dogs.inputs(), LINK_PLANT: plant.alive}
         seen = Sense(plant.beam(), inputs, plant.inputs(), plant.shut(), plant.confirmed())
