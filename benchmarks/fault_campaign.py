@@ -19,9 +19,10 @@ from pathlib import Path
 
 import click
 
-from benchmarks.fault_cases import Deck
+from benchmarks.fault_cases import Case, Deck
 from benchmarks.fault_trial import LINK_ROWS, Outcome, Trials
-from benchmarks.machine_rig import Rig, until
+from benchmarks.machine_processes import until
+from benchmarks.machine_rig import Rig
 from common.errors import PtcsError, Refused
 from common.site import CONFIG
 from common.site import load as load_site
@@ -64,7 +65,7 @@ def campaign(rig: Rig, count: int, seed: int, verbose: bool = False) -> list[Out
     for number, trial in enumerate(trials(rig, count, seed), start=1):
         begun = time.monotonic()
         for _attempt in range(AGAIN):
-            outcome = trial()
+            outcome = attempt(trial)
             if not outcome.strange or outcome.wrong:
                 break
         outcomes.append(outcome)
@@ -76,6 +77,16 @@ def campaign(rig: Rig, count: int, seed: int, verbose: bool = False) -> list[Out
         elif number % 50 == 0:
             say(f"{number} of {count}")
     return outcomes
+
+
+def attempt(trial: Trial) -> Outcome:
+    """One trial; one that cannot be made is wrong by itself."""
+    try:
+        return trial()
+    except PtcsError as why:
+        of = trial.args[0] if isinstance(trial, partial) else ""
+        name, kind = (of.device.wire, of.kind) if isinstance(of, Case) else ("", str(of))
+        return Outcome("trial", kind, name, wrong=[str(why)[:200]])
 
 
 def result(rig: Rig, outcomes: Sequence[Outcome], seconds: float) -> dict[str, object]:

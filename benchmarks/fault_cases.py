@@ -18,6 +18,8 @@ from simulation.plant.vacuum import volume_of
 
 HERE = 0.85
 """Share of the faults that are put on devices which the beam in hand needs; the rest anywhere."""
+VACUUM, AIR = ("VacuumGauge", "IonPump", "TurboPump"), 8
+"""Air goes through open valves: how many of them within the time between two readings."""
 DEMANDS: Mapping[str, tuple[str, str]] = {
     "SafetyDoor": ("open", "close"),
     "EmergencyStop": ("press", "release"),
@@ -155,14 +157,15 @@ class Deck:
 
     def case(self, device: Device, kind: str) -> Case:
         """One fault of one device."""
-        effect, near = FAMILIES[device.tango_class].faults[kind].effect, self.neighbours
+        name, near = device.tango_class, self.neighbours
+        effect = FAMILIES[name].faults[kind].effect
         return Case(
             device,
             kind,
             effect,
             own=near.own(device),
             next=near.near(device, 1),
-            near=near.near(device, 2, losses=effect is Effect.BEAM),
+            near=near.near(device, AIR if name in VACUUM else 2, losses=effect is Effect.BEAM),
             spared=near.spared(device, self.room),
         )
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fault_cases import DEMANDS, Case
-from benchmarks.machine_rig import ROLES, USER, NotInTime, Rig, until
-from common.errors import LinkLost, PtcsError, Refused
-from ptcs.demo.machine import START, buttons, stations
+from benchmarks.fault_repair import Repair
+from benchmarks.machine_processes import until
+from benchmarks.machine_rig import ENERGIES, ROLES, SPOTS, USER, Rig
+from common.errors import Refused
 from simulation.fpga.model import FAULT_CHECKS
 from simulation.fpga.states import State
 from simulation.plant.family import Effect
@@ -19,9 +20,9 @@ from simulation.plant.registry import FAMILIES
 
 WATCH_S = {Effect.TRIP: 4.0, Effect.SLOW: 8.0, Effect.BEAM: 4.5, Effect.QUIET: 0.3}
 """Wall time in which a fault of each effect must, or may, take beam away."""
+USED = 0.6
+"""Share of a map from which on a trial begins with a new one."""
 LINK_ROWS = ("watchdog.", "link.plant")
-VENTED = ("inrush",)
-"""Kinds after which a volume is full of air. Pumping takes minutes: the plant starts anew instead."""
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Trials:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        self._repair = Repair(rig)
         self._injected_ns = 0
         self._injected_tick = 0
 
@@ -56,14 +58,14 @@ class Trials:
         if trip is None and case.kind.endswith("welded"):
             self._demand(case, found)
         elif trip is None:
-            if case.effect is Effect.TRIP and not case.spared:
+            if case.effect is Effect.TRIP and not case.spared and not found.strange:
                 found.wrong.append("beam stays on")
         elif case.spared and case.effect is not Effect.SLOW:
             self._judge(found, frozenset())
         else:
             self._judge(found, case.allowed())
             self._no_reset(case, found)
-        self._mend(found, lambda: self._repair(case))
+        self._mend(found, lambda: self._repair.of(case))
         return found
 
     def hardware(self, kind: str) -> Outcome:
@@ -74,7 +76,8 @@ class Trials:
         before = int(self.rig.fpga("timing").body["collisions"])
         self._inject(lambda: self.rig.fpga("fault", kind=kind))
         if self._watch(found, 6.0 if FAULT_CHECKS[kind] else 2.0) is None:
-            if FAULT_CHECKS[kind] or int(self.rig.fpga("timing").body["collisions"]) == before:
+            unseen = FAULT_CHECKS[kind] or int(self.rig.fpga("timing").body["collisions"]) == before
+            if unseen and not found.strange:
                 found.wrong.append("nothing sees it")
         else:
             self._judge(found, frozenset(FAULT_CHECKS[kind]))
@@ -90,16 +93,18 @@ class Trials:
         if name == "fpga":
             time.sleep(0.2)
         elif self._watch(found, 3.0) is None:
-            found.wrong.append("beam stays on")
+            found.wrong += [] if found.strange else ["beam stays on"]
         else:
             self._judge(found, rows)
-            found.strange = ""
         self._mend(found, back)
         return found
 
     # --- steps of a trial ----------------------------------------------------------------------
 
     def _inject(self, act: Callable[[], Any]) -> None:
+        if self.rig.reading("fpga", "fpga.spot") > USED * SPOTS * ENERGIES:
+            with suppress(Refused):
+                self.rig.fpga("terminate", cause="most of the map is used up")
         self.rig.beam()
         self.rig.events.clear()
         self._injected_tick = int(self.rig.fpga("status").body["tick"])
@@ -114,8 +119,8 @@ class Trials:
                 if event.get("event") == "trip":
                     return self._tripped(found, event)
             if self.rig.state() is State.COMPLETE:
-                self._correct(found)
-                self.rig.beam()
+                found.strange = "the map ended"
+                break
             time.sleep(0.005)
         self._correct(found)
         return None
@@ -193,7 +198,7 @@ class Trials:
         if case.spared:
             time.sleep(WATCH_S[Effect.QUIET])
         elif self._watch(found, WATCH_S[Effect.TRIP]) is None:
-            found.wrong.append(f"{do}: beam stays on")
+            found.wrong += [] if found.strange else [f"{do}: beam stays on"]
         else:
             self._judge(found, case.own | case.near)
         self.rig.plant(undo, device=case.device.wire)
@@ -206,7 +211,7 @@ class Trials:
         trip = self._watch(found, 3.0)
         rig.dead.discard("interlock")
         if trip is None:
-            found.wrong.append("beam stays on")
+            found.wrong += [] if found.strange else ["beam stays on"]
         elif trip["beam_off_tick"] == trip["tick"]:
             found.strange = "between two spills"
         else:
@@ -218,66 +223,6 @@ class Trials:
         inputs = self.rig.fpga("status").body["inputs"]
         return {name for name, entry in inputs.items() if entry["latched"]}
 
-    # --- afterwards ----------------------------------------------------------------------------
-
     def _mend(self, found: Outcome, act: Callable[[], Any]) -> None:
-        """Take the cause away, put right what followed from it, reset, and see beam again."""
-        try:
-            act()
-            self._restore()
-            self.rig.beam()
-        except PtcsError as why:
-            found.wrong.append(f"no beam after repair: {str(why)[:200]}")
-
-    def _repair(self, case: Case) -> None:
-        self.rig.plant("clear", device=case.device.wire)
-        if case.kind in VENTED:
-            self.rig.again("plant")
-
-    def _restore(self) -> None:
-        """Until the room has every permit: reset, switch on, open and search what a bad row reads."""
-        rig = self.rig
-        deadline = time.monotonic() + 60.0
-        commands = {name: stage.command.lower() for stage in START for name in stage.classes}
-        while time.monotonic() < deadline:
-            with suppress(LinkLost, Refused):
-                if self._permitted():
-                    return
-                for wire, entry in rig.plant("faults")["faults"].items():
-                    if entry["code"] and FAMILIES[entry["class"]].latching and not entry["causes"]:
-                        with suppress(Refused):
-                            rig.plant("reset", device=wire)
-                for device in self._bad_devices():
-                    if verb := commands.get(device.tango_class):
-                        with suppress(Refused):
-                            rig.plant(verb, device=device.wire)
-                for station in stations(rig.site, rig.room):
-                    if rig.reading("plant", f"{station.wire}.ok") != 1.0:
-                        for button in buttons(station):
-                            rig.plant("press", device=station.wire, button=button)
-            time.sleep(0.1)
-        raise NotInTime(f"no permit within 60 s: {', '.join(rig.status()['blocking'][:6])}")
-
-    def _permitted(self) -> bool:
-        with suppress(Refused):
-            self.rig.fpga("reset", user=USER, roles=ROLES)
-        status = self.rig.status()
-        return not status["blocking"] and status["state"] != "TRIPPED"
-
-    def _bad_devices(self) -> list[Any]:
-        """Devices that the plant says are not good for beam, stoppers of other rooms left alone."""
-        rig = self.rig
-        return [
-            device
-            for device in rig.site.devices
-            if device.tango_class in FAMILIES
-            and rig.has("plant", f"{device.wire}.ok")
-            and self._wants(device)
-        ]
-
-    def _wants(self, device: Any) -> bool:
-        if device.tango_class == "BeamStopper":
-            return (
-                device.room in ("", self.rig.room) and self.rig.reading("plant", f"{device.wire}.open") != 1.0
-            )
-        return self.rig.reading("plant", f"{device.wire}.ok") != 1.0
+        if why := self._repair.mend(act):
+            found.wrong.append(why)
