@@ -24,6 +24,8 @@ from timing.cycle import Phase
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1
+SEEN = ("energy", "intensity", "offset_x", "offset_y", "size")
+"""What of the beam is taken from the plant's block as it stands."""
 REPEAT_S = 0.1
 """Period at which permits are repeated: they lapse where they are not."""
 STALE_S = 0.25
@@ -107,11 +109,8 @@ class PlantLink:
 
     def shut(self) -> frozenset[str]:
         """Rooms whose shutters are all seen closed now, without a fault; a room without one is never shut."""
-        return frozenset(
-            room
-            for room, channels in self._shutters.items()
-            if all(self._vouched(channel) for channel in channels)
-        )
+        rooms = self._shutters.items()
+        return frozenset(room for room, channels in rooms if all(map(self._vouched, channels)))
 
     def beam(self) -> BeamView:
         """The beam as the plant tells it; not ready while the link is lost or the air is unknown.
@@ -127,11 +126,7 @@ class PlantLink:
             known = False
         return BeamView(
             ready=known and self._fresh() and self._value("beam.ready") == 1.0,
-            energy=self._value("beam.energy"),
-            intensity=self._value("beam.intensity"),
-            offset_x=self._value("beam.offset_x"),
-            offset_y=self._value("beam.offset_y"),
-            size=self._value("beam.size"),
+            **{name: self._value(f"beam.{name}") for name in SEEN},
             k_tp=self._k_tp,
             ion=ion_of(self._value("beam.ion") if "beam.ion" in self._index else None, self._ions),
         )
