@@ -42,7 +42,8 @@ class Facility:
         self.site = site.load(self.site_file)
         # Tango carries Latin-1 only: what a process of the facility says to others is English. Pages, reports
         # and panels speak the language of who reads them.
-        self.environment = {**os.environ, "PTCS_LANG": "en"}
+        # Two arenas of malloc: a process of many threads, each with its own, holds memory that nobody uses.
+        self.environment = {"MALLOC_ARENA_MAX": "2", **os.environ, "PTCS_LANG": "en"}
         self._add("database", self._launch_database)
         for name in SERVICES:
             self._add(name, self._launcher(name))

@@ -9,13 +9,12 @@ and is not used.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import at
 import numpy as np
-from at.tracking.atpass import atpass
 from numpy.typing import NDArray
 from scipy.special import erf
 
 from simulation.plant.optics_data import Element, Start
+from simulation.plant.toolbox import at, atpass
 
 Floats = NDArray[np.float64]
 

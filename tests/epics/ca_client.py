@@ -1,5 +1,6 @@
 """A Channel Access client process: runs the Python on stdin with pyepics in scope; `say` prints JSON."""
 
+import faulthandler
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
 import epics  # noqa: F401 - it reads the environment when it is imported
 
 PRE = "PTCS:"
+faulthandler.dump_traceback_later(45, exit=True)  # a client that hangs tells where
 
 
 def say(value: Any) -> None:

@@ -1,5 +1,6 @@
 """A pvAccess client process: runs the Python on stdin with p4p's `ctx` in scope; `say` prints JSON."""
 
+import faulthandler
 import json
 import sys
 import time
@@ -8,6 +9,7 @@ from typing import Any
 from p4p.client.thread import Context, RemoteError
 
 PRE = "PTCS:"
+faulthandler.dump_traceback_later(45, exit=True)  # a client that hangs tells where
 
 
 def say(value: Any) -> None:
