@@ -9,6 +9,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +29,8 @@ from ptcs.running import bring_up, find, take_down
 
 OUTSIDE = ("ois", "tps")
 """Processes of the facility that are no part of the accelerator control system."""
+MONITORS = 1000
+"""pvAccess monitors at the gateway during the load run."""
 SIMULATORS = ("plant", "fpga")
 
 
@@ -143,6 +147,7 @@ class Campaign:
     def load(self, minutes: float) -> None:
         """Processor, memory, latency, losses over some minutes."""
         members = processes(self.state)
+        monitors = self.monitors()
         with self.quiet():
             pushed = self.pushed()
             listener = Listener(self.crates)
@@ -157,8 +162,9 @@ class Campaign:
         shares = {name: round((after[name] - before[name]) / span, 3) for name in acs}
         memory = sum(process.memory_full_info().pss for process in acs.values())
         p50, p95 = np.percentile(listener.latency, [50, 95])
-        channels = sum(len(tango.DeviceProxy(crate).Channels or ()) for crate in self.crates)
-        facts = {"channels": channels, "changes_per_s": round(changes), "minutes": minutes}
+        facts = {"channels": len(self.channels()), "changes_per_s": round(changes), "minutes": minutes}
+        heard = json.loads(monitors.communicate()[0])["updates"]
+        facts |= {"monitors": MONITORS, "monitor_updates": heard}
         line("acs-cores", sum(shares.values()), 0.8, "cores", 1, by=shares, **facts)
         line("acs-memory", float(memory), 600e6, "B", 1)
         line("acs-latency-p95", float(p95), 0.1, "s", len(listener.latency), p50=round(float(p50), 5))
@@ -167,6 +173,27 @@ class Campaign:
         facts = {"changes": sum(listener.count.values()), "missed_events": listener.missed}
         print(json.dumps({"name": "acs-lost", "ours": gone, "peer": 0, "unit": "1", **facts}), flush=True)
         listener.close()
+
+    def channels(self) -> list[str]:
+        """Names of the channels of all blocks, DEVICE/ATTRIBUTE."""
+        return [name for crate in self.crates for name in tango.DeviceProxy(crate).Channels or ()]
+
+    def monitors(self) -> subprocess.Popen[str]:
+        """A pvAccess client that monitors some of the channels, all connected."""
+        names = [channel.rpartition("/") for channel in self.channels()[:MONITORS]]
+        client = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.acs_monitors"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **find(self.state)["pva_env"]},
+        )
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(json.dumps([f"PTCS:{device}:{name}" for device, _slash, name in names]) + "\n")
+        client.stdin.flush()
+        if not client.stdout.readline():
+            raise RuntimeError("the client with the monitors has ended")
+        return client
 
     def pushed(self) -> int:
         """Changes that all crates have pushed so far."""
