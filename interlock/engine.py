@@ -68,6 +68,11 @@ class Engine:
         self._verdict = None
 
     @property
+    def words(self) -> tuple[int, ...]:
+        """What the inputs are, and are latched and masked, as bits: equal words, equal states."""
+        return (self.good, *self._known, self._state.latched, self._state.masked)
+
+    @property
     def good(self) -> int:
         """The rows that were good at the last step."""
         good: int = agreed(self._rows, self._known[0], self._known[1])

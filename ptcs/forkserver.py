@@ -42,6 +42,7 @@ class ForkServer:
 
     def serve(self) -> None:
         """Answer requests until stdin ends."""
+        gc.collect()
         gc.freeze()  # what is loaded by now is shared by the children and never collected
         requests = b""
         while True:

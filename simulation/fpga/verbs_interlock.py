@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from common.clock import ticks
@@ -9,6 +10,7 @@ from common.errors import Refused
 from common.text import _
 from simulation.fpga.call import Call
 from simulation.fpga.core import Core
+from simulation.fpga.guard import Guard
 from simulation.fpga.rings import Trip
 from simulation.wire_server import Answer, number, text
 
@@ -45,11 +47,19 @@ def interlock_body(call: Call) -> dict[str, Any]:
 
 def inputs_body(core: Core, room: str) -> dict[str, dict[str, bool | None]]:
     """Every input, or those that concern a room: but the rows of other rooms that stand in nobody's way."""
-    concerned = {*core.guard.against(room)} if room else set()
-    rows = {row.name: row.room for row in core.guard.matrix.inputs}
+    concerned = frozenset(core.guard.against(room)) if room else frozenset()
+    return _inputs(core.guard, (*core.guard.interlock.words, core.guard.known), room, concerned)
+
+
+@lru_cache(maxsize=16)
+def _inputs(
+    guard: Guard, _words: tuple[int, ...], room: str, concerned: frozenset[str]
+) -> dict[str, dict[str, bool | None]]:
+    """As `inputs_body`; asked many times a second for words that seldom change."""
+    rows = {row.name: row.room for row in guard.matrix.inputs}
     return {
         name: {"ok": state.ok, "latched": state.latched, "masked": state.masked}
-        for name, state in core.guard.states().items()
+        for name, state in guard.states().items()
         if not room or rows[name] in ("", room) or name in concerned
     }
 
