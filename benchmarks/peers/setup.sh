@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the programs that PTCS is measured against into .venv-peers (git-ignored, not part of PTCS):
 # pyRadPlan and pymedphys as usual, and of opentps-core only the files, for the MCsquare binary in its wheel
-# (its own dependencies want a numpy that pyRadPlan refuses). Prints the folder of MCsquare.
+# (its own dependencies want a numpy that pyRadPlan refuses; with pydantic 2.14 pyRadPlan 0.5 cannot write out
+# its beams). Prints the folder of MCsquare.
 set -eu
 cd "$(dirname "$0")/../.."
 venv=$PWD/.venv-peers

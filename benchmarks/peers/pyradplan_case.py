@@ -1,0 +1,128 @@
+"""The peer's side of the dose benchmarks: pyRadPlan on TG119. Run by .venv-peers, which knows no PTCS.
+
+`python pyradplan_case.py ION OUT.npz [--iterations N]` computes the dose influence of TG119 at gantry 90 and
+270, 5 mm spots, 5 mm dose grid, and with iterations also optimises its own objectives. OUT.npz holds the
+spots, the grid, the stopping power, the objectives and, under "sum", the dose of unit weights; OUT.matrix.npz
+the matrix (CSC). The last line of the output is JSON with times in s and the peak memory in MiB.
+"""
+
+import argparse
+import json
+import logging
+import resource
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from pyRadPlan import IonPlan, calc_dose_influence, fluence_optimization, generate_stf, load_tg119
+from pyRadPlan.optimization.problems import NonLinearFluencePlanningProblem
+
+MODES = {"proton": "protons", "carbon": "carbon", "helium": "helium"}
+
+
+def plan_of(ion: str) -> IonPlan:
+    plan = IonPlan(radiation_mode=MODES[ion], machine="Generic")
+    plan.prop_stf = {"gantry_angles": [90.0, 270.0], "couch_angles": [0.0, 0.0], "bixel_width": 5.0}
+    engine = {"dose_grid": {"resolution": {"x": 5.0, "y": 5.0, "z": 5.0}}, "calc_let": False}
+    plan.prop_dose_calc = engine | {"calc_bio_dose": ion != "proton"}
+    return plan
+
+
+def spots_of(stf: object) -> dict[str, np.ndarray]:
+    rows = [
+        (number, *ray.ray_pos_bev, beamlet.energy)
+        for number, beam in enumerate(stf.beams)
+        for ray in beam.rays
+        for beamlet in ray.beamlets
+    ]
+    beams = stf.beams
+    return {
+        "spots": np.array(rows),
+        "gantry": np.array([beam.gantry_angle for beam in beams]),
+        "isocentre": np.array([beam.iso_center for beam in beams]),
+        "sad": np.array([beam.sad for beam in beams]),
+    }
+
+
+def clock() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def since(start: tuple[float, float]) -> dict[str, float]:
+    now = clock()
+    return {"wall": now[0] - start[0], "cpu": now[1] - start[1]}
+
+
+def objectives_of(problem: object) -> list[dict[str, object]]:
+    """The objectives as solved, with their voxels on the dose grid."""
+    return [
+        {
+            "kind": type(objective).__name__,
+            "weight": float(objective.priority),
+            "level": float(getattr(objective, "d_ref", getattr(objective, "d_max", 0.0))),
+            "voxels": np.flatnonzero(index) if index.dtype == bool else np.asarray(index),
+        }
+        for index, several in problem._objective_list  # noqa: SLF001
+        for objective in several
+    ]
+
+
+def optimised(plan: IonPlan, ct: object, cst: object, stf: object, dij: object, count: int) -> dict:
+    problem = NonLinearFluencePlanningProblem(plan)
+    problem.obj_history = []
+    problem.solver.max_iter = count
+    problem.solver.options = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10 * count}
+    start = clock()
+    weights, info = problem.solve(ct, cst, stf, dij)
+    taken = since(start)
+    return {
+        "weights": np.asarray(weights),
+        "history": np.array(problem.obj_history),
+        "iterations": int(info["nit"]),
+        "evaluations": int(info["nfev"]),
+        "objectives": objectives_of(problem),
+        **taken,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ion", choices=MODES)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--iterations", type=int, default=0)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.INFO)
+    ct, cst = load_tg119()
+    plan = plan_of(asked.ion)
+    stf = generate_stf(ct, cst, plan)
+    start = clock()
+    dij = calc_dose_influence(ct, cst, stf, plan)
+    line: dict[str, object] = {"ion": asked.ion, "dij": since(start)}
+    matrix = dij.physical_dose.flat[0]
+    image = ct.compute_wet(None) if False else ct.cube_hu
+    keep: dict[str, np.ndarray] = spots_of(stf)
+    keep["sum"] = np.asarray(matrix @ np.ones(matrix.shape[1]))
+    grid = dij.dose_grid
+    keep["grid"] = np.array([*grid.origin, *grid.resolution_vector, *grid.dimensions], dtype=float)
+    keep["hu"] = sitk.GetArrayFromImage(image)
+    keep["ct"] = np.array([*image.GetOrigin(), *image.GetSpacing(), *image.GetSize()])
+    line |= {"spots": matrix.shape[1], "entries": int(matrix.nnz)}
+    if asked.iterations:
+        found = optimised(plan, ct, cst, stf, dij, asked.iterations)
+        for number, objective in enumerate(found.pop("objectives")):
+            keep[f"objective{number}"] = objective.pop("voxels")
+            keep[f"objective{number}_is"] = np.array(json.dumps(objective))
+        keep |= {"weights": found.pop("weights"), "history": found.pop("history")}
+        line["optimise"] = found
+    line["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    np.savez(asked.out, **keep)
+    np.savez(asked.out.with_suffix(".matrix.npz"), indptr=matrix.indptr, indices=matrix.indices.astype(np.int32),
+             data=matrix.data, rows=matrix.shape[0])
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
