@@ -58,15 +58,25 @@ class Dvh:
         return doses, 100.0 * np.clip(1.0 - below[first], 0.0, 1.0)
 
 
-def dvh(dose: NDArray[np.floating], mask: NDArray[np.bool_] | NDArray[np.floating], voxel_mm3: float) -> Dvh:
+def dvh(
+    dose: NDArray[np.floating],
+    mask: NDArray[np.bool_] | NDArray[np.floating],
+    voxel_mm3: float,
+    weights: NDArray[np.floating] | None = None,
+) -> Dvh:
     """The histogram of `dose` (nz, ny, nx), Gy, inside `mask` (same shape).
 
-    The mask is boolean or the fraction (0..1) of each voxel that lies inside. Raises BadInput when the
-    shapes differ or the structure is empty on this grid.
+    The mask is boolean or the fraction (0..1) of each voxel that lies inside; `weights` (same shape, 0 or
+    more) multiply it: fractions beside a boolean mask, or densities for a dose-mass histogram. Raises
+    BadInput when the shapes differ, a weight is negative or no number, or the structure is empty here.
     """
     if dose.shape != mask.shape:
         raise BadInput(f"dose grid {dose.shape} and structure grid {mask.shape} differ")
     inside = np.asarray(mask, dtype=np.float64)
+    if weights is not None:
+        if weights.shape != mask.shape or not (np.isfinite(weights).all() and (weights >= 0.0).all()):
+            raise BadInput(f"weights {weights.shape}: allowed are numbers of 0 or more on grid {mask.shape}")
+        inside = inside * weights
     chosen = inside > 0.0
     weight = inside[chosen]
     if weight.size == 0:
