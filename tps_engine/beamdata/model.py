@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from common.errors import BadConfig, BadInput
 from common.site import CONFIG, load_checked
 from common.text import _
-from tps_engine.beamdata import bragg, scattering
-from tps_engine.beamdata.optics import RangeShifter, SecondGaussian, at_isocentre
+from tps_engine.beamdata import bragg, identity, scattering
+from tps_engine.beamdata.optics import RangeShifter, RippleFilter, SecondGaussian, at_isocentre
 from tps_engine.beamdata.water import TABLE_EXCITATION_EV, Floats, WaterTable, water_of
 
 TABLE_STEP_MM = 0.25
@@ -71,6 +71,7 @@ class BeamModel:
     halo: bragg.HaloParameters | None
     second: SecondGaussian | None
     range_shifters: tuple[RangeShifter, ...]
+    ripple_filters: tuple[RippleFilter, ...] = ()
 
     def index_of(self, energy: float) -> int:
         """Row of a machine energy in MeV; the nearest one where the machine's energies are continuous.
@@ -181,11 +182,15 @@ def _halo(model: BeamModel, energy: float, depth: Floats, part: str) -> tuple[Fl
 
 
 def load(name_or_path: str | Path) -> BeamModel:
-    """Read and check a beam model: a name in `config/beam_models`, or a path. Raises BadConfig."""
+    """Read and check a beam model: a name in `config/beam_models`, or a path. Raises BadConfig.
+
+    Raises Tampered when its approval is of another content.
+    """
     path = Path(name_or_path)
     if path.suffix != ".yaml":
         path = CONFIG / "beam_models" / f"{name_or_path}.yaml"
     content = load_checked(path, "beam_model")
+    identity.check_approval(path, content)
     plane = float(content.get("reference_plane_mm", 0.0))
     rows = _rows(content)
     _check(path, rows, strict=content["format"] == 1)
@@ -215,6 +220,10 @@ def load(name_or_path: str | Path) -> BeamModel:
         halo=bragg.HaloParameters(**content["nuclear_halo"]) if "nuclear_halo" in content else None,
         second=_second(path, content, len(rows), plane),
         range_shifters=tuple(_shifter(row) for row in content.get("range_shifters", ())),
+        ripple_filters=tuple(
+            RippleFilter(row["id"], float(row["water_equivalent_mm"]), float(row["sigma_mm"]))
+            for row in content.get("ripple_filters", ())
+        ),
     )
 
 

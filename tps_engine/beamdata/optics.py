@@ -26,6 +26,15 @@ class RangeShifter:
 
 
 @dataclass(frozen=True)
+class RippleFilter:
+    """A plate of ridges that widens the peak. water_equivalent: mean, mm. sigma: of the range it adds, mm."""
+
+    id: str
+    water_equivalent: float
+    sigma: float
+
+
+@dataclass(frozen=True)
 class SecondGaussian:
     """The part of a spot in air that a second Gaussian describes, at the isocentre.
 

@@ -1,0 +1,1 @@
+"""Beam models from commissioning measurements: files, fits, residuals, approval, comparison."""
