@@ -10,9 +10,11 @@ from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import TABLE_STEP_MM, BeamModel, KernelTables, kernel_tables
 from tps_engine.dose import kernel
-from tps_engine.dose.components import Component, all_of, single
+from tps_engine.dose.components import Component, Part, all_of, single
 from tps_engine.dose.field import BIN_MM, FieldVoxels
+from tps_engine.dose.let import let_tables
 from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.paths import node_of, scattering_factor
 from tps_engine.dose.spots import Spots, protons
 from tps_engine.dose.upstream import Upstream, moments
 from tps_engine.patient.grid import Floats
@@ -22,6 +24,7 @@ MEMORY_LIMIT = 6 * 2**30
 
 _ROOM = 2_000_000
 _SAMPLE = 48
+_WIDER = 2.0  # times that media and gaps may widen the scattering variance of water at a field's border
 _SHARES = 4  # pieces of work a core: short ones, so that a stop of the process does not wait
 
 
@@ -45,13 +48,25 @@ class Influence:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Arrays that the kernel takes for a set of spots, in its order."""
+    """What the kernel takes for a set of spots, in its order.
+
+    in_air, scattered: (n,) the greatest lateral variance of a spot without scattering in the patient, and of
+    that, mm2. magnified: what a distance grows by from the farthest voxel to the isocentric plane.
+    """
 
     spots: NDArray[np.float64]
     rows: NDArray[np.int64]
-    reaches: NDArray[np.float64]
-    across: NDArray[np.float64]
+    in_air: NDArray[np.float64]
+    scattered: NDArray[np.float64]
+    magnified: float
+    ranges: NDArray[np.float64]
     tables: KernelTables
+    let: NDArray[np.float32]
+    part: Part
+
+    def across(self, wider: float | NDArray[np.float32]) -> NDArray[np.float64]:
+        """Distance (n,) in mm on the isocentric plane that spots reach when scattering is so much wider."""
+        return np.asarray(kernel.CUT * np.sqrt(self.in_air + wider * self.scattered) * self.magnified)
 
 
 def reach_across(
@@ -69,7 +84,7 @@ def reach_across(
         return 0.0
     parts = all_of(model, spots, np.ones(len(spots)), upstream)
     return max(
-        float(_columns(model, part, sad, height, upstream).across.max()) for part in parts if len(part)
+        float(_columns(model, part, sad, height, upstream).across(_WIDER).max()) for part in parts if len(part)
     )
 
 
@@ -86,17 +101,40 @@ def influence(
     spot, for energies outside the machine, and, before time is spent, when the matrix would not fit into
     `memory_limit` bytes.
     """
+    return _influence(voxels, model, spots, memory_limit, factor, let=False)[0]
+
+
+def influence_with_let(
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, memory_limit: int = MEMORY_LIMIT
+) -> tuple[Influence, Influence]:
+    """The dose matrix, Gy per MU, and that of dose times LET in Gy keV/um per MU, with the same indices.
+
+    LETd of a plan is the second times its metersets over the first times them. LET: dose-averaged, of
+    protons, unrestricted, in water. Raises as `influence`.
+    """
+    dose, weighed = _influence(voxels, model, spots, memory_limit, 1.0, let=True)
+    assert weighed is not None
+    return dose, weighed
+
+
+def _influence(
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, memory_limit: int, factor: float, let: bool
+) -> tuple[Influence, Influence | None]:
     if len(spots) == 0:
         raise BadInput(_("a dose matrix needs one spot or more"))
     scale = factor * protons(model, spots, np.ones(len(spots)))
-    columns = _columns(model, single(model, spots, scale), voxels.frame.sad, _height(voxels), voxels.upstream)
-    _refuse_too_large(voxels, columns, scale, memory_limit)
-    pieces = spread(lambda a, b: _fill(voxels, columns, scale, a, b), len(spots), parts=_SHARES * workers())
+    one = single(model, spots, scale)
+    columns = _columns(model, one, voxels.frame.sad, _height(voxels), voxels.upstream, let)
+    beams = _beams(voxels, model, columns, scale)
+    _refuse_too_large(voxels, columns, beams, memory_limit)
+    pieces = spread(lambda a, b: _fill(voxels, columns, beams, a, b), len(spots), parts=_SHARES * workers())
     counts = np.concatenate([piece[0] for piece in pieces])
     indptr = np.r_[0, np.cumsum(counts)].astype(np.int64)
-    indices = np.concatenate([piece[1] for piece in pieces])
-    data = np.concatenate([piece[2] for piece in pieces])
-    return Influence(voxels.count, indptr, indices, data)
+    indices, data = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
+    dose = Influence(voxels.count, indptr, indices, data)
+    if not let:
+        return dose, None
+    return dose, Influence(voxels.count, indptr, indices, np.concatenate([piece[3] for piece in pieces]))
 
 
 def side_by_side(parts: Sequence[Influence]) -> Influence:
@@ -118,25 +156,39 @@ def forward(voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats) -> 
     energies may be anything within the machine. What the beam model says of halos is in this dose, and in
     the matrix is part of each spot's one Gaussian. Raises BadInput for energies outside it.
     """
+    return _forward(voxels, model, spots, mu, let=False)[0]
+
+
+def forward_with_let(
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Dose as `forward`, and dose-averaged LET of protons in water, keV/um, (n,) each; 0 without dose."""
+    dose, weighed = _forward(voxels, model, spots, mu, let=True)
+    return dose, np.divide(weighed, dose, out=np.zeros_like(dose), where=dose > 0.0)
+
+
+def _forward(
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats, let: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if len(mu) != len(spots) or not np.isfinite(mu).all() or (len(mu) and float(np.min(mu)) < 0.0):
         raise BadInput("metersets must be one a spot, numbers, and not negative")
-    total = np.zeros(voxels.count, dtype=np.float32)
+    total = np.zeros((2, voxels.count), dtype=np.float32)
     if len(spots) == 0:
-        return total
-    dose = np.zeros(len(voxels.voxels), dtype=np.float64)
+        return total[0], total[1]
+    both = np.zeros((2, len(voxels.voxels)))
     count = protons(model, spots, np.asarray(mu, dtype=np.float64))
     for component in all_of(model, spots, count, voxels.upstream):
         if len(component):
-            dose += _sum(voxels, model, component)
-    total[voxels.order] = dose
-    return total
+            both += _sum(voxels, model, component, let)
+    total[:, voxels.order] = both
+    return total[0], total[1]
 
 
-def _sum(voxels: FieldVoxels, model: BeamModel, component: Component) -> NDArray[np.float64]:
-    """Dose in Gy of all Gaussians of a component, (n,) in the order of the voxels."""
-    columns = _columns(model, component, voxels.frame.sad, _height(voxels), voxels.upstream)
-    scale, count = component.protons, len(component)
-    parts = spread(lambda a, b: _add(voxels, columns, scale, a, b), count, parts=_SHARES * workers())
+def _sum(voxels: FieldVoxels, model: BeamModel, component: Component, let: bool) -> NDArray[np.float64]:
+    """Dose in Gy of all Gaussians of a component, and dose times LET, (2, n) in the order of the voxels."""
+    columns = _columns(model, component, voxels.frame.sad, _height(voxels), voxels.upstream, let)
+    beams = _beams(voxels, model, columns, component.protons)
+    parts = spread(lambda a, b: _add(voxels, columns, beams, a, b), len(component), parts=_SHARES * workers())
     return np.asarray(np.sum(parts, axis=0))
 
 
@@ -150,10 +202,12 @@ def _columns(
     sad: tuple[float, float],
     height: float,
     upstream: Upstream | None,
+    let: bool = False,
 ) -> _Columns:
     energies, rows = np.unique(component.energy, return_inverse=True)
     before, gap = (0.0, 0.0) if upstream is None else (upstream.water, upstream.gap)
-    tables = kernel_tables(model, tuple(energies.tolist()), before, component.part, gap)
+    axis = tuple(energies.tolist())
+    tables = kernel_tables(model, axis, before, component.part, gap)
     table = component.optics.copy()
     if upstream is not None and len(component):
         added = moments(model, upstream, energies)[rows]
@@ -162,65 +216,92 @@ def _columns(
         table[:, 6:8] += added[:, 1:2]
     scattered = tables.scatter.max(axis=1).astype(np.float64)[rows]
     ends = [table[:, 2:4] + (table[:, 4:6] * z - 2.0 * table[:, 6:8]) * z for z in (-height, height)]
-    widest = np.max(np.hstack(ends), axis=1) + scattered if len(component) else scattered
-    across = kernel.CUT * np.sqrt(widest) / (1.0 - height / min(sad))
-    reaches = tables.reach.astype(np.float64)[rows]
-    return _Columns(np.ascontiguousarray(table), rows.astype(np.int64), reaches, across, tables)
-
-
-def _arguments(voxels: FieldVoxels, columns: _Columns, scale: Floats) -> tuple[object, ...]:
-    """Arguments that the kernels share; the scratch `place` is this call's own."""
-    place = np.array([voxels.low[0], voxels.low[1], BIN_MM, 0.0])
-    sad = np.asarray(voxels.frame.sad, dtype=np.float64)
-    return (
-        columns.spots, columns.rows, columns.reaches, columns.across, scale, columns.tables.idd,
-        columns.tables.scatter, TABLE_STEP_MM, place, voxels.bins, voxels.start, sad, voxels.voxels,
+    in_air = np.max(np.hstack(ends), axis=1) if len(component) else np.zeros(0)
+    weighed = let_tables(model, axis, before, component.part, gap) if let else np.zeros((0, 0), np.float32)
+    ranges = model.water.range_of(model.at(energies, model.mean_energy)) - before
+    magnified = 1.0 / (1.0 - height / min(sad))
+    return _Columns(
+        np.ascontiguousarray(table), rows.astype(np.int64), in_air, scattered, magnified, ranges, tables,
+        weighed, component.part,
     )  # fmt: skip
 
 
-def _scratch(voxels: FieldVoxels) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    size = max(len(voxels.voxels), 1)
-    return np.empty(size, dtype=np.int32), np.empty(size, dtype=np.float32)
+def _beams(
+    voxels: FieldVoxels, model: BeamModel, columns: _Columns, scale: Floats
+) -> tuple[object, ...]:
+    """What the kernels read of each spot; the scattering of its node's beam in the media of the field."""
+    needed, node = np.unique(node_of(model.water, columns.ranges), return_inverse=True)
+    lattice = voxels.lattice
+    factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
+    if lattice is not None:
+        for place, number in enumerate(needed.tolist()):
+            factors[place] = scattering_factor(lattice, model.water, number, voxels.voxels)
+    nodes = node.astype(np.int64)[columns.rows]
+    widest = factors.max(axis=1, initial=1.0)[nodes]
+    limits = np.column_stack([columns.tables.reach.astype(np.float64)[columns.rows], columns.across(widest)])
+    return (columns.spots, columns.rows, nodes, limits, scale, factors, columns.part != "halo")
+
+
+def _geometry(voxels: FieldVoxels) -> tuple[object, ...]:
+    """What the kernels read of the field."""
+    lattice = voxels.lattice
+    depth = np.zeros((2, 2, 2), np.float32) if lattice is None else lattice.depth
+    place = np.ones(5) if lattice is None else lattice.place
+    sad, low = np.asarray(voxels.frame.sad, dtype=np.float64), np.asarray(voxels.low, dtype=np.float64)
+    return (
+        voxels.voxels, voxels.uneven, voxels.slack, voxels.bins, voxels.start, sad, low, depth, place, BIN_MM
+    )  # fmt: skip
+
+
+def _tables(columns: _Columns) -> tuple[object, ...]:
+    return (columns.tables.idd, columns.let, columns.tables.scatter, TABLE_STEP_MM)
+
+
+def _scratch(size: int, let: bool) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Room for voxel indices, doses, and doses times LET where they are wanted."""
+    return np.empty(size, np.int32), np.empty(size, np.float32), np.empty(size if let else 0, np.float32)
 
 
 def _fill(
-    voxels: FieldVoxels, columns: _Columns, scale: Floats, first: int, behind: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Counts, voxel indices and doses of the columns first..behind."""
-    counts = np.zeros(len(scale), dtype=np.int64)
-    room = max(_ROOM, len(voxels.voxels))
-    indices, values = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32)
-    scratch = _scratch(voxels)
-    arguments = _arguments(voxels, columns, scale)
+    voxels: FieldVoxels, columns: _Columns, beams: tuple[object, ...], first: int, behind: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Counts, voxel indices, doses and doses times LET of the columns first..behind."""
+    counts = np.zeros(len(columns.rows), dtype=np.int64)
+    let, size = len(columns.let) > 0, max(len(voxels.voxels), 1)
+    out, scratch = _scratch(max(_ROOM, size), let), _scratch(size, let)
     order = voxels.order.astype(np.int32)
-    found: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
+    found: list[tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
     here = first
     while here < behind:
-        done = kernel.fill_columns(*arguments, here, behind, counts, indices, values, *scratch)
+        done = kernel.fill_columns(
+            beams, _tables(columns), _geometry(voxels), here, behind, counts, out, scratch
+        )
         used = int(counts[here:done].sum())
-        found.append((order[indices[:used]], values[:used].copy()))
+        found.append((order[out[0][:used]], out[1][:used].copy(), out[2][:used].copy()))
         here = done
-    return (
-        counts[first:behind],
-        np.concatenate([part[0] for part in found] or [np.empty(0, np.int32)]),
-        np.concatenate([part[1] for part in found] or [np.empty(0, np.float32)]),
-    )
+    indices, data, weighed = (np.concatenate([part[k] for part in found]) for k in range(3))
+    return counts[first:behind], indices, data, weighed
 
 
 def _add(
-    voxels: FieldVoxels, columns: _Columns, scale: Floats, first: int, behind: int
+    voxels: FieldVoxels, columns: _Columns, beams: tuple[object, ...], first: int, behind: int
 ) -> NDArray[np.float64]:
-    dose = np.zeros(len(voxels.voxels), dtype=np.float64)
-    kernel.add_dose(*_arguments(voxels, columns, scale), first, behind, dose, *_scratch(voxels))
-    return dose
+    let, size = len(columns.let) > 0, max(len(voxels.voxels), 1)
+    both = np.zeros((2, len(voxels.voxels)))
+    kernel.add_dose(
+        beams, _tables(columns), _geometry(voxels), first, behind, both[0], both[1], _scratch(size, let)
+    )
+    return both
 
 
-def _refuse_too_large(voxels: FieldVoxels, columns: _Columns, scale: Floats, limit: int) -> None:
+def _refuse_too_large(
+    voxels: FieldVoxels, columns: _Columns, beams: tuple[object, ...], limit: int
+) -> None:
     """Count a sample of columns and raise BadInput when all of them would need more than `limit` bytes."""
-    count = len(scale)
+    count = len(columns.rows)
     sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))
-    entries = sum(int(_fill(voxels, columns, scale, int(k), int(k) + 1)[0][0]) for k in sample)
-    needed = 8.0 * entries / len(sample) * count
+    entries = sum(int(_fill(voxels, columns, beams, int(k), int(k) + 1)[0][0]) for k in sample)
+    needed = (12.0 if len(columns.let) else 8.0) * entries / len(sample) * count
     if needed > limit:
         raise BadInput(
             _(
