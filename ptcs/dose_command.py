@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from common.dicom import files, ion_plan, modules, rt_dose, structures
 from common.dicom.ct import read_series
 from common.errors import BadInput, PtcsError
 from common.text import _
+from ptcs import dose_output
 
 if TYPE_CHECKING:
     from common.dicom.plan import IonPlan
+    from tps_engine.dose.engines import Options
     from tps_engine.dose.recompute import BeamDose
     from tps_engine.patient.grid import Grid
     from tps_engine.patient.model import Patient
@@ -30,7 +31,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--ct", "ct_folder", type=_FILE, help="Folder of one CT series; a structure set in it is used.")
 @click.option("--phantom", "phantom_file", type=_FILE, help="Phantom of boxes (YAML) instead of a CT.")
 @click.option("--machine", required=True, help="Beam model: a .yaml file, or a name in config/beam_models.")
-@click.option("--engine", "engine_name", default="pb", show_default=True, help="pb: pencil beam.")
+@click.option(
+    "--engine", "engine_name", default="pb", show_default=True, help="pb: pencil beam; mc: Monte Carlo."
+)
 @click.option("--out", type=_FILE, required=True, help="RT Dose to write.")
 @click.option("--per-beam", is_flag=True, help="Also write OUT-beamN.dcm for every beam.")
 @click.option("--gantry", multiple=True, metavar="BEAM=ANGLE", help="Another gantry angle in deg for a beam.")
@@ -42,6 +45,14 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--calibration", default="generic-120kv", show_default=True, help="CT numbers to stopping power."
 )
+@click.option("--noise", type=float, help="mc: mean uncertainty of a beam to reach, %; default 0.5.")
+@click.option("--histories", type=int, help="mc: protons of a beam; with --noise at most so many.")
+@click.option("--seed", type=int, default=1, show_default=True, help="mc: the same seed, the same dose.")
+@click.option(
+    "--dose-to", "quantity", type=click.Choice(["water", "medium"]), default="water", show_default=True
+)
+@click.option("--let", "let_file", type=_FILE, help="mc: also write LETd, keV/um (.mha, .npz).")
+@click.option("--uncertainty", "sigma_file", type=_FILE, help="mc: also write sigma, Gy (.mha, .npz).")
 def dose(
     plan_file: Path,
     ct_folder: Path | None,
@@ -55,13 +66,20 @@ def dose(
     spacing: float,
     like: Path | None,
     calibration: str,
+    noise: float | None,
+    histories: int | None,
+    seed: int,
+    quantity: str,
+    let_file: Path | None,
+    sigma_file: Path | None,
 ) -> None:
     """Recompute the dose of an RT Ion Plan, all fractions, on a CT or a phantom."""
     # Imported late: the engine brings a compiler, and other commands need none.
     from tps_engine.beamdata import model  # noqa: PLC0415
     from tps_engine.dose import engines, recompute  # noqa: PLC0415
 
-    engine = engines.engine_of(engine_name)
+    engine = engines.full_engine_of(engine_name)
+    options = _options(engine_name, noise, histories, seed, quantity, (let_file, sigma_file))
     if (ct_folder is None) == (phantom_file is None):
         raise BadInput(_("give either --ct or --phantom"))
     if not 0.5 <= spacing <= 20.0:
@@ -72,12 +90,42 @@ def dose(
     patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), calibration)
     grid = _grid(patient, spacing, like)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True)
-    ) as bar:
-        task = bar.add_task(_("dose"), total=len(plan.beams))
-        parts = recompute.recompute(patient, grid, plan, beam_model, engine, lambda: bar.advance(task))
-    comment = f"{engine_name} {beam_model.name} {beam_model.version}, dose to water"[:64]
-    _write(plan, parts, grid, out, per_beam, dose_type.upper(), comment)
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bar:  # fmt: skip
+        task = bar.add_task(_("dose"), total=1.0)
+        parts = recompute.recompute(
+            patient, grid, plan, beam_model, engine, options, lambda done: bar.update(task, completed=done)
+        )
+    factor = plan.fractions * (recompute.RBE_PROTON if dose_type == "effective" else 1.0)
+    _report(parts)
+    comment = f"{engine_name} {beam_model.name} {beam_model.version}, dose to {quantity}"[:64]
+    dose_output.write_doses(plan, parts, grid, out, per_beam, dose_type.upper(), factor, comment)
+    _write_images(parts, grid, factor, let_file, sigma_file)
+
+
+def _options(
+    engine: str,
+    noise: float | None,
+    histories: int | None,
+    seed: int,
+    quantity: str,
+    images: tuple[Path | None, Path | None],
+) -> Options:
+    """The engine's options. Raises BadInput for those that it does not know or cannot keep."""
+    from tps_engine.dose import engines  # noqa: PLC0415
+
+    if engine != "mc" and (noise is not None or histories is not None or any(images)):
+        raise BadInput(
+            _("--noise, --histories, --let and --uncertainty are the Monte Carlo engine's: take --engine mc")
+        )
+    for path in images:
+        dose_output.check_image(path)
+    if noise is not None and not 0.01 <= noise <= 50.0:
+        raise BadInput(_("noise of {percent} %: allowed are 0.01 to 50 %").format(percent=f"{noise:g}"))
+    if histories is not None and histories < 20:
+        raise BadInput(_("{count} histories: allowed are 20 and more").format(count=histories))
+    return engines.Options(None if noise is None else 0.01 * noise, histories, seed, quantity)
 
 
 def _angles(gantry: tuple[str, ...]) -> dict[str, float]:
@@ -130,38 +178,29 @@ def _grid(patient: Patient, spacing: float, like: Path | None) -> Grid:
     return dose_grid(patient.grid, patient.body, spacing)
 
 
-def _write(
-    plan: IonPlan,
-    parts: list[BeamDose],
-    grid: Grid,
-    out: Path,
-    per_beam: bool,
-    dose_type: str,
-    comment: str,
-) -> None:
-    """Doses of all fractions: the plan's, and on wish every beam's beside it."""
-    from tps_engine.dose.recompute import RBE_PROTON  # noqa: PLC0415
+def _report(parts: list[BeamDose]) -> None:
+    """What the uncertainty of each beam is, where the engine knows it."""
+    for part in parts:
+        found = part.found
+        if found.noise is not None:
+            click.echo(
+                _("beam {number}: {count} protons, mean uncertainty {percent} %").format(
+                    number=part.beam.number, count=found.histories, percent=f"{100.0 * found.noise:.2f}"
+                )
+            )
 
-    factor = plan.fractions * (RBE_PROTON if dose_type == "EFFECTIVE" else 1.0)
-    total = np.asarray(np.sum([part.dose for part in parts], axis=0, dtype=np.float64))
-    todo: list[tuple[Path, NDArray[np.floating], str, int | None]] = [(out, total, "PLAN", None)]
-    if per_beam:
-        todo += [
-            (out.with_name(f"{out.stem}-beam{part.beam.number}.dcm"), part.dose, "BEAM", part.beam.number)
-            for part in parts
-        ]
-    series = modules.new_uid()
-    for path, values, summation, number in todo:
-        content = rt_dose.DoseGrid(
-            (factor * values).astype("f4"), grid.origin, grid.spacing, plan.patient, modules.new_uid(),
-            plan.study_instance_uid, series, plan.frame_of_reference_uid, plan.sop_instance_uid, dose_type,
-            summation, plan.structure_set_uid, number, (), comment,
-        )  # fmt: skip
-        try:
-            files.write_file(rt_dose.to_dataset(content), path)
-        except OSError as why:
-            raise PtcsError(_("cannot write {path}: {why}").format(path=path, why=why.strerror)) from why
-        click.echo(_("{path}: maximum {dose} Gy").format(path=path, dose=f"{content.dose.max():.3f}"))
+
+def _write_images(
+    parts: list[BeamDose], grid: Grid, factor: float, let: Path | None, sigma: Path | None
+) -> None:
+    from tps_engine.dose import recompute  # noqa: PLC0415
+
+    found = recompute.total_let(parts)
+    if let is not None and found is not None:
+        dose_output.write_image(let, found, grid, "LETd", "keV/um")
+    spread = recompute.total_sigma(parts)
+    if sigma is not None and spread is not None:
+        dose_output.write_image(sigma, (factor * spread).astype(np.float32), grid, "sigma", "Gy")
 
 
 @click.group("beam-model")

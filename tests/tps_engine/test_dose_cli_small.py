@@ -155,7 +155,7 @@ def test_a_plan_on_a_ct(place):
     [
         ((), "either --ct or --phantom"),
         (("--ct", "ct", "--phantom", "box.yaml"), "either --ct or --phantom"),
-        (("--phantom", "box.yaml", "--engine", "mc"), "allowed are pb"),
+        (("--phantom", "box.yaml", "--noise", "1"), "take --engine mc"),
         (("--phantom", "box.yaml", "--engine", "xy"), "engine xy is not available"),
         (("--phantom", "box.yaml", "--gantry", "9=0"), "no beam 9"),
         (("--phantom", "box.yaml", "--gantry", "1=up"), "BEAM=ANGLE"),

@@ -1,7 +1,7 @@
 """Any plan on any patient or phantom: what to calculate, checked before time is spent, then beam by beam."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import spots
-from tps_engine.dose.engines import Engine
+from tps_engine.dose.engines import EngineDose, FullEngine, Options, Progress
 from tps_engine.dose.upstream import shifter_of
 from tps_engine.patient.contours import rasterise
 from tps_engine.patient.grid import Grid
@@ -29,10 +29,37 @@ _BODY_HU = -350.0
 
 @dataclass(frozen=True)
 class BeamDose:
-    """Physical dose to water in Gy of one fraction of a beam, (nz, ny, nx)."""
+    """One fraction of a beam. dose: physical, Gy, (nz, ny, nx). found: all that the engine gave."""
 
     beam: IonBeam
-    dose: NDArray[np.float32] = field(repr=False)
+    found: EngineDose
+
+    @property
+    def dose(self) -> NDArray[np.float32]:
+        """Physical dose in Gy, (nz, ny, nx)."""
+        return self.found.dose
+
+
+def total_let(parts: Sequence[BeamDose]) -> NDArray[np.float32] | None:
+    """Dose-averaged LET in keV/um of all beams together: the mean weighted by dose; None: none is known."""
+    weighted = np.zeros(parts[0].dose.shape, dtype=np.float64)
+    dose = np.zeros_like(weighted)
+    for part in parts:
+        if part.found.let is None:
+            return None
+        weighted += part.dose * part.found.let.astype(np.float64)
+        dose += part.dose
+    return np.divide(weighted, dose, out=np.zeros_like(dose), where=dose > 0.0).astype(np.float32)
+
+
+def total_sigma(parts: Sequence[BeamDose]) -> NDArray[np.float32] | None:
+    """Standard deviation in Gy of the sum of all beams of one fraction; None: none is known."""
+    variance = np.zeros(parts[0].dose.shape, dtype=np.float64)
+    for part in parts:
+        if part.found.sigma is None:
+            return None
+        variance += part.found.sigma.astype(np.float64) ** 2
+    return np.sqrt(variance).astype(np.float32)
 
 
 def patient_of(ct: CtVolume, structures: StructureSet | None, calibration: CtCalibration) -> Patient:
@@ -114,10 +141,13 @@ def recompute(
     grid: Grid,
     plan: IonPlan,
     model: BeamModel,
-    engine: Engine,
-    done: Callable[[], object] = lambda: None,
+    engine: FullEngine,
+    options: Options | None = None,
+    progress: Progress = lambda _done: None,
 ) -> list[BeamDose]:
-    """Dose of every beam of a checked plan; `done` is called after each. Raises BadInput.
+    """Dose of every beam of a checked plan. progress: called with the part (0..1) that is done.
+
+    Raises BadInput for another patient position and for a plan that gives no dose on the grid.
 
     Metersets in numbers of particles (NP) are taken as they are.
     """
@@ -131,9 +161,13 @@ def recompute(
         replace(model, protons_per_mu=np.ones_like(model.energies)) if plan.meterset_unit == "NP" else model
     )
     doses = []
-    for beam in plan.beams:
-        doses.append(BeamDose(beam, engine(patient, grid, beam, used)))
-        done()
+    count = len(plan.beams)
+    for k, beam in enumerate(plan.beams):
+
+        def part(done: float, k: int = k) -> None:
+            progress((k + done) / count)
+
+        doses.append(BeamDose(beam, engine(patient, grid, beam, used, options or Options(), part)))
     if not any(part.dose.any() for part in doses):
         raise BadInput(_("no beam gives any dose on the grid: check isocentre, gantry angles and image"))
     return doses

@@ -4,14 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.sparse import csr_array
 
 from common.errors import BadInput
 from tps_engine.dose.montecarlo import materials
 from tps_engine.dose.montecarlo.materials import REFERENCE_MEV, MaterialTable
 from tps_engine.patient.grid import Floats, Grid
-
-_SAMPLES = 3
+from tps_engine.patient.stopping_power import AIR
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,26 @@ def from_rsp(rsp: NDArray[np.float32], grid: Grid, table: MaterialTable | None =
 
 
 def on_grid(rsp: NDArray[np.float32], source: Grid, target: Grid) -> Medium:
-    """Tissues on another grid; a stopping power is the mean of 27 samples. Outside the source is vacuum."""
+    """Tissues on another grid; a stopping power is the mean over the voxel. Outside the source is air."""
     if source == target:
         return from_rsp(rsp, source)
-    total = np.zeros(target.shape, dtype=np.float32)
-    shifts = (np.arange(_SAMPLES) + 0.5) / _SAMPLES - 0.5
-    for dz in shifts:
-        for dy in shifts:
-            for dx in shifts:
-                axes = [
-                    (target.axis(a) + d * target.spacing[a] - source.origin[a]) / source.spacing[a]
-                    for a, d in ((2, dz), (1, dy), (0, dx))
-                ]
-                places = np.stack(np.meshgrid(*axes, indexing="ij"))
-                total += map_coordinates(rsp, places, order=0, mode="constant", cval=0.0, output=np.float32)
-    return from_rsp(total / np.float32(_SAMPLES**3), target)
+    more = rsp - AIR
+    for axis in range(3):
+        # the axis comes first, is averaged and goes to the back: after three turns all are where they were
+        share = _overlap(_edges(source, 2 - axis), _edges(target, 2 - axis))
+        mean = share @ more.reshape(len(more), -1)
+        more = np.moveaxis(mean.reshape(share.shape[0], *more.shape[1:]), 0, -1)
+    return from_rsp(np.ascontiguousarray(more + AIR, dtype=np.float32), target)
+
+
+def _edges(grid: Grid, axis: int) -> Floats:
+    count = grid.shape[2 - axis]
+    return np.asarray(grid.origin[axis] + grid.spacing[axis] * (np.arange(count + 1) - 0.5))
+
+
+def _overlap(source: Floats, target: Floats) -> csr_array:
+    """(targets, sources) part of each target interval that a source interval covers, both given by edges."""
+    low = np.maximum(target[:-1, None], source[:-1])
+    high = np.minimum(target[1:, None], source[1:])
+    part = np.maximum(high - low, 0.0) / (target[1:, None] - target[:-1, None])
+    return csr_array(part.astype(np.float32))

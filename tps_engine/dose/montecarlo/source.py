@@ -1,8 +1,7 @@
-"""Protons of scanned spots, as the beam model describes them, at the face of the grid.
+"""Protons of scanned spots, as the beam model describes them, and where they meet the grid.
 
-The beam model gives place and angle at the isocentre plane: one or two Gaussians with a covariance. A
-spot's axis runs from the virtual source through its isocentric position. Matter before the grid is not
-modelled.
+The beam model gives place and angle at the isocentre plane, as in vacuum: one or two Gaussians with a
+covariance. A spot's axis runs from the virtual source through its isocentric position.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose.montecarlo.rng import normal, uniform
 from tps_engine.dose.montecarlo.tables import ENERGY, PV2, STEP
-from tps_engine.dose.montecarlo.transport import ESCAPED, STARTED
+from tps_engine.dose.montecarlo.transport import STARTED
 from tps_engine.dose.spots import Spots
 from tps_engine.patient.grid import Floats, Grid
 from tps_engine.plan.geometry import BeamFrame
@@ -89,39 +88,52 @@ def _energy_row(water, energy):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def emit(state, spot, rotation, place, water, p, balance):  # type: ignore[no-untyped-def]
-    """Make one proton of a spot and put it where it enters the grid; False when it passes by.
+def emit(state, spot, place, water, p, balance):  # type: ignore[no-untyped-def]
+    """Make one proton of a spot, in the gantry's axes, as if it passed the isocentre plane in vacuum.
 
-    p: (8,) as in `transport`. A proton that passes by counts as escaped.
+    p: (8,) as in `transport`, its z at 0 and its direction against z. place: as in `Source`.
     """
     energy = min(max(spot[ENERGY_MEV] + spot[SPREAD] * normal(state), 1.0), water[len(water) - 2, ENERGY])
     one = SECOND if uniform(state) < spot[SECOND_WEIGHT] else FIRST
     off_x, off_y = spot[one] * normal(state), spot[one + 1] * normal(state)
-    x, y = spot[PLACE_X] + off_x, spot[PLACE_Y] + off_y
     # angles along the beam, which runs against z
     a = -spot[PLACE_X] / place[6] - spot[one + 2] * off_x + spot[one + 4] * normal(state)
     b = -spot[PLACE_Y] / place[7] - spot[one + 3] * off_y + spot[one + 5] * normal(state)
     norm = 1.0 / np.sqrt(1.0 + a * a + b * b)
-    gx, gy, gz = -a * norm, -b * norm, -norm
-    enter, leave = -1e30, 1e30
-    for axis in range(3):
-        direction = rotation[axis, 0] * gx + rotation[axis, 1] * gy + rotation[axis, 2] * gz
-        here = place[axis] + rotation[axis, 0] * x + rotation[axis, 1] * y
-        p[axis], p[3 + axis] = here, direction
-        if abs(direction) < 1e-12:
-            if here < 0.0 or here > place[3 + axis]:
-                leave = -1e31
-        else:
-            near, far = -here / direction, (place[3 + axis] - here) / direction
-            enter, leave = max(enter, min(near, far)), min(leave, max(near, far))
-    balance[STARTED] += energy
-    if leave <= enter:
-        balance[ESCAPED] += energy
-        return False
-    for axis in range(3):
-        p[axis] += enter * p[3 + axis]
+    p[0], p[1], p[2] = spot[PLACE_X] + off_x, spot[PLACE_Y] + off_y, 0.0
+    p[3], p[4], p[5] = -a * norm, -b * norm, -norm
     row = _energy_row(water, energy)
     part = (energy - water[row, ENERGY]) / (water[row + 1, ENERGY] - water[row, ENERGY])
     p[6] = ((row + part) * STEP) ** 2
     p[7] = water[row, PV2] + part * (water[row + 1, PV2] - water[row, PV2])
-    return True
+    balance[STARTED] += energy
+
+
+@njit(nogil=True, cache=True)
+def enter(came, rotation, place, p):  # type: ignore[no-untyped-def]
+    """Put a proton, (8,) in the gantry's axes, into p where it meets the grid.
+
+    It comes from its place, or, when that is the isocentre plane as `emit` leaves it, from anywhere upstream.
+
+    Returns the distance to the grid in mm, negative when it passes by.
+    """
+    first, last = (-1e30 if came[2] == 0.0 else 0.0), 1e30
+    for axis in range(3):
+        direction = rotation[axis, 0] * came[3] + rotation[axis, 1] * came[4] + rotation[axis, 2] * came[5]
+        here = (
+            place[axis]
+            + rotation[axis, 0] * came[0] + rotation[axis, 1] * came[1] + rotation[axis, 2] * came[2]
+        )  # fmt: skip
+        p[axis], p[3 + axis] = here, direction
+        if abs(direction) < 1e-12:
+            if here < 0.0 or here > place[3 + axis]:
+                last = -1e31
+        else:
+            near, far = -here / direction, (place[3 + axis] - here) / direction
+            first, last = max(first, min(near, far)), min(last, max(near, far))
+    if last <= first:
+        return -1.0
+    for axis in range(3):
+        p[axis] += first * p[3 + axis]
+    p[6], p[7] = came[6], came[7]
+    return max(first, 0.0)

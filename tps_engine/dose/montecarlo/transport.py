@@ -31,8 +31,8 @@ from tps_engine.dose.montecarlo.tables import (
 STACK, PLACES = 64, 8
 """Protons that wait at most; numbers of each: x, y, z mm from the low corner, direction, range mm, pv0^2."""
 
-DEPOSITED, ESCAPED, NEUTRAL, SPENT, STARTED = range(5)
-BALANCE = 5
+DEPOSITED, ESCAPED, NEUTRAL, SPENT, STARTED, UPSTREAM = range(6)
+BALANCE = 6
 """Rows of the energy balance, MeV."""
 
 MEDIUM, WATER, LET, PROTON = range(4)
@@ -45,7 +45,7 @@ _ELECTRON_RATIO = 0.51099895 / 938.2720813
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _at(water, column, residual):  # type: ignore[no-untyped-def]
+def at(water, column, residual):  # type: ignore[no-untyped-def]
     """A column at a residual range, linear in its square root."""
     place = np.sqrt(residual) * _PER
     row = min(int(place), len(water) - 2)
@@ -80,7 +80,7 @@ def _push(stack, waiting, p, residual, cosine, azimuth, water):  # type: ignore[
     new[0], new[1], new[2] = p[0], p[1], p[2]
     new[3], new[4], new[5] = nuclear.turned(p[3], p[4], p[5], cosine, azimuth)
     new[6] = residual
-    new[7] = _at(water, PV2, residual)
+    new[7] = at(water, PV2, residual)
     return waiting + 1
 
 
@@ -140,7 +140,7 @@ def _react(state, water, p, which, stack, waiting, emitted, balance):  # type: i
     Returns the number waiting, p's residual range after it (0: p is no more), and the energy left on the
     spot.
     """
-    energy = _at(water, ENERGY, p[6])
+    energy = at(water, ENERGY, p[6])
     azimuth = nuclear.azimuth(state)
     if which == 0:
         first, cosine, second, other = nuclear.on_hydrogen(state, energy)
@@ -209,8 +209,12 @@ def _rates(water, relative, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _follow(physics, geometry, scratch, tally, balance, waiting):  # type: ignore[no-untyped-def]
-    """Follow the proton p of `scratch` to its end; returns how many protons wait."""
+def follow(physics, geometry, scratch, tally, balance, waiting):  # type: ignore[no-untyped-def]
+    """Follow the proton p of `scratch` to its end; returns how many protons wait.
+
+    One that leaves the grid keeps its place and direction in p, and `cell` lies outside the grid. Arguments
+    as those of `history`.
+    """
     water, ratio, relative = physics
     material, density, shape, spacing = geometry
     state, p, cell, stack, emitted = scratch
@@ -258,7 +262,7 @@ def _follow(physics, geometry, scratch, tally, balance, waiting):  # type: ignor
             if p[6] <= 0.0:
                 return waiting
         if crosses and not event and not _enter(p, cell, axis, shape):
-            balance[ESCAPED] += _at(water, ENERGY, p[6])
+            balance[ESCAPED] += at(water, ENERGY, p[6])
             return waiting
 
 
@@ -275,4 +279,4 @@ def history(physics, geometry, scratch, tally, balance):  # type: ignore[no-unty
     while waiting > 0:
         waiting -= 1
         p[:] = stack[waiting]
-        waiting = _follow(physics, geometry, scratch, tally, balance, waiting)
+        waiting = follow(physics, geometry, scratch, tally, balance, waiting)

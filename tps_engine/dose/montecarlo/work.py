@@ -1,0 +1,114 @@
+"""Histories in batches: the compiled loop over protons, and all that it reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from common.errors import BadInput
+from common.text import _
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose.montecarlo import nozzle, rng, source, transport
+from tps_engine.dose.montecarlo.fresh import discard_stale
+from tps_engine.dose.montecarlo.media import Medium
+from tps_engine.dose.montecarlo.tables import ENERGY, TransportTables, transport_tables
+from tps_engine.dose.spots import Spots
+from tps_engine.dose.upstream import Upstream
+from tps_engine.patient.grid import Floats, Grid
+from tps_engine.plan.geometry import BeamFrame
+
+_EMITTED = 8  # protons that one reaction gives off at most
+_OFFSETS = np.uint64(1 << 63)  # the streams of batches lie apart from those of histories
+
+
+@njit(nogil=True, cache=True)
+def _run(seed, first, count, edges, beam, slabs, physics, geometry, tally, balance):  # type: ignore[no-untyped-def]
+    """Histories first .. first + count of a batch; spots in proportion, in order, from a random start."""
+    spots, rotation, place, air = beam
+    water = physics[0]
+    state = np.empty(2, dtype=np.uint64)
+    p = np.zeros(transport.PLACES)
+    stack = np.zeros((transport.STACK, transport.PLACES))
+    bank = np.zeros((2, nozzle.BANK, transport.PLACES))
+    scratch = (state, p, np.zeros(3, dtype=np.int64), stack, np.zeros((_EMITTED, 2)))
+    rng.start(state, seed, np.uint64(first) + _OFFSETS)
+    offset = rng.uniform(state)
+    spot = 0
+    for k in range(count):
+        while spot < len(edges) - 1 and edges[spot] * count <= k + offset:
+            spot += 1
+        rng.start(state, seed, np.uint64(first + k))
+        source.emit(state, spots[spot], place, water, bank[0, 0], balance)
+        for one in range(nozzle.descend(slabs, scratch, bank, balance)):
+            energy = transport.at(water, ENERGY, bank[0, one, 6])
+            way = source.enter(bank[0, one], rotation, place, stack[0])
+            if way < 0.0:
+                balance[transport.ESCAPED] += energy
+                continue
+            stack[0, 6] -= min(way * air, stack[0, 6])
+            balance[transport.UPSTREAM] += energy - transport.at(water, ENERGY, stack[0, 6])
+            transport.history(physics, geometry, scratch, tally, balance)
+
+
+discard_stale(Path(__file__).parent, Path(_run.stats.cache_path))
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a batch reads."""
+
+    medium: Medium
+    protons: source.Source
+    slabs: nozzle.Nozzle
+    tables: TransportTables
+
+    def batch(self, seed: int, first: int, count: int, edges: Floats) -> tuple[Floats, Floats]:
+        """Tally (voxels, TALLIES) and energy balance of histories first .. first + count of all spots."""
+        tally = np.zeros((self.medium.grid.size, transport.TALLIES))
+        balance = np.zeros(transport.BALANCE)
+        self._run(seed, first, count, edges, self.protons.spots, tally, balance)
+        return tally, balance
+
+    def one(self, seed: int, spot: int, count: int, tally: Floats) -> None:
+        """Add the histories of one spot to a tally."""
+        here = self.protons.spots[spot : spot + 1]
+        self._run(seed, spot * count, count, np.ones(1), here, tally, np.zeros(transport.BALANCE))
+
+    def _run(
+        self, seed: int, first: int, count: int, edges: Floats, spots: Floats, tally: Floats, balance: Floats
+    ) -> None:
+        grid, protons, tables = self.medium.grid, self.protons, self.tables
+        geometry = (
+            self.medium.material.ravel(), self.medium.density.ravel(), np.asarray(grid.shape),
+            np.asarray(grid.spacing, dtype=np.float64),
+        )  # fmt: skip
+        _run(
+            np.uint64(seed), first, count, edges, (spots, protons.rotation, protons.place, self.slabs.air),
+            self.slabs.arrays, (tables.water, tables.ratio, tables.relative), geometry, tally, balance,
+        )  # fmt: skip
+
+
+def prepare(
+    medium: Medium, frame: BeamFrame, model: BeamModel, spots: Spots, upstream: Upstream | None
+) -> Work:
+    """Everything for the protons of some spots. Raises BadInput for energies outside the machine."""
+    grid = medium.grid
+    low = np.asarray(grid.origin) - 0.5 * np.asarray(grid.spacing)
+    size = np.asarray(grid.spacing) * np.asarray(grid.shape[::-1])
+    corners = low + size * np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    tables = transport_tables(model.water, medium.table)
+    highest = float(frame.to_gantry(corners)[:, 2].max())
+    slabs = nozzle.slabs_of(upstream, highest, tables, medium.table)
+    return Work(medium, source.of_spots(model, spots, frame, grid), slabs, tables)
+
+
+def refuse_too_large(grid: Grid, threads: int, limit: int) -> None:
+    """Raise BadInput when the tallies of so many threads take more than `limit` bytes."""
+    needed = 8.0 * grid.size * transport.TALLIES * (threads + 2)
+    if needed > limit:
+        raise BadInput(
+            _("a Monte Carlo tally of {voxels} voxels needs {needed} GiB: allowed are {limit} GiB").format(
+                voxels=grid.size, needed=f"{needed / 2**30:.1f}", limit=f"{limit / 2**30:.1f}"
+            )
+        )
