@@ -68,7 +68,7 @@ def _machine(path: Path, meta: Any, rows: list[Any], lateral: str) -> IonMachine
         source=f"matRad base data {path.name}: {meta.description}",
         licence="BSD-3-Clause, Copyright DKFZ",
         sad=(float(meta.SAD), float(meta.SAD)),
-        nozzle=float(meta.BAMStoIsoDist),
+        nozzle=float(meta.BAMStoIsoDist) - float(getattr(meta, "fitAirOffset", 0.0)),
         scan_limits=_LIMITS,
         minimum_mu=0.0,
         maximum_mu=1e6,

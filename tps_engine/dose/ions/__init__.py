@@ -1,0 +1,1 @@
+"""Pencil beams of ion machines: influence matrices with biology, and forward dose."""

@@ -1,0 +1,127 @@
+"""Spots gathered by energy and width, so that the tables are read once for many spots."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import BadInput
+from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.beamdata.water import Floats
+from tps_engine.dose.field import BIN_MM, FieldVoxels
+from tps_engine.dose.ions import kernel
+from tps_engine.dose.ions.spots import energy_rows, variances
+from tps_engine.dose.ions.tables import STEP_MM, KernelTables, build
+from tps_engine.dose.spots import Spots
+
+Tissues = NDArray[np.int8]
+
+_LARGEST = 256
+
+
+@dataclass(frozen=True)
+class Group:
+    """Spots first..behind (in turn) of one table row and width in air (variance x, y mm2)."""
+
+    first: int
+    behind: int
+    row: int
+    variance: Floats
+    across: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the kernels need for a set of spots. turn: (n,) the caller's index of each spot, by groups.
+
+    spots: (n, 2) f4 x, y mm in turn. scale: (n,) particles a MU in turn. rays: as `count_columns` has them.
+    """
+
+    turn: NDArray[np.int64] = field(repr=False)
+    spots: NDArray[np.float32] = field(repr=False)
+    scale: Floats = field(repr=False)
+    groups: tuple[Group, ...] = field(repr=False)
+    tables: KernelTables
+    columns: NDArray[np.int64]
+    voxels: FieldVoxels = field(repr=False)
+    rays: NDArray[np.float32] = field(repr=False)
+    depth: NDArray[np.float32] = field(repr=False)
+    tissue: Tissues = field(repr=False)
+
+    def scratch(self) -> NDArray[np.float32]:
+        """Room for what one group reads; one a thread."""
+        return np.empty((len(self.rays), kernel.HEAD + 3 * self.tables.gaussians), dtype=np.float32)
+
+    def read(self, group: Group, out: NDArray[np.float32]) -> tuple[object, ...]:
+        """Read the tables of a group into `out`; return the arguments that the kernels share."""
+        here = self.spots[group.first : group.behind].astype(np.float64)
+        low, high = here.min(axis=0) - group.across, here.max(axis=0) + group.across
+        place = np.array([self.voxels.low[0], self.voxels.low[1], BIN_MM])
+        kernel.evaluate(
+            np.array([low[0], high[0], low[1], high[1]]), group.variance, self.tables.table[group.row],
+            self.tables.reach[group.row], STEP_MM, self.columns, place, self.voxels.bins, self.voxels.start,
+            self.depth, self.tissue, out,
+        )  # fmt: skip
+        return self.spots, group.across, place, self.voxels.bins, self.voxels.start, self.rays, out
+
+
+def prepare_job(
+    voxels: FieldVoxels,
+    machine: IonMachine,
+    spots: Spots,
+    tissue: Tissues | None,
+    let: bool,
+    cutoff: float,
+) -> Job:
+    """Tables and groups of spots. Raises BadInput as `engine.influence` says."""
+    used, which = energy_rows(machine, spots.energy)
+    variance = variances(machine, voxels, spots)
+    widest = np.zeros(len(used))
+    np.maximum.at(widest, which, variance.max(axis=1))
+    tables = build(machine, used, widest, let, tissue is not None, cutoff)
+    sad = np.asarray(voxels.frame.sad, dtype=np.float32)
+    u, v, height, depth = voxels.voxels.T
+    rays = np.column_stack([u, v, 1.0 - height / sad[0], 1.0 - height / sad[1]]).astype(np.float32)
+    nearest = float(rays[:, 2:].min()) if len(rays) else 1.0
+    across = np.sqrt(tables.table[:, :, 1].max(axis=1)).astype(np.float64) / nearest
+    turn, groups = _grouped(which, variance, across)
+    return Job(
+        turn,
+        np.column_stack([spots.x, spots.y])[turn].astype(np.float32),
+        machine.particles_per_mu[used][which][turn],
+        groups,
+        tables,
+        np.array([tables.gaussians, tables.let, tables.biology], dtype=np.int64),
+        voxels,
+        rays,
+        np.ascontiguousarray(depth),
+        _ordered(voxels, machine, tissue),
+    )
+
+
+def _grouped(
+    which: NDArray[np.int64], variance: Floats, across: Floats
+) -> tuple[NDArray[np.int64], tuple[Group, ...]]:
+    """Spots in the order of their groups, and the groups, of at most _LARGEST spots."""
+    keys, group = np.unique(np.column_stack([which, variance]), axis=0, return_inverse=True)
+    group = group.ravel()
+    turn = np.argsort(group, kind="stable").astype(np.int64)
+    edges = np.searchsorted(group[turn], np.arange(len(keys) + 1))
+    groups = []
+    for number, key in enumerate(keys):
+        for first in range(int(edges[number]), int(edges[number + 1]), _LARGEST):
+            behind = min(first + _LARGEST, int(edges[number + 1]))
+            row = int(key[0])
+            groups.append(Group(first, behind, row, np.ascontiguousarray(key[1:]), float(across[row])))
+    return turn, tuple(groups)
+
+
+def _ordered(voxels: FieldVoxels, machine: IonMachine, tissue: Tissues | None) -> Tissues:
+    """Tissue numbers in the order of the voxels. Raises BadInput for numbers that the machine lacks."""
+    if tissue is None:
+        return np.zeros(0, dtype=np.int8)
+    if len(tissue) != voxels.count:
+        raise BadInput(f"{len(tissue)} tissue numbers for {voxels.count} points: give one each")
+    if len(tissue) and not 0 <= tissue.min() <= tissue.max() < max(len(machine.tissues), 1):
+        raise BadInput(f"tissue numbers {tissue.min()} .. {tissue.max()}: there are {len(machine.tissues)}")
+    return np.ascontiguousarray(tissue[voxels.order], dtype=np.int8)

@@ -1,0 +1,90 @@
+"""Spots of an ion machine, and the voxels that a field of them sees."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import BadInput
+from common.text import _
+from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.beamdata.water import Floats
+from tps_engine.dose.field import BIN_MM, FieldVoxels, prepare
+from tps_engine.dose.spots import Spots
+from tps_engine.dose.upstream import Upstream
+from tps_engine.patient.grid import Grid
+from tps_engine.plan.geometry import BeamFrame
+
+SURFACE_STEP_MM = 10.0
+
+
+def nominal(machine: IonMachine, energy: Floats, x: Floats, y: Floats) -> Spots:
+    """Spots of energies in MeV per nucleon at x, y mm, with the machine's widths in air at the isocentre.
+
+    Raises BadInput for energies or positions that the machine lacks.
+    """
+    for name, values, (low, high) in (("x", x, machine.scan_limits[0]), ("y", y, machine.scan_limits[1])):
+        if len(values) and not (low <= np.min(values) and np.max(values) <= high):
+            raise BadInput(
+                _("spot positions {name} {first} .. {last} mm: the machine scans {low} .. {high} mm").format(
+                    name=name,
+                    first=f"{np.min(values):.1f}",
+                    last=f"{np.max(values):.1f}",
+                    low=f"{low:.0f}",
+                    high=f"{high:.0f}",
+                )
+            )
+    used, which = energy_rows(machine, np.asarray(energy, dtype=np.float64))
+    sigma = np.array([float(machine.focus(int(row), 0.0)) for row in used])[which]
+    return Spots(
+        machine.energies[used][which],
+        np.asarray(x, dtype=np.float64),
+        np.asarray(y, dtype=np.float64),
+        sigma,
+        sigma,
+    )
+
+
+def energy_rows(machine: IonMachine, energy: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Machine rows of the different energies, and for each spot (n,) which of them. Raises BadInput."""
+    different, which = np.unique(energy, return_inverse=True)
+    rows = [machine.index_of(float(one)) for one in different]
+    return np.asarray(rows, dtype=np.int64), which.astype(np.int64)
+
+
+def field_of(
+    machine: IonMachine, rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, points: Floats
+) -> FieldVoxels:
+    """Points (n, 3) patient mm as a field of the machine sees them; rsp (nz, ny, nx) on `grid`."""
+    if machine.nozzle is None:
+        return prepare(rsp, grid, frame, points)
+    surface = float(frame.to_gantry(points)[:, 2].max()) if len(points) else 0.0
+    return prepare(rsp, grid, frame, points, upstream=Upstream(machine.nozzle, surface))
+
+
+def variances(machine: IonMachine, voxels: FieldVoxels, spots: Spots) -> Floats:
+    """(n, 2) variance in mm2 of each spot in air where it enters the patient.
+
+    The width at the isocentre is the spot's own; from there to the surface it changes as the machine's focus.
+    Surfaces are rounded to SURFACE_STEP_MM, which leaves few different widths.
+    """
+    own = np.column_stack([spots.sigma_x, spots.sigma_y]) ** 2
+    if np.ptp(machine.focus_sigma, axis=1).max() == 0.0 or not len(voxels.voxels):
+        return own
+    used, which = energy_rows(machine, spots.energy)
+    heights = SURFACE_STEP_MM * np.rint(_surface(voxels, spots) / SURFACE_STEP_MM)
+    for number, row in enumerate(used):
+        mine = which == number
+        change = machine.focus(int(row), heights[mine]) ** 2 - machine.focus(int(row), 0.0) ** 2
+        own[mine] = np.maximum(own[mine] + change[:, None], 1e-6)
+    return own
+
+
+def _surface(voxels: FieldVoxels, spots: Spots) -> Floats:
+    """Height in mm of the highest voxel in the bin of each spot; of all voxels where that bin is empty."""
+    highest = float(voxels.voxels[:, 2].max())
+    filled = np.flatnonzero(np.diff(voxels.start) > 0)
+    tops = np.full(int(voxels.bins.prod()), highest)
+    tops[filled] = np.maximum.reduceat(voxels.voxels[:, 2], voxels.start[filled])
+    cell = np.floor((np.column_stack([spots.x, spots.y]) - voxels.low) / BIN_MM).astype(np.int64)
+    inside = ((cell >= 0) & (cell < voxels.bins)).all(axis=1)
+    flat = np.clip(cell, 0, voxels.bins - 1) @ np.array([voxels.bins[1], 1])
+    return np.where(inside, tops[flat], highest)
