@@ -32,8 +32,10 @@ ELSEWHERE = {
     "fault": "ptcs.fault_command:fault",
     "gamma": "ptcs.gamma_command:gamma",
     "health": "ptcs.health_command:health",
+    "plan": "ptcs.plan_command:plan",
     "revalidate": "ptcs.maintenance_command:revalidate",
     "site": "ptcs.site_command:site",
+    "validate": "ptcs.validate_command:validate",
 }
 """Command -> where it is, imported when asked for: `ptcs up` must not wait for planning's libraries."""
 

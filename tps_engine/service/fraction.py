@@ -12,12 +12,12 @@ from common.dicom.rt_dose import DoseGrid
 from common.errors import BadInput, Refused
 from common.text import _
 from tps_engine.evaluate.delivered import DeliveredBeam, combine
+from tps_engine.output import Case
 from tps_engine.patient import stopping_power
 from tps_engine.patient.grid import Grid, resample_nearest
 from tps_engine.patient.model import Patient, build
 from tps_engine.plan.request import RBE_MODELS
 from tps_engine.service.archive import Ois
-from tps_engine.service.output import Case
 from tps_engine.service.requests import ReconstructRequest
 
 Dose = NDArray[np.float32]

@@ -1,12 +1,12 @@
 """The pictures of a reconstructed fraction."""
 
 from common.text import _
+from tps_engine import output
 from tps_engine.evaluate import centroids, figures
 from tps_engine.evaluate.drawing import Volume
 from tps_engine.evaluate.figure_spots import spot_map
 from tps_engine.evaluate.gamma import GammaResult
 from tps_engine.evaluate.verdict import Tolerances
-from tps_engine.service import output
 from tps_engine.service.fraction import Dose, Fraction, Masks
 from tps_engine.service.worker import Order
 

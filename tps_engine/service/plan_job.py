@@ -4,23 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from common.dicom import ion_plan, modules, rt_dose
+from common.dicom import ion_plan, rt_dose
 from common.errors import LinkLost, Refused
 from common.site import Site
 from common.state import StateDir
 from common.text import _
+from tps_engine import output
 from tps_engine.beamdata.model import BeamModel
-from tps_engine.evaluate import figures
-from tps_engine.evaluate.drawing import Volume
-from tps_engine.patient import contours
-from tps_engine.patient.grid import Grid
+from tps_engine.output import Case
+from tps_engine.patient import stopping_power
 from tps_engine.plan.planning import make_plan
-from tps_engine.plan.request import FieldRequest, OrganLimit, PlanOptions, PlanResult, Prescription
-from tps_engine.service import output
+from tps_engine.plan.request import FieldRequest, OrganLimit, PlanOptions, Prescription
+from tps_engine.scripting.plan import Plan
 from tps_engine.service.archive import Ois
-from tps_engine.service.output import Case
 from tps_engine.service.requests import PlanRequest
 from tps_engine.service.worker import Order, Report
 
@@ -46,20 +42,20 @@ class PlanJob:
         with Ois(self.state, order.token) as ois:
             order.report(0.0, _("reads prescription and images"))
             wanted, case = _read(ois, request)
-            result = make_plan(
-                case.ct,
-                case.structures,
-                wanted,
-                [FieldRequest(field.name, field.gantry, field.couch) for field in request.fields],
-                self.beam_model(),
-                PlanOptions(margin=request.margin_mm),
-                _scaled(order.report),
-            )
-            answer = _answer(result, wanted)
+            plan = self._plan(case, wanted, request, _scaled(order.report))
+            answer = _answer(plan)
             order.report(_PLANNED, _("draws the pictures"))
-            _draw(order, case, result, wanted)
+            order.keep("dose_planes.png", plan.planes().png)
+            order.keep("dvh.png", plan.histograms().png)
             order.report(_DRAWN, _("sends plan and dose to the OIS"))
-            return {**_store(ois, case, wanted, result, self.site.machine), **answer}
+            return {**_store(ois, plan, self.site.machine), **answer}
+
+    def _plan(self, case: Case, wanted: Prescription, request: PlanRequest, report: Report) -> Plan:
+        model, calibration = self.beam_model(), stopping_power.load()
+        fields = [FieldRequest(field.name, field.gantry, field.couch) for field in request.fields]
+        options = PlanOptions(margin=request.margin_mm)
+        result = make_plan(case.ct, case.structures, wanted, fields, model, options, report, calibration)
+        return Plan(case, wanted, model, calibration, result)
 
 
 def _scaled(report: Report) -> Report:
@@ -87,46 +83,25 @@ def _read(ois: Ois, request: PlanRequest) -> tuple[Prescription, Case]:
     return wanted, Case(ct, structures)
 
 
-def _answer(result: PlanResult, wanted: Prescription) -> dict[str, Any]:
-    regions = {name: mask for name, mask in result.regions.items() if name != "PTV" or name == wanted.target}
-    found = output.histograms(result.dose, regions, result.grid)
-    warnings = list(result.warnings)
-    if not result.converged:
-        warnings.append(_("the optimisation ended before it converged; review the plan with care"))
+def _answer(plan: Plan) -> dict[str, Any]:
+    wanted, result = plan.prescription, plan.result
+    found = plan.histogram()
+    shown = {name: one for name, one in found.items() if name != "PTV" or name == wanted.target}
     return {
-        "metrics": output.metrics(found, wanted.target, wanted.dose_per_fraction),
+        "metrics": output.metrics(shown, wanted.target, wanted.dose_per_fraction),
         "spots": result.spots,
         "layers": result.layers,
-        "warnings": warnings,
+        "warnings": list(plan.warnings),
     }
 
 
-def _draw(order: Order, case: Case, result: PlanResult, wanted: Prescription) -> None:
-    nz, ny, nx = case.ct.hu.shape
-    grid = Grid(case.ct.origin, case.ct.spacing, (nz, ny, nx))
-    target = contours.rasterise(case.structures.roi(wanted.target).contours, grid)
-    scene = figures.Backdrop(
-        Volume(case.ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
-    )
-    doses = [(_("planned"), Volume(result.dose, result.grid))]
-    order.keep("dose_planes.png", figures.dose_planes(scene, doses, _("Planned dose of one fraction")))
-    found = output.histograms(result.dose, result.regions, result.grid)
-    order.keep(
-        "dvh.png", figures.dvh_chart(found, None, wanted.dose_per_fraction, _("Dose-volume histograms"))
-    )
-
-
-def _store(ois: Ois, case: Case, wanted: Prescription, result: PlanResult, machine: str) -> dict[str, str]:
+def _store(ois: Ois, plan: Plan, machine: str) -> dict[str, str]:
     """Dose, then plan: a plan in the OIS always finds its dose there."""
-    plan_uid, dose_uid = modules.new_uid(), modules.new_uid()
-    plan = output.ion_plan(case, wanted, result.beams, machine, (plan_uid, dose_uid))
-    # Dose Summation Type PLAN is the dose of all fractions (PS3.3 C.8.8.3).
-    total = result.dose * np.float32(wanted.fractions)
-    dose = output.dose_grid(plan, total, result.grid, dose_uid, summation="PLAN")
-    objects = [rt_dose.to_dataset(dose), ion_plan.to_dataset(plan)]
+    ion, dose = plan.objects(machine)
+    objects = [rt_dose.to_dataset(dose), ion_plan.to_dataset(ion)]
     try:
         ois.store(objects)
     except (Refused, LinkLost) as why:
         text = _("the plan is not in the OIS, post the job again: {why}")
         raise type(why)(text.format(why=why)) from why
-    return {"plan_uid": plan_uid, "dose_uid": dose_uid}
+    return {"plan_uid": ion.sop_instance_uid, "dose_uid": dose.sop_instance_uid}

@@ -13,6 +13,7 @@ from common.errors import LinkLost, Refused
 from common.site import Site
 from common.state import StateDir
 from common.text import _
+from tps_engine import output
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose.beam import spot_dose
 from tps_engine.dose.spots import Spots
@@ -21,7 +22,7 @@ from tps_engine.evaluate.delivered import DeliveredBeam
 from tps_engine.evaluate.gamma import GammaResult, gamma
 from tps_engine.evaluate.verdict import Tolerances
 from tps_engine.plan.request import RBE_MODELS
-from tps_engine.service import output, pictures
+from tps_engine.service import pictures
 from tps_engine.service.archive import Ois
 from tps_engine.service.fraction import Dose, Fraction, Masks, read, regions
 from tps_engine.service.requests import ReconstructRequest

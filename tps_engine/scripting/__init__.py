@@ -1,0 +1,1 @@
+"""Planning from Python: a few nouns that read naturally in a notebook. Start with `case.Case`."""

@@ -1,0 +1,130 @@
+"""A plan in a script: its numbers and pictures, its dose again by another engine, its DICOM objects."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.dicom import files, ion_plan, modules, rt_dose
+from common.dicom.plan import IonPlan
+from common.text import _
+from tps_engine import output
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose import engines, recompute
+from tps_engine.evaluate import figures
+from tps_engine.evaluate.drawing import Volume
+from tps_engine.evaluate.dvh import Dvh
+from tps_engine.evaluate.gamma import GammaCriteria, GammaResult, gamma
+from tps_engine.patient import contours
+from tps_engine.patient.grid import Grid
+from tps_engine.patient.stopping_power import CtCalibration
+from tps_engine.plan.request import PlanResult, Prescription
+from tps_engine.scripting.show import Picture, Table, progress
+
+Dose = NDArray[np.float32]
+"""RBE-weighted Gy of one fraction, (nz, ny, nx) on the plan's grid."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan and the dose of exactly its metersets."""
+
+    case: output.Case = field(repr=False)
+    prescription: Prescription
+    machine: BeamModel = field(repr=False)
+    calibration: CtCalibration = field(repr=False)
+    result: PlanResult = field(repr=False)
+
+    @property
+    def dose(self) -> Dose:
+        """The planned dose."""
+        return self.result.dose
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a planner should know before using the plan."""
+        unfinished = (_("the optimisation ended before it converged; review the plan with care"),)
+        return self.result.warnings + (() if self.result.converged else unfinished)
+
+    def histogram(self, dose: Dose | None = None) -> dict[str, Dvh]:
+        """Dose-volume histograms by region, of the planned dose or another on its grid."""
+        return output.histograms(self.dose if dose is None else dose, self.result.regions, self.result.grid)
+
+    def metrics(self, dose: Dose | None = None) -> Table:
+        """D98, D95, D50, D2, mean and maximum of every region, Gy of one fraction."""
+        rows: list[tuple[str | float, ...]] = [
+            (name, *_numbers(found)) for name, found in self.histogram(dose).items()
+        ]
+        return Table((_("region"), "D98", "D95", "D50", "D2", _("mean"), _("maximum")), tuple(rows))
+
+    def recompute(self, engine: str = "mc") -> Dose:
+        """The dose of the plan by an engine of `dose.engines`. Raises BadInput for an unknown one."""
+        compute = engines.engine_of(engine)
+        patient = recompute.patient_of(self.case.ct, self.case.structures, self.calibration)
+        beams = self.result.beams
+        total = np.zeros(self.result.grid.shape, dtype=np.float64)
+        with progress() as report:
+            for number, beam in enumerate(beams):
+                report(number / len(beams), beam.name)
+                total += compute(patient, self.result.grid, beam, self.machine)
+        return (self.prescription.rbe * total).astype(np.float32)
+
+    def compare(self, dose: Dose, percent: float = 2.0, distance: float = 2.0) -> GammaResult:
+        """Gamma of another dose against the planned one, % of its maximum and mm."""
+        return gamma(self.dose, dose, self.result.grid.spacing, GammaCriteria(percent, distance))
+
+    def planes(self, **others: Dose) -> Picture:
+        """The planned dose, and others by name, in three planes over the CT."""
+        named = [(_("planned"), self.dose), *others.items()]
+        volumes = [(name, Volume(dose, self.result.grid)) for name, dose in named]
+        return Picture(figures.dose_planes(self._backdrop(), volumes, _("Planned dose of one fraction")))
+
+    def histograms(self, dose: Dose | None = None) -> Picture:
+        """Dose-volume histograms as a picture; of another dose too, dashed."""
+        found = self.histogram()
+        other = None if dose is None else self.histogram(dose)
+        wanted = self.prescription.dose_per_fraction
+        return Picture(figures.dvh_chart(found, other, wanted, _("Dose-volume histograms")))
+
+    def gamma_map(self, found: GammaResult, dose: Dose) -> Picture:
+        """A gamma result in three planes and as a histogram. dose: the one that was compared."""
+        volume = Volume(dose, self.result.grid)
+        return Picture(figures.gamma_map(self._backdrop(), volume, found, _("gamma")))
+
+    def save(self, folder: Path | str) -> tuple[Path, Path]:
+        """Write plan.dcm (RT Ion Plan) and dose.dcm (RT Dose of all fractions); returns their paths.
+
+        Raises OSError. The folder is made if need be; a file is written whole or not at all.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        plan, dose = self.objects()
+        for path, content in (
+            (place / "dose.dcm", rt_dose.to_dataset(dose)),
+            (place / "plan.dcm", ion_plan.to_dataset(plan)),
+        ):
+            files.write_file(content, path)
+        return place / "plan.dcm", place / "dose.dcm"
+
+    def objects(self, machine: str = "") -> tuple[IonPlan, rt_dose.DoseGrid]:
+        """The plan and the dose of all its fractions, as data. machine: its name, else the beam model's."""
+        uids = (modules.new_uid(), modules.new_uid())
+        name = machine or self.machine.name
+        plan = output.ion_plan(self.case, self.prescription, self.result.beams, name, uids)
+        # Dose Summation Type PLAN is the dose of all fractions (PS3.3 C.8.8.3).
+        total = self.dose * np.float32(self.prescription.fractions)
+        return plan, output.dose_grid(plan, total, self.result.grid, uids[1], summation="PLAN")
+
+    def _backdrop(self) -> figures.Backdrop:
+        ct, wanted = self.case.ct, self.prescription
+        nz, ny, nx = ct.hu.shape
+        grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
+        target = contours.rasterise(self.case.structures.roi(wanted.target).contours, grid)
+        return figures.Backdrop(
+            Volume(ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
+        )
+
+
+def _numbers(found: Dvh) -> tuple[float, ...]:
+    return (*(found.dose_to(percent) for percent in (98.0, 95.0, 50.0, 2.0)), found.mean, found.maximum)
