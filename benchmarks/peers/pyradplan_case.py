@@ -119,8 +119,13 @@ def main() -> None:
         line["optimise"] = found
     line["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     np.savez(asked.out, **keep)
-    np.savez(asked.out.with_suffix(".matrix.npz"), indptr=matrix.indptr, indices=matrix.indices.astype(np.int32),
-             data=matrix.data, rows=matrix.shape[0])
+    np.savez(
+        asked.out.with_suffix(".matrix.npz"),
+        indptr=matrix.indptr,
+        indices=matrix.indices.astype(np.int32),
+        data=matrix.data,
+        rows=matrix.shape[0],
+    )
     print(json.dumps(line))
 
 

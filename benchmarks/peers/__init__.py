@@ -1,0 +1,1 @@
+"""Programs that the dose is measured against, each run by the Python of .venv-peers (setup.sh)."""
