@@ -1,11 +1,14 @@
 """Checks of CT slices, RT Structure Sets and RT Dose grids."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from pydicom.dataset import Dataset
 
 from common.dicom import modules, rt_dose, structures
 from common.dicom.findings import Report
 from common.dicom.geometry import axes_of
+from common.dicom.stack import directions_of
 from common.errors import BadDicom
 
 
@@ -14,7 +17,7 @@ def check_ct(ds: Dataset, report: Report) -> None:
     report.uid(ds, "FrameOfReferenceUID")
     report.text(ds, "PatientPosition")
     report.one_of(ds, "PhotometricInterpretation", ("MONOCHROME2",))
-    _check_grid(ds, 1, report)
+    _check_grid(ds, 1, report, directions_of)
     slope, _ = report.number(ds, "RescaleSlope"), report.number(ds, "RescaleIntercept")
     if slope == 0:
         report.error("RescaleSlope", "RescaleSlope is 0: allowed is any other number")
@@ -22,13 +25,15 @@ def check_ct(ds: Dataset, report: Report) -> None:
         report.error("RescaleType", f"RescaleType is {modules.text(ds, 'RescaleType')}: allowed is HU")
 
 
-def _check_grid(ds: Dataset, frames: int, report: Report) -> None:
+def _check_grid(
+    ds: Dataset, frames: int, report: Report, read: Callable[[Sequence[float]], object] = axes_of
+) -> None:
     """Position, orientation, spacing and amount of the pixels."""
     report.numbers(ds, "ImagePositionPatient", 3)
     orientation = report.numbers(ds, "ImageOrientationPatient", 6)
     if orientation is not None:
         try:
-            axes_of(orientation)
+            read(orientation)
         except BadDicom as why:
             report.error("ImageOrientationPatient", str(why))
     spacing = report.numbers(ds, "PixelSpacing", 2)

@@ -1,5 +1,6 @@
 """CT series as one volume of Hounsfield units, and back."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -7,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from common.dicom import modules
-from common.dicom.geometry import axes_of, to_patient_axes
+from common import memory
+from common.dicom import modules, stack
 from common.dicom.modules import CT_IMAGE, decimal
 from common.dicom.plan import PatientIdentity
 from common.errors import BadDicom
+from common.text import _
 
-SPACING_TOLERANCE = 0.02
-"""Largest relative deviation of one slice distance from the usual one."""
+_BYTES = 16
+"""Memory for a voxel while a series is read: stored, rescaled, stacked and turned."""
 
 _SAME = (
     ("SeriesInstanceUID", "series"),
@@ -34,8 +36,9 @@ class CtVolume:
 
     hu: (nz, ny, nx) float32, Hounsfield units, axes along +z, +y, +x of the patient (DICOM LPS).
     origin: (x, y, z) centre of voxel [0, 0, 0], mm. spacing: (x, y, z), mm.
-    sop_instance_uids: of the slices, in order of rising z. patient_position: HFS, HFP, FFS, ...
-    created: date and time of the scan, YYYYMMDDhhmmss, or "".
+    sop_instance_uids: of the slices, in order of rising position. patient_position: HFS, HFP, FFS, ...
+    created: date and time of the scan, YYYYMMDDhhmmss, or "". warnings: what was done to the images, for
+    the planner. slice_per_plane: each hu[k] is the axial slice sop_instance_uids[k], not interpolated.
     """
 
     hu: NDArray[np.float32] = field(repr=False)
@@ -49,6 +52,8 @@ class CtVolume:
     patient_position: str = "HFS"
     description: str = ""
     created: str = ""
+    warnings: tuple[str, ...] = ()
+    slice_per_plane: bool = True
 
     @property
     def z(self) -> NDArray[np.float64]:
@@ -57,11 +62,13 @@ class CtVolume:
 
 
 def read_series(datasets: Iterable[Dataset]) -> CtVolume:
-    """One CT series, given in any order, as a volume.
+    """One CT series, given in any order, as a volume in patient coordinates.
 
-    Raises BadDicom for: no CT slice; mixed series, patients, frames of reference, sizes or orientations;
-    tilted or sagittal slices; slices missing, doubled or unevenly spaced (positions named); damaged or cut
-    pixel data; pixels that are no Hounsfield units. Objects of other kinds are passed over.
+    Axial, sagittal and coronal slices of any patient position are turned exactly. Slices at uneven distances
+    are interpolated linearly to even ones, with a warning. Raises BadDicom for: no CT slice; mixed
+    series, patients, frames of reference, sizes or orientations; oblique or tilted slices; slices missing or
+    doubled (positions named); damaged or cut pixel data; pixels that are no Hounsfield units. Raises
+    BadInput when the volume does not fit in memory. Objects of other kinds are passed over.
     """
     slices = [ds for ds in datasets if modules.text(ds, "Modality") == "CT"]
     if len(slices) < 2:
@@ -70,25 +77,42 @@ def read_series(datasets: Iterable[Dataset]) -> CtVolume:
         modules.check_class(ds, CT_IMAGE, "CT Image Storage (one slice an instance)")
     for keyword, what in _SAME:
         _same(slices, keyword, what)
-    axes = axes_of(modules.numbers(slices[0], "ImageOrientationPatient", 6))
-    for ds in slices[1:]:
-        if axes_of(modules.numbers(ds, "ImageOrientationPatient", 6)) != axes:
-            raise BadDicom("CT slices have mixed orientations: allowed is one; give one series at a time")
+    directions = _directions(slices)
     positions = np.array([modules.numbers(ds, "ImagePositionPatient", 3) for ds in slices])
-    order = np.argsort(positions[:, 2], kind="stable")
+    order = stack.order_of(positions, directions)
     slices, positions = [slices[i] for i in order], positions[order]
-    distance = _slice_distance(positions)
-    stored = np.stack([_hounsfield(ds, z) for ds, z in zip(slices, positions[:, 2], strict=True)])
-    hu, origin, spacing = to_patient_axes(
-        stored, axes, positions[0], modules.numbers(slices[0], "PixelSpacing", 2)
-    )
-    if min(spacing) <= 0:
-        raise BadDicom(f"PixelSpacing is {spacing}: allowed are positive lengths in mm")
+    heights = positions[:, directions.stack]
+    thickness = np.array([_thickness(ds) for ds in slices])
+    uneven = stack.uneven(heights, thickness, directions.stack)
+    _refuse_too_large(slices, heights)
+    name = "xyz"[directions.stack]
+    stored = np.stack([_hounsfield(ds, f"{name} = {z:.2f}") for ds, z in zip(slices, heights, strict=True)])
+    warnings: tuple[str, ...] = ()
+    if uneven:
+        stored, heights = stack.evenly(stored, heights)
+        warnings = (_uneven_warning(positions[:, directions.stack], heights),)
+    pixel_spacing = modules.numbers(slices[0], "PixelSpacing", 2)
+    if min(pixel_spacing) <= 0:
+        raise BadDicom(f"PixelSpacing is {pixel_spacing}: allowed are positive lengths in mm")
+    hu, origin, spacing = stack.to_patient(stored, directions, positions[0], pixel_spacing)
+    spacing[directions.stack] = (heights[-1] - heights[0]) / (len(heights) - 1)
+    return _volume(hu, origin, spacing, slices, warnings, axial=directions.stack == 2 and not uneven)
+
+
+def _volume(
+    hu: NDArray[np.float32],
+    origin: NDArray[np.float64],
+    spacing: NDArray[np.float64],
+    slices: Sequence[Dataset],
+    warnings: tuple[str, ...],
+    axial: bool,
+) -> CtVolume:
+    """The volume with the identity of its series."""
     head = slices[0]
     return CtVolume(
         hu=np.ascontiguousarray(hu),
-        origin=(origin[0], origin[1], float(positions[0, 2])),
-        spacing=(spacing[0], spacing[1], distance),
+        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+        spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         patient=modules.patient_of(head),
         study_instance_uid=str(modules.require(head, "StudyInstanceUID")),
         series_instance_uid=str(modules.require(head, "SeriesInstanceUID")),
@@ -97,6 +121,43 @@ def read_series(datasets: Iterable[Dataset]) -> CtVolume:
         patient_position=modules.text(head, "PatientPosition"),
         description=modules.text(head, "SeriesDescription"),
         created=modules.moment(head, "StudyDate", "StudyTime"),
+        warnings=warnings,
+        slice_per_plane=axial,
+    )
+
+
+def _directions(slices: Sequence[Dataset]) -> stack.Directions:
+    """The one orientation of all slices. Raises BadDicom."""
+    first = stack.directions_of(modules.numbers(slices[0], "ImageOrientationPatient", 6))
+    for ds in slices[1:]:
+        if stack.directions_of(modules.numbers(ds, "ImageOrientationPatient", 6)) != first:
+            raise BadDicom("CT slices have mixed orientations: allowed is one; give one series at a time")
+    return first
+
+
+def _thickness(ds: Dataset) -> float:
+    """Slice Thickness in mm, NaN where it is not told."""
+    return modules.number(ds, "SliceThickness") if modules.has(ds, "SliceThickness") else math.nan
+
+
+def _refuse_too_large(slices: Sequence[Dataset], heights: NDArray[np.float64]) -> None:
+    """Raise BadInput before decoding when the volume at even distances does not fit in memory."""
+    rows, columns = modules.integer(slices[0], "Rows"), modules.integer(slices[0], "Columns")
+    count = (heights[-1] - heights[0]) / np.diff(heights).min() + 1.0
+    memory.require(int(_BYTES * rows * columns * max(count, len(slices))), _("the CT"))
+
+
+def _uneven_warning(given: NDArray[np.float64], heights: NDArray[np.float64]) -> str:
+    steps = np.diff(given)
+    return _(
+        "CT slices lie {low} to {high} mm apart: {count} slices were interpolated to {made} slices "
+        "of {even} mm"
+    ).format(
+        low=f"{steps.min():.2f}",
+        high=f"{steps.max():.2f}",
+        count=len(given),
+        made=len(heights),
+        even=f"{heights[1] - heights[0]:.2f}",
     )
 
 
@@ -108,40 +169,9 @@ def _same(slices: Sequence[Dataset], keyword: str, what: str) -> None:
         )
 
 
-def _slice_distance(positions: NDArray[np.float64]) -> float:
-    """The distance between neighbours in (n, 3) positions of rising z, mm; BadDicom unless it is even."""
-    drift = np.abs(positions[:, :2] - positions[0, :2]).max()
-    if drift > 0.01:
-        raise BadDicom(
-            f"CT slices shift by {drift:.3f} mm in the plane: allowed is an untilted, straight stack"
-        )
-    z = positions[:, 2]
-    steps = np.diff(z)
-    if steps.min() < 1e-3:
-        at = int(steps.argmin())
-        raise BadDicom(f"two CT slices lie at z = {z[at]:.2f} mm: allowed is one a position; remove the copy")
-    usual = float(np.median(steps))
-    wrong = np.flatnonzero(np.abs(steps - usual) > SPACING_TOLERANCE * usual)
-    if wrong.size:
-        gaps = "; ".join(_gap(z[i], z[i + 1], usual) for i in wrong[:5])
-        more = f" and {wrong.size - 5} more places" if wrong.size > 5 else ""
-        raise BadDicom(
-            f"CT slices are not {usual:.2f} mm apart everywhere: {gaps}{more}; send the complete series again"
-        )
-    return float((z[-1] - z[0]) / (len(z) - 1))
-
-
-def _gap(low: float, high: float, usual: float) -> str:
-    count = (high - low) / usual
-    if round(count) >= 2 and abs(count - round(count)) <= SPACING_TOLERANCE * round(count):
-        missing = ", ".join(f"{low + usual * k:.2f}" for k in range(1, min(round(count), 6)))
-        return f"slice missing at z = {missing} mm (between {low:.2f} and {high:.2f} mm)"
-    return f"{high - low:.2f} mm between z = {low:.2f} and {high:.2f} mm"
-
-
-def _hounsfield(ds: Dataset, z: float) -> NDArray[np.float32]:
-    """(rows, columns) of one slice, rescaled. Raises BadDicom naming the slice's position."""
-    where = f"CT slice at z = {z:.2f} mm"
+def _hounsfield(ds: Dataset, place: str) -> NDArray[np.float32]:
+    """(rows, columns) of one slice by its own slope and intercept. Raises BadDicom naming its place."""
+    where = f"CT slice at {place} mm"
     if (
         modules.text(ds, "PhotometricInterpretation") != "MONOCHROME2"
         or modules.integer(ds, "SamplesPerPixel") != 1
@@ -171,8 +201,10 @@ def _hounsfield(ds: Dataset, z: float) -> NDArray[np.float32]:
 def to_datasets(volume: CtVolume) -> list[Dataset]:
     """A volume as CT Image instances of rising z, Hounsfield units rounded to whole numbers.
 
-    Raises BadDicom when a value lies outside 16 bits or the UIDs are not one a slice.
+    Raises BadDicom when a value lies outside 16 bits or the UIDs are not one an axial slice.
     """
+    if not volume.slice_per_plane:
+        raise BadDicom("this CT was turned or interpolated: give each slice a new SOP instance UID first")
     whole = np.rint(volume.hu)
     if not np.isfinite(whole).all() or whole.min() < -32768 or whole.max() > 32767:
         raise BadDicom("CT values must lie within -32768..32767 HU")

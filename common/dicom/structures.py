@@ -143,6 +143,10 @@ def to_dataset(structures: StructureSet, ct: CtVolume) -> Dataset:
         raise BadDicom(
             "structure set and CT have different frames of reference: allowed is the CT that was drawn on"
         )
+    if not ct.slice_per_plane:
+        raise BadDicom(
+            "the CT has no axial slices at even distances: allowed is one that has; resample it first"
+        )
     uids = (structures.sop_instance_uid, structures.study_instance_uid, structures.series_instance_uid)
     ds = modules.new_dataset(RT_STRUCTURE_SET, "RTSTRUCT", structures.patient, uids, structures.created)
     ds.StudyDate, ds.StudyTime = ct.created[:8], ct.created[8:]

@@ -224,7 +224,7 @@ def test_defects_of_images_and_regions() -> None:
 
     cases: list[tuple[Callable[[], Dataset], Damage, str]] = [
         (slice_, lambda ds: setattr(ds, "PixelData", ds.PixelData[:-2]), "PixelData"),
-        (slice_, put("ImageOrientationPatient", [1, 0, 0, 0, 0, -1]), "ImageOrientationPatient"),
+        (slice_, put("ImageOrientationPatient", [1, 0, 0, 0, 0.8, -0.6]), "ImageOrientationPatient"),
         (slice_, remove("RescaleSlope"), "RescaleSlope"),
         (slice_, put("RescaleType", "US"), "RescaleType"),
         (slice_, put("PixelSpacing", [0, 3]), "PixelSpacing"),
