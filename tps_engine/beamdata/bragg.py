@@ -95,6 +95,42 @@ def integral_depth_dose(
 
     energy and spread (one sigma) in MeV. Raises BadInput for an energy outside the table.
     """
+    found = depth_dose_parts(water, energy, spread, parameters)
+    return found.at(depth, found.primary + found.local + found.secondary)
+
+
+@dataclass(frozen=True)
+class DepthDoseParts:
+    """Energy per mm that a proton leaves in thin cells of water, (n,) MeV/mm, before the range is blurred.
+
+    middle: (n,) mm. primary, local, secondary: from protons that did not react, from reactions on the spot, from
+    secondary protons. primary_let: primary times LET, MeV/mm keV/um. residual: (n,) mm to the end of range.
+    sigma: of the range, mm.
+    """
+
+    middle: Floats
+    primary: Floats
+    local: Floats
+    secondary: Floats
+    primary_let: Floats
+    residual: Floats
+    sigma: float
+
+    def at(self, depth: Floats, values: Floats) -> Floats:
+        """Values (n,) of the cells, blurred by the range's width, at depths in mm, in Gy mm2 for MeV/mm."""
+        blurred = gaussian_filter1d(values, self.sigma / _FINE_MM, mode="nearest", truncate=6.0)
+        # MeV/mm in water of 1 g/cm3 is 10 MeV cm2/g
+        return np.asarray(np.interp(depth, self.middle, blurred, right=0.0)) * (10.0 * GY_MM2_PER_MEV_CM2_G)
+
+
+def depth_dose_parts(
+    water: WaterTable, energy: float, spread: float, parameters: DepthDoseParameters
+) -> DepthDoseParts:
+    """The parts of the depth dose of a beam; energy and spread in MeV. Raises BadInput outside the table.
+
+    Stopping power diverges at the end of range, so what a cell holds is exact: of dose the difference of energy
+    over the cell, of dose times LET the difference of the integral of stopping power over energy.
+    """
     range_mm = float(water.range_of(energy))
     sigma = peak_sigma(water, energy, spread, parameters)
     edges = np.arange(0.0, range_mm + 6.0 * sigma + 20.0, _FINE_MM)
@@ -104,13 +140,17 @@ def integral_depth_dose(
     entrance = 1.0 + lost * range_mm
     fluence = (1.0 + lost * residual) / entrance
     kinetic = water.energy_of(np.maximum(range_mm - edges, 0.0))
-    primary = fluence * (kinetic[:-1] - kinetic[1:]) / _FINE_MM  # exact over each cell: S diverges at the end
+    squared = water.stopping_integral(kinetic)
     reactions = np.where(residual > 0.0, lost / entrance, 0.0) * water.energy_of(residual)
-    forward = _carried_forward(reactions, range_mm, parameters)
-    total = primary + parameters.local_fraction * reactions + parameters.secondary_fraction * forward
-    blurred = gaussian_filter1d(total, sigma / _FINE_MM, mode="nearest", truncate=6.0)
-    # MeV/mm in water of 1 g/cm3 is 10 MeV cm2/g
-    return np.asarray(np.interp(depth, middle, blurred, right=0.0)) * (10.0 * GY_MM2_PER_MEV_CM2_G)
+    return DepthDoseParts(
+        middle=middle,
+        primary=fluence * (kinetic[:-1] - kinetic[1:]) / _FINE_MM,
+        local=parameters.local_fraction * reactions,
+        secondary=parameters.secondary_fraction * _carried_forward(reactions, range_mm, parameters),
+        primary_let=fluence * (squared[:-1] - squared[1:]) / _FINE_MM,
+        residual=residual,
+        sigma=sigma,
+    )
 
 
 def _carried_forward(reactions: Floats, range_mm: float, parameters: DepthDoseParameters) -> Floats:

@@ -41,6 +41,15 @@ class WaterTable:
         """Mass stopping power in MeV cm2/g of an energy in MeV."""
         return np.asarray(np.interp(energy, self.energy, self.stopping))
 
+    def stopping_integral(self, energy: Floats) -> Floats:
+        """Integral (n,) of the stopping power over energies from 0 up, MeV keV/um, at energies (n,) MeV.
+
+        Below the table's lowest energy the stopping power counts as what it is there.
+        """
+        table = np.r_[0.0, self.energy]
+        power = 0.1 * np.r_[self.stopping[:1], self.stopping]  # MeV cm2/g in water of 1 g/cm3 is 0.1 keV/um
+        return np.asarray(np.interp(energy, table, cumulative_simpson(power, x=table, initial=0.0)))
+
     def range_slope(self, energy: float) -> float:
         """dR/dE in mm/MeV at an energy in MeV."""
         return float(10.0 / self.stopping_of(energy))

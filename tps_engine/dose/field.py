@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tps_engine.dose import paths
+from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.paths import Lattice
 from tps_engine.dose.raytrace import water_depth
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats, Grid
@@ -12,6 +15,9 @@ from tps_engine.patient.stopping_power import AIR
 from tps_engine.plan.geometry import BeamFrame
 
 BIN_MM = 5.0
+
+EVEN_MM = 0.3
+"""Rays around a voxel whose depths differ by less than this count as one."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class FieldVoxels:
     voxels: (n, 4) f4 u, v (isocentric plane), z towards the source, water-equivalent depth, mm.
     low: (u, v) corner of the bins. bins: (2,) their numbers. start: (bins + 1,) first voxel of each bin.
     upstream: what the beam passes before the patient, None: nothing.
+    lattice: all rays of the field, None for no points. uneven: (n,) u1, whether rays around a voxel differ in
+    depth. slack: (bins,) mm by which rays around a bin's voxels are at most shallower than the voxels' own.
     """
 
     frame: BeamFrame
@@ -32,6 +40,9 @@ class FieldVoxels:
     bins: NDArray[np.int64]
     start: NDArray[np.int64] = field(repr=False)
     upstream: Upstream | None = None
+    lattice: Lattice | None = field(default=None, repr=False)
+    uneven: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8), repr=False)
+    slack: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
 
 
 def prepare(
@@ -62,17 +73,41 @@ def prepare(
     box = cell[:, 0] * bins[1] + cell[:, 1]
     order = np.lexsort((depth, box))
     start = np.searchsorted(box[order], np.arange(bins[0] * bins[1] + 1))
-    voxels = np.column_stack([projected, depth])[order].astype(np.float32)
+    voxels = np.ascontiguousarray(np.column_stack([projected, depth])[order].astype(np.float32))
+    lattice = paths.lattice_of(rsp, grid, frame, projected, upstream) if len(kept) else None
+    uneven, slack = _unevenness(lattice, voxels, start)
     return FieldVoxels(
         frame,
         len(points),
         kept[order],
-        np.ascontiguousarray(voxels),
+        voxels,
         (float(corner[0]), float(corner[1])),
         bins,
         start.astype(np.int64),
         upstream,
+        lattice,
+        uneven,
+        slack,
     )
+
+
+def _unevenness(
+    lattice: Lattice | None, voxels: NDArray[np.float32], start: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Which voxels (n,) have rays of different depths around them, and the slack of each bin."""
+    least, most = np.empty(len(voxels), np.float32), np.empty(len(voxels), np.float32)
+    slack = np.zeros(len(start) - 1, dtype=np.float32)
+    if lattice is None:
+        return np.zeros(0, dtype=np.uint8), slack
+    depth, place = lattice.depth, lattice.place
+    spread(
+        lambda a, b: paths.unevenness(depth, place, voxels[a:b], least[a:b], most[a:b]),
+        len(voxels),
+        parts=4 * workers(),
+    )
+    filled = np.flatnonzero(np.diff(start))
+    slack[filled] = np.maximum.reduceat(voxels[:, 3] - least, start[filled])
+    return (most - least > EVEN_MM).astype(np.uint8), slack
 
 
 def _depth(

@@ -89,3 +89,85 @@ def water_depth(
             parts=-(-len(points) // _PER_PART),
         )
     return depth, surface
+
+
+@njit(nogil=True, cache=True)
+def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, behind):  # type: ignore[no-untyped-def]
+    """Integrals of two volumes from the source down to heights low, low + 1 .. mm, for rays first..behind.
+
+    start: (rays, 3) voxel units at height 0; step: (rays, 3) per mm of height. sums: (2, rays, heights).
+    """
+    nz, ny, nx = first_of.shape
+    count = (nx, ny, nz)
+    heights = sums.shape[2]
+    for ray in range(first, behind):
+        # s runs down from height 0: position = start - s * step
+        enter, leave = -1e30, 1e30
+        for axis in range(3):
+            d = -step[ray, axis]
+            near, far = -0.5 - start[ray, axis], count[axis] - 0.5 - start[ray, axis]
+            if abs(d) < 1e-12:
+                if near > 0.0 or far < 0.0:
+                    leave = -1e31
+            else:
+                enter, leave = max(enter, min(near / d, far / d)), min(leave, max(near / d, far / d))
+        if leave <= enter:
+            continue
+        one, two, here = 0.0, 0.0, enter
+        plane = heights - 1
+        while plane >= 0 and -(low + plane) <= enter:
+            plane -= 1
+        ix = min(max(int(np.floor(start[ray, 0] - step[ray, 0] * enter + 0.5)), 0), nx - 1)
+        iy = min(max(int(np.floor(start[ray, 1] - step[ray, 1] * enter + 0.5)), 0), ny - 1)
+        iz = min(max(int(np.floor(start[ray, 2] - step[ray, 2] * enter + 0.5)), 0), nz - 1)
+        while plane >= 0:
+            a, b = first_of[iz, iy, ix] * stretch[ray], second_of[iz, iy, ix] * stretch[ray]
+            tx = _face(ix, start[ray, 0], -step[ray, 0])
+            ty = _face(iy, start[ray, 1], -step[ray, 1])
+            tz = _face(iz, start[ray, 2], -step[ray, 2])
+            nearest = max(min(tx, ty, tz), here)
+            while plane >= 0 and -(low + plane) <= nearest:
+                part = -(low + plane) - here
+                sums[0, ray, plane], sums[1, ray, plane] = one + part * a, two + part * b
+                plane -= 1
+            one += (nearest - here) * a
+            two += (nearest - here) * b
+            here = nearest
+            if tx <= ty and tx <= tz:
+                ix += 1 if step[ray, 0] < 0.0 else -1
+            elif ty <= tz:
+                iy += 1 if step[ray, 1] < 0.0 else -1
+            else:
+                iz += 1 if step[ray, 2] < 0.0 else -1
+            if ix < 0 or iy < 0 or iz < 0 or ix >= nx or iy >= ny or iz >= nz:
+                break
+        for rest in range(plane + 1):
+            sums[0, ray, rest], sums[1, ray, rest] = one, two
+
+
+def trace_down(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    grid: Grid,
+    frame: BeamFrame,
+    rays: Floats,
+    low: float,
+    heights: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Line integrals (rays, heights), mm, of two volumes along rays (n, 2) u, v, from the source down.
+
+    heights: how many, 1 mm apart, from `low` mm above the isocentric plane upwards.
+    """
+    slope = np.column_stack([-rays[:, 0] / frame.sad[0], -rays[:, 1] / frame.sad[1], np.ones(len(rays))])
+    at_zero = frame.to_patient(np.column_stack([rays, np.zeros(len(rays))]))
+    start = np.ascontiguousarray(grid.index_of(at_zero))
+    step = np.ascontiguousarray((slope @ frame.rotation) / np.asarray(grid.spacing))
+    stretch = np.linalg.norm(slope, axis=1)
+    sums = np.zeros((2, len(rays), heights), dtype=np.float32)
+    one, two = np.ascontiguousarray(first), np.ascontiguousarray(second)
+    spread(
+        lambda a, b: _trace_down(one, two, start, step, stretch, float(low), sums, a, b),
+        len(rays),
+        parts=-(-len(rays) // 500),
+    )
+    return sums[0], sums[1]

@@ -1,0 +1,183 @@
+"""Rays of a field side by side: how deep, and how much scattering, at every height, and how uneven that is.
+
+A proton that reaches a voxel came along a neighbouring ray as often as along the voxel's own. The lattice
+holds the depths of all rays of the field, so that the kernel can look at those that a spot's protons took.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from tps_engine.beamdata import scattering
+from tps_engine.beamdata.water import WaterTable
+from tps_engine.dose.montecarlo import materials
+from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.raytrace import trace_down
+from tps_engine.dose.upstream import Upstream
+from tps_engine.patient.grid import Floats, Grid
+from tps_engine.patient.stopping_power import AIR
+from tps_engine.plan.geometry import BeamFrame
+
+STEP_MM = 2.0
+"""Distance of neighbouring rays on the isocentric plane."""
+
+HEIGHT_MM = 1.0
+"""Distance of the heights at which a ray's depth is kept."""
+
+NEAR_MM = 10.0
+"""How far around a voxel rays are looked at."""
+
+_MARGIN_MM = 16.0
+_MOST_CELLS = 30_000_000
+_BODY = 0.05
+_NODES = 40.0 * 1.35 ** np.arange(9)
+_LEAST_VARIANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """depth: (u, v, heights) f4 water-equivalent mm. strength: the same, weighted with scattering.
+
+    place: (5,) low u, v mm, low height mm, step across, step in height. stretch: (u, v) f4 length of a ray
+    per mm of height.
+    """
+
+    depth: NDArray[np.float32] = field(repr=False)
+    strength: NDArray[np.float32] = field(repr=False)
+    place: Floats
+    stretch: NDArray[np.float32] = field(repr=False)
+
+
+def lattice_of(
+    rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, projected: Floats, upstream: Upstream | None
+) -> Lattice:
+    """The rays through all projected points (n, 3) u, v, z and some distance around them, from the body on."""
+    low, high = projected.min(axis=0), projected.max(axis=0)
+    top = max(_top(rsp, grid, frame), float(high[2]))
+    step, heights = STEP_MM, int(np.ceil((top - low[2]) / HEIGHT_MM)) + 2
+    size = high[:2] - low[:2] + 2.0 * _MARGIN_MM
+    while np.prod(size / step + 2.0) * heights > _MOST_CELLS:
+        step *= 1.25
+    counts = np.ceil(size / step).astype(int) + 1
+    u, v = (low[k] - _MARGIN_MM + step * np.arange(counts[k]) for k in (0, 1))
+    rays = np.stack(np.meshgrid(u, v, indexing="ij"), axis=-1).reshape(-1, 2)
+    place = np.array([u[0], v[0], low[2] - 0.5 * HEIGHT_MM, step, HEIGHT_MM])
+    air = upstream.air_from if upstream is not None else None
+    more = rsp if air is None else rsp - AIR
+    depth, strength = trace_down(more, more * _scattering_of(rsp), grid, frame, rays, place[2], heights)
+    if air is not None:
+        height = place[2] + HEIGHT_MM * np.arange(heights)
+        depth += (AIR * np.maximum(air - height, 0.0)).astype(np.float32)
+    stretch = np.sqrt(1.0 + (rays[:, 0] / frame.sad[0]) ** 2 + (rays[:, 1] / frame.sad[1]) ** 2)
+    shape = (counts[0], counts[1])
+    return Lattice(
+        depth.reshape(*shape, heights), strength.reshape(*shape, heights), place,
+        stretch.reshape(shape).astype(np.float32),
+    )  # fmt: skip
+
+
+def _top(rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame) -> float:
+    """Greatest height in mm of a corner of the box that holds everything denser than air."""
+    dense = rsp > _BODY
+    if not dense.any():
+        return -np.inf
+    ends = []
+    for axis in range(3):
+        used = np.flatnonzero(dense.any(axis=tuple(k for k in range(3) if k != 2 - axis)))
+        half = 0.5 * grid.spacing[axis]
+        ends.append((grid.axis(axis)[used[0]] - half, grid.axis(axis)[used[-1]] + half))
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
+    return float(frame.to_gantry(corners)[:, 2].max())
+
+
+def _scattering_of(rsp: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scattering power relative to that of water, per mm of water-equivalent depth, of the voxels' tissues."""
+    table = materials.load()
+    factors = [
+        material.scattering / float(material.stopping_ratio(materials.REFERENCE_MEV))
+        for material in table.materials
+    ]
+    return np.asarray(factors, dtype=np.float32)[table.tissue_of(rsp)]
+
+
+def node_of(water: WaterTable, ranges: Floats) -> NDArray[np.int64]:
+    """Which scattering node (n,) beams of ranges (n,) mm use: the first that goes as far."""
+    return np.minimum(np.searchsorted(_NODES, ranges), len(_NODES) - 1)
+
+
+def scattering_factor(lattice: Lattice, water: WaterTable, node: int, voxels: Floats) -> NDArray[np.float32]:
+    """Lateral variance in the media crossed over that of the same depth of water, (n,) at voxels (n, >= 3).
+
+    Fermi-Eyges moments along each ray in true lengths, with the scattering power of the tissue crossed at the
+    energy that the node's beam has at that depth (Gottschalk, Med Phys 37 (2010) 352): gaps widen a beam, dense
+    matter spoils it less. Within the Gaussian model.
+    """
+    end = min(float(_NODES[node]), float(water.csda[-1]) - 1.0)
+    energy = float(water.energy_of(end))
+    depth = 0.5 * np.arange(int(2.0 * end) + 2)
+    residual = np.maximum(water.energy_of(np.maximum(end - depth, 0.0)), 2.0)
+    power = scattering.scattering_power(residual, energy)
+    plain = scattering.lateral_variance(water, energy, depth)
+    ratio = np.empty(lattice.depth.shape, dtype=np.float32)
+    spread(
+        lambda a, b: _moments(
+            lattice.depth, lattice.strength, lattice.stretch, HEIGHT_MM, power, plain, ratio, a, b
+        ),
+        lattice.depth.shape[0],
+        parts=4 * workers(),
+    )
+    return _sampled(ratio, lattice.place, np.ascontiguousarray(voxels[:, :3]))
+
+
+@njit(nogil=True, cache=True)
+def _moments(depth, strength, stretch, height, power, plain, ratio, first, behind):  # type: ignore[no-untyped-def]
+    """Variance of scattering at each height of rays first.. over that of water, from the top down."""
+    last = len(power) - 1
+    for i in range(first, behind):
+        for j in range(depth.shape[1]):
+            length = height * stretch[i, j]
+            angle, cross, variance = 0.0, 0.0, 0.0
+            top = depth.shape[2] - 1
+            ratio[i, j, top] = 1.0
+            for k in range(top - 1, -1, -1):
+                at = depth[i, j, k]
+                row = min(int(depth[i, j, k] + depth[i, j, k + 1]), last)
+                more = power[row] * max(strength[i, j, k] - strength[i, j, k + 1], 0.0)
+                variance += length * (2.0 * cross + length * (angle + more / 3.0))
+                cross += length * (angle + 0.5 * more)
+                angle += more
+                row = min(int(2.0 * at), last - 1)
+                part = min(2.0 * at - row, 1.0)
+                there = plain[row] + part * (plain[row + 1] - plain[row])
+                ratio[i, j, k] = variance / there if there > _LEAST_VARIANCE else 1.0
+
+
+@njit(nogil=True, cache=True)
+def _sampled(ratio, place, voxels):  # type: ignore[no-untyped-def]
+    """Lattice values (n,) at u, v, z, the nearest ray's."""
+    out = np.empty(len(voxels), dtype=np.float32)
+    for n in range(len(voxels)):
+        i = min(max(int((voxels[n, 0] - place[0]) / place[3] + 0.5), 0), ratio.shape[0] - 1)
+        j = min(max(int((voxels[n, 1] - place[1]) / place[3] + 0.5), 0), ratio.shape[1] - 1)
+        k = min(max(int((voxels[n, 2] - place[2]) / place[4] + 0.5), 0), ratio.shape[2] - 1)
+        out[n] = ratio[i, j, k]
+    return out
+
+
+@njit(nogil=True, cache=True)
+def unevenness(depth, place, voxels, least, most):  # type: ignore[no-untyped-def]
+    """Fill least, most (n,) with the depths at the height of each voxel of rays up to NEAR_MM away."""
+    for n in range(len(voxels)):
+        k = min(max(int((voxels[n, 2] - place[2]) / place[4] + 0.5), 0), depth.shape[2] - 1)
+        low = high = voxels[n, 3]
+        for radius in (0.5 * NEAR_MM, NEAR_MM):
+            for corner in range(8):
+                angle = 0.25 * np.pi * (corner + 0.5 * (radius < NEAR_MM))
+                u, v = voxels[n, 0] + radius * np.cos(angle), voxels[n, 1] + radius * np.sin(angle)
+                i = min(max(int((u - place[0]) / place[3] + 0.5), 0), depth.shape[0] - 1)
+                j = min(max(int((v - place[1]) / place[3] + 0.5), 0), depth.shape[1] - 1)
+                here = depth[i, j, k] + place[2] + place[4] * k - voxels[n, 2]
+                low, high = min(low, here), max(high, here)
+        least[n], most[n] = low, high
