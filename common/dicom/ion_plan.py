@@ -7,6 +7,7 @@ no attribute changes while the meterset runs. Meterset weights are written in MU
 import numpy as np
 from pydicom.dataset import Dataset
 
+from common.dicom import accessories as hardware
 from common.dicom import modules, private
 from common.dicom.ion_plan_read import NO_TUNE, from_dataset
 from common.dicom.modules import RT_DOSE, RT_ION_PLAN, RT_STRUCTURE_SET, decimal, limited
@@ -23,7 +24,7 @@ def to_dataset(plan: IonPlan) -> Dataset:
     """A plan as an RT Ion Plan instance; the same plan always gives the same data set.
 
     Raises BadDicom for a plan without beams, a layer that is empty, negative, non-finite or larger than
-    MAX_SPOTS, a text too long for its attribute, and a beam with accessories (their geometry is unknown).
+    MAX_SPOTS, a text too long for its attribute, and a beam with accessories whose geometry is unknown.
     """
     if not plan.beams or plan.fractions < 1:
         raise BadDicom(
@@ -102,7 +103,8 @@ def _beam(plan: IonPlan, beam: IonBeam) -> Dataset:
     if plan.radiation == "ION":
         ds.RadiationMassNumber, ds.RadiationAtomicNumber, ds.RadiationChargeState = 12, 6, 6
     ds.TreatmentDeliveryType = "TREATMENT"
-    ds.NumberOfWedges = ds.NumberOfCompensators = ds.NumberOfBoli = ds.NumberOfBlocks = 0
+    ds.NumberOfWedges = ds.NumberOfBoli = 0
+    hardware.put(ds, beam.aperture, beam.compensator)
     ds.FinalCumulativeMetersetWeight = decimal(beam.meterset)
     ds.NumberOfControlPoints = 2 * len(beam.layers)
     ds.ScanMode, ds.ModulatedScanModeType = "MODULATED", "STATIONARY"
@@ -114,7 +116,14 @@ def _beam(plan: IonPlan, beam: IonBeam) -> Dataset:
         shifter.RangeShifterID = limited("range shifter id", beam.range_shifter, 16)
         shifter.RangeShifterType = "BINARY"
         ds.RangeShifterSequence = modules.sequence([shifter])
-    ds.NumberOfLateralSpreadingDevices = ds.NumberOfRangeModulators = 0
+    ds.NumberOfLateralSpreadingDevices = 0
+    ds.NumberOfRangeModulators = 0 if beam.ripple_filter is None else 1
+    if beam.ripple_filter is not None:
+        filter_ = Dataset()
+        filter_.RangeModulatorNumber = 1
+        filter_.RangeModulatorID = limited("ripple filter id", beam.ripple_filter, 16)
+        filter_.RangeModulatorType = "FIXED"
+        ds.RangeModulatorSequence = modules.sequence([filter_])
     ds.PatientSupportType = "TABLE"
     ds.ReferencedPatientSetupNumber = 1
     points: list[Dataset] = []
@@ -130,7 +139,8 @@ def _beam(plan: IonPlan, beam: IonBeam) -> Dataset:
 
 
 def _check(beam: IonBeam) -> None:
-    if beam.accessories:
+    held = (beam.aperture, beam.compensator, beam.ripple_filter)
+    if len(beam.accessories) > sum(part is not None for part in held):
         raise BadDicom(f"beam {beam.number} holds {', '.join(beam.accessories)}, which cannot be written")
     if not beam.layers:
         raise BadDicom(f"beam {beam.number} has no layer: allowed is 1 or more")

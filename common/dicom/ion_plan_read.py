@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from common.dicom import accessories as hardware
 from common.dicom import modules, private
 from common.dicom.modules import RT_ION_PLAN, integer, items, number, numbers, text
 from common.dicom.plan import IonBeam, IonLayer, IonPlan
@@ -154,6 +155,9 @@ def _read_beam(ds: Dataset, beam_number: int, metersets: dict[int, float]) -> Io
         accessories=accessories,
         range_shifter_wet=_shifter_setting(points[0], shifter, "RangeShifterWaterEquivalentThickness"),
         range_shifter_distance=_shifter_setting(points[0], shifter, "IsocenterToRangeShifterDistance"),
+        aperture=hardware.aperture_of(ds, points[0]),
+        compensator=hardware.compensator_of(ds, points[0]),
+        ripple_filter=_ripple_filter(ds),
     )
 
 
@@ -165,6 +169,14 @@ def _shifter_setting(first: Dataset, shifter: str | None, keyword: str) -> float
         if text(item, "RangeShifterSetting") != "OUT" and modules.has(item, keyword):
             return number(item, keyword)
     return None
+
+
+def _ripple_filter(ds: Dataset) -> str | None:
+    """The id of a beam's one fixed range modulator, as a ripple filter is exported; else None."""
+    found = items(ds, "RangeModulatorSequence")
+    if len(found) != 1 or text(found[0], "RangeModulatorType") != "FIXED":
+        return None
+    return text(found[0], "RangeModulatorID") or None
 
 
 def _check_still(points: list[Dataset]) -> None:

@@ -4,7 +4,7 @@ Spot positions x, y lie in the isocentric plane of the IEC gantry system; angles
 lengths in mm; energies in MeV (per nucleon for ions); metersets in MU.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,47 @@ class IonLayer:
 
 
 @dataclass(frozen=True)
+class Aperture:
+    """A collimator with one opening or more.
+
+    openings: each (n, 2) x, y mm of a closed outline, projected onto the isocentric plane. distance: from the
+    isocentre to the downstream face, mm. thickness: mm.
+    """
+
+    id: str
+    openings: tuple[NDArray[np.float64], ...] = field(repr=False)
+    distance: float
+    thickness: float
+    material: str = "BRASS"
+
+
+@dataclass(frozen=True)
+class Compensator:
+    """A plate whose thickness varies across the beam.
+
+    thickness: (rows, columns) mm; first: x, y mm of the first pixel's centre; spacing: (between columns,
+    between rows) mm, all projected onto the isocentric plane; rows run towards -y. distance: from the
+    isocentre to the downstream face, mm. rsp: stopping power relative to water.
+    """
+
+    id: str
+    thickness: NDArray[np.float64] = field(repr=False)
+    first: tuple[float, float]
+    spacing: tuple[float, float]
+    distance: float
+    rsp: float
+    material: str = "PMMA"
+
+
+@dataclass(frozen=True)
 class IonBeam:
     """One field: a fixed gantry and couch angle, an isocentre and its energy layers.
 
     isocentre: (x, y, z) in DICOM patient coordinates, mm. couch: patient support angle, deg.
     virtual_sad: (x, y) virtual source-axis distances, mm. range_shifter: its id, or None.
-    accessories: what else a foreign plan puts into the beam (blocks, compensators, ...), by name only:
-    their geometry is not read, so a beam with accessories is for display and must not be delivered.
+    accessories: what else a foreign plan puts into the beam (blocks, compensators, ...), by name;
+    a beam with accessories is for display and dose calculation and must not be delivered.
+    aperture, compensator: those of the accessories whose geometry is held. ripple_filter: its id, or None.
     range_shifter_wet: its water-equivalent thickness, mm. range_shifter_distance: from the isocentre to its
     downstream face, mm. None where the plan does not say.
     """
@@ -58,6 +92,9 @@ class IonBeam:
     accessories: tuple[str, ...] = ()
     range_shifter_wet: float | None = None
     range_shifter_distance: float | None = None
+    aperture: Aperture | None = None
+    compensator: Compensator | None = None
+    ripple_filter: str | None = None
 
     @property
     def meterset(self) -> float:
