@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 from tests.conftest import REPOSITORY
 from tests.loop.conftest import Treated
 
-NOTEBOOKS = sorted((REPOSITORY / "docs").rglob("*.ipynb"))
+NOTEBOOKS = sorted((REPOSITORY / "docs" / "tutorials").glob("*.ipynb"))
 
 
 @pytest.mark.slow
