@@ -74,6 +74,63 @@ class MeanDose:
         return self.weight * mean * mean, np.full(len(dose), 2.0 * self.weight * mean / len(dose))
 
 
+@dataclass(frozen=True)
+class SquaredDeviation:
+    """weight x mean of (dose - level)^2; level: one number or (n,), Gy."""
+
+    voxels: Index = field(repr=False)
+    level: float | Floats
+    weight: float
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        off = dose - self.level
+        share = self.weight / len(dose)
+        return share * float(off @ off), 2.0 * share * off
+
+
+@dataclass(frozen=True)
+class MeanOver:
+    """weight x (mean dose - level)^2 where the mean is above `level` Gy."""
+
+    voxels: Index = field(repr=False)
+    level: float
+    weight: float
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        excess = max(float(dose.mean()) - self.level, 0.0)
+        return self.weight * excess**2, np.full(len(dose), 2.0 * self.weight * excess / len(dose))
+
+
+@dataclass(frozen=True)
+class MeanUnder:
+    """weight x (level - mean dose)^2 where the mean is below `level` Gy."""
+
+    voxels: Index = field(repr=False)
+    level: float
+    weight: float
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        missing = max(self.level - float(dose.mean()), 0.0)
+        return self.weight * missing**2, np.full(len(dose), -2.0 * self.weight * missing / len(dose))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """weight x variance of the dose: homogeneity at whatever level the other objectives set, Gy2."""
+
+    voxels: Index = field(repr=False)
+    weight: float
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        off = dose - dose.mean()
+        share = self.weight / len(dose)
+        return share * float(off @ off), 2.0 * share * off
+
+
 def total(objectives: tuple[Objective, ...], dose: Floats) -> tuple[float, Floats]:
     """Sum of the objectives for a dose vector (n,), and its gradient by dose (n,)."""
     value, gradient = 0.0, np.zeros_like(dose)
