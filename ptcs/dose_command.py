@@ -18,6 +18,8 @@ from ptcs import dose_output
 
 if TYPE_CHECKING:
     from common.dicom.plan import IonPlan
+    from tps_engine.beamdata.ion_machine import IonMachine
+    from tps_engine.beamdata.model import BeamModel
     from tps_engine.dose.engines import Options
     from tps_engine.dose.recompute import BeamDose
     from tps_engine.patient.grid import Grid
@@ -210,15 +212,19 @@ def beam_model() -> None:
 
 @beam_model.command("import")
 @click.argument("table", type=_FILE)
-@click.option("--format", "kind", type=click.Choice(["dcpt", "mcsquare"]), required=True)
+@click.option("--format", "kind", type=click.Choice(["dcpt", "mcsquare", "matrad"]), required=True)
 @click.option("--out", type=_FILE, required=True, help="Beam model (.yaml) to write.")
 def import_model(table: Path, kind: str, out: Path) -> None:
-    """Turn a DCPT table (CSV) or an MCsquare beam data library into a beam model."""
+    """Turn a DCPT table (CSV) or an MCsquare library into a beam model, matRad data into an ion machine."""
     from tps_engine.beamdata.importers import common as importers  # noqa: PLC0415
-    from tps_engine.beamdata.importers import dcpt, mcsquare  # noqa: PLC0415
+    from tps_engine.beamdata.importers import dcpt, matrad, mcsquare  # noqa: PLC0415
 
+    made: BeamModel | IonMachine
     try:
-        made = importers.write({"dcpt": dcpt.read, "mcsquare": mcsquare.read}[kind](table), out)
+        if kind == "matrad":
+            made = matrad.convert(table, out)
+        else:
+            made = importers.write({"dcpt": dcpt.read, "mcsquare": mcsquare.read}[kind](table), out)
     except OSError as why:
         raise PtcsError(_("cannot write {path}: {why}").format(path=out, why=why.strerror)) from why
     click.echo(

@@ -1,8 +1,8 @@
 """Linear-quadratic effect of mixed fields, RBE-weighted dose, and their derivatives.
 
 effect = alpha d + beta d^2, with alpha d and sqrt(beta) d summed over spots (Zaider and Rossi, Radiat Res 83
-(1980) 732; in planning: Kraemer and Scholz, Phys Med Biol 45 (2000) 3319). The RBE-weighted dose is the photon
-dose of the same effect: (sqrt(alpha_x^2 + 4 beta_x effect) - alpha_x) / (2 beta_x).
+(1980) 732; in planning: Kraemer and Scholz, Phys Med Biol 45 (2000) 3319). The RBE-weighted dose is the
+photon dose of the same effect: (sqrt(alpha_x^2 + 4 beta_x effect) - alpha_x) / (2 beta_x).
 """
 
 from dataclasses import dataclass, field

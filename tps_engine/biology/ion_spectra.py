@@ -20,8 +20,8 @@ from tps_engine.biology.mkm_set import Fragmentation
 
 _SPREADS = np.linspace(-3.0, 3.0, 61)
 _FALL_SIGMAS = 1.3
-"""Distance from 80 to 20 % behind a Bragg peak in widths of the range; the range itself lies at 80 % (Bortfeld,
-Med Phys 24 (1997) 2024)."""
+"""Distance from 80 to 20 % behind a Bragg peak in widths of the range; the range itself lies at 80 %
+(Bortfeld, Med Phys 24 (1997) 2024)."""
 
 
 @dataclass(frozen=True)

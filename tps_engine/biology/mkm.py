@@ -3,8 +3,8 @@
 Inaniwa et al., Phys Med Biol 55 (2010) 6721, after Hawkins (1994) and Kase et al., Radiat Res 166 (2006) 629:
 alpha = alpha_0 + beta z*, with z* the saturation-corrected dose-mean specific energy that one event deposits
 in a domain, dose-averaged over the particles of the field; beta does not depend on radiation. Track structure
-after Chatterjee and Schaefer (1976) and Kiefer and Straaten (1986), as in Kase et al., Phys Med Biol 53 (2008)
-37. Lengths in um, energies in MeV per nucleon.
+after Chatterjee and Schaefer (1976) and Kiefer and Straaten (1986), as in Kase et al., Phys Med Biol 53
+(2008) 37. Lengths in um, energies in MeV per nucleon.
 """
 
 from dataclasses import dataclass

@@ -14,6 +14,7 @@ from scipy.io.matlab import MatReadError
 
 from common.errors import BadInput
 from common.text import _
+from tps_engine.beamdata import ion_files
 from tps_engine.beamdata.ion_machine import DepthCurve, IonMachine, Tissue
 from tps_engine.beamdata.water import Floats
 
@@ -48,6 +49,12 @@ def read(path: Path, lateral: str = "double") -> IonMachine:
         raise BadInput(
             _("{path}: not laid out as matRad base data: {why}").format(path=path.name, why=why)
         ) from why
+
+
+def convert(path: Path, out: Path) -> IonMachine:
+    """Write the machine of a file to `out` (.yaml, and .npz beside it) and load it. Raises BadInput; OSError."""
+    ion_files.save(read(path), out)
+    return ion_files.load(out)
 
 
 def _machine(path: Path, meta: Any, rows: list[Any], lateral: str) -> IonMachine:
