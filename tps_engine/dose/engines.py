@@ -40,8 +40,8 @@ class EngineDose:
     """One fraction of a beam on a grid, arrays (nz, ny, nx).
 
     dose: physical, Gy, to what Options.quantity says. sigma: Gy, one standard deviation of dose to water.
-    let: dose-averaged LET in water, keV/um. noise: mean of sigma over dose above half of the maximum. histories:
-    protons simulated. None where an engine does not give it.
+    let: dose-averaged LET in water, keV/um. noise: mean of sigma over dose above half of the maximum.
+    histories: protons simulated. None where an engine does not give it.
     """
 
     dose: NDArray[np.float32] = field(repr=False)
