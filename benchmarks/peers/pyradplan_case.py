@@ -15,9 +15,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
-from pyRadPlan import IonPlan, calc_dose_influence, fluence_optimization, generate_stf, load_tg119
+import SimpleITK
+from pyRadPlan import IonPlan, calc_dose_influence, generate_stf, load_tg119
+from pyRadPlan.core import np2sitk, resample_image
+from pyRadPlan.ct import default_hlut
 from pyRadPlan.optimization.problems import NonLinearFluencePlanningProblem
+from pyRadPlan.optimization.solvers import OptimizerSciPy
 
 MODES = {"proton": "protons", "carbon": "carbon", "helium": "helium"}
 
@@ -32,7 +35,7 @@ def plan_of(ion: str) -> IonPlan:
 
 def spots_of(stf: object) -> dict[str, np.ndarray]:
     rows = [
-        (number, *ray.ray_pos_bev, beamlet.energy)
+        (number, *ray.ray_pos, beamlet.energy)
         for number, beam in enumerate(stf.beams)
         for ray in beam.rays
         for beamlet in ray.beamlets
@@ -43,6 +46,22 @@ def spots_of(stf: object) -> dict[str, np.ndarray]:
         "gantry": np.array([beam.gantry_angle for beam in beams]),
         "isocentre": np.array([beam.iso_center for beam in beams]),
         "sad": np.array([beam.sad for beam in beams]),
+    }
+
+
+def geometry_of(ct: object, cst: object, dij: object) -> dict[str, np.ndarray]:
+    """The dose grid, the stopping power that the engine traced on it, and the voxels that it fills."""
+    power, grid = ct.compute_wet(default_hlut()), dij.dose_grid
+    inside = np2sitk.linear_indices_to_sitk_mask(cst.patient_voxels("numpy"), power, order="numpy")
+    traced = resample_image(
+        input_image=SimpleITK.Mask(power, inside, outsideValue=0),
+        interpolator=SimpleITK.sitkLinear,
+        target_grid=grid,
+    )
+    return {
+        "grid": np.array([*grid.origin, *grid.resolution_vector, *grid.dimensions], dtype=float),
+        "power": SimpleITK.GetArrayFromImage(traced).astype(np.float32),
+        "voxels": cst.resample_on_new_ct(ct.resample_to_grid(grid)).patient_voxels("numpy"),
     }
 
 
@@ -64,7 +83,7 @@ def objectives_of(problem: object) -> list[dict[str, object]]:
             "level": float(getattr(objective, "d_ref", getattr(objective, "d_max", 0.0))),
             "voxels": np.flatnonzero(index) if index.dtype == bool else np.asarray(index),
         }
-        for index, several in problem._objective_list  # noqa: SLF001
+        for index, several in problem._objective_list
         for objective in several
     ]
 
@@ -72,8 +91,10 @@ def objectives_of(problem: object) -> list[dict[str, object]]:
 def optimised(plan: IonPlan, ct: object, cst: object, stf: object, dij: object, count: int) -> dict:
     problem = NonLinearFluencePlanningProblem(plan)
     problem.obj_history = []
-    problem.solver.max_iter = count
-    problem.solver.options = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10 * count}
+    solver = OptimizerSciPy()
+    solver.max_iter = count
+    solver.options = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10 * count}
+    problem.solver = solver
     start = clock()
     weights, info = problem.solve(ct, cst, stf, dij)
     taken = since(start)
@@ -102,13 +123,11 @@ def main() -> None:
     dij = calc_dose_influence(ct, cst, stf, plan)
     line: dict[str, object] = {"ion": asked.ion, "dij": since(start)}
     matrix = dij.physical_dose.flat[0]
-    image = ct.compute_wet(None) if False else ct.cube_hu
-    keep: dict[str, np.ndarray] = spots_of(stf)
-    keep["sum"] = np.asarray(matrix @ np.ones(matrix.shape[1]))
-    grid = dij.dose_grid
-    keep["grid"] = np.array([*grid.origin, *grid.resolution_vector, *grid.dimensions], dtype=float)
-    keep["hu"] = sitk.GetArrayFromImage(image)
-    keep["ct"] = np.array([*image.GetOrigin(), *image.GetSpacing(), *image.GetSize()])
+    keep = spots_of(stf) | geometry_of(ct, cst, dij)
+    ones = np.ones(matrix.shape[1])
+    for name in ("physical_dose", "alpha_dose", "sqrt_beta_dose"):
+        if getattr(dij, name, None) is not None:
+            keep[f"sum_{name}"] = np.asarray(getattr(dij, name).flat[0] @ ones)
     line |= {"spots": matrix.shape[1], "entries": int(matrix.nnz)}
     if asked.iterations:
         found = optimised(plan, ct, cst, stf, dij, asked.iterations)

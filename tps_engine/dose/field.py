@@ -52,12 +52,14 @@ def prepare(
     points: Floats,
     window: tuple[Floats, float] | None = None,
     upstream: Upstream | None = None,
+    around: bool = True,
 ) -> FieldVoxels:
     """Trace the rays to points (n, 3) in patient mm and sort them into bins.
 
     window: spot positions (m, 2) and a reach in mm across the beam; points farther from all of them
     than that in u or v are left out, because no spot reaches them. upstream: its air adds to the depth
-    of every voxel; its range shifter is in the kernel's tables.
+    of every voxel; its range shifter is in the kernel's tables. around: also trace the lattice of
+    rays around the voxels, for kernels that look at it.
     """
     projected = frame.project(points)
     kept = np.arange(len(points))
@@ -74,7 +76,7 @@ def prepare(
     order = np.lexsort((depth, box))
     start = np.searchsorted(box[order], np.arange(bins[0] * bins[1] + 1))
     voxels = np.ascontiguousarray(np.column_stack([projected, depth])[order].astype(np.float32))
-    lattice = paths.lattice_of(rsp, grid, frame, projected, upstream) if len(kept) else None
+    lattice = paths.lattice_of(rsp, grid, frame, projected, upstream) if around and len(kept) else None
     uneven, slack = _unevenness(lattice, voxels, start)
     return FieldVoxels(
         frame,

@@ -8,6 +8,7 @@ from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.water import Floats
 from tps_engine.dose.field import BIN_MM, FieldVoxels, prepare
+from tps_engine.dose.ions.tables import CUTOFF
 from tps_engine.dose.spots import Spots
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Grid
@@ -51,13 +52,34 @@ def energy_rows(machine: IonMachine, energy: Floats) -> tuple[NDArray[np.int64],
 
 
 def field_of(
-    machine: IonMachine, rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, points: Floats
+    machine: IonMachine,
+    rsp: NDArray[np.float32],
+    grid: Grid,
+    frame: BeamFrame,
+    points: Floats,
+    spots: Spots | None = None,
+    cutoff: float = CUTOFF,
 ) -> FieldVoxels:
-    """Points (n, 3) patient mm as a field of the machine sees them; rsp (nz, ny, nx) on `grid`."""
-    if machine.nozzle is None:
-        return prepare(rsp, grid, frame, points)
-    surface = float(frame.to_gantry(points)[:, 2].max()) if len(points) else 0.0
-    return prepare(rsp, grid, frame, points, upstream=Upstream(machine.nozzle, surface))
+    """Points (n, 3) patient mm as a field of the machine sees them; rsp (nz, ny, nx) on `grid`.
+
+    spots: points that none of these reaches within `cutoff` (as `influence` takes it) are left out.
+    """
+    heights = frame.to_gantry(points)[:, 2] if len(points) else np.zeros(1)
+    window = None
+    if spots is not None and len(spots):
+        nearest = 1.0 - max(float(heights.max()), 0.0) / min(frame.sad)
+        window = (np.column_stack([spots.x, spots.y]), _reach(machine, spots, cutoff) / nearest)
+    upstream = None if machine.nozzle is None else Upstream(machine.nozzle, float(heights.max()))
+    return prepare(rsp, grid, frame, points, window, upstream, around=False)
+
+
+def _reach(machine: IonMachine, spots: Spots, cutoff: float) -> float:
+    """Distance in mm from its axis beyond which no spot gives dose, at any depth."""
+    used, _which = energy_rows(machine, spots.energy)
+    spread = max(float(machine.curves[row].sigma.max()) ** 2 for row in used)
+    own = max(float(spots.sigma_x.max()), float(spots.sigma_y.max())) ** 2
+    in_air = own + float(machine.focus_sigma[used].max()) ** 2
+    return float(np.sqrt(-2.0 * np.log1p(-cutoff) * (spread + in_air)))
 
 
 def variances(machine: IonMachine, voxels: FieldVoxels, spots: Spots) -> Floats:
