@@ -1,0 +1,102 @@
+"""Doses of the two engines on one phantom, the Monte Carlo one to a stated uncertainty."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.dicom.plan import IonBeam
+from common.text import _
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.dose import beam as pencil_beam
+from tps_engine.dose import spots
+from tps_engine.dose.montecarlo import engine as montecarlo
+from tps_engine.evaluate.gamma import GammaCriteria, GammaResult, gamma
+from tps_engine.patient.grid import Floats, Grid
+from tps_engine.plan.geometry import beam_frame
+from tps_engine.validate.case import Check, at_least, at_most
+from tps_engine.validate.phantoms import Phantom, beam, build
+
+_MOST = 60_000_000
+_SEED = 20
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Physical dose to water in Gy, (nz, ny, nx) on `grid`. noise: percent, 0 for the pencil beam."""
+
+    grid: Grid
+    dose: NDArray[np.float32] = field(repr=False)
+    noise: float
+
+
+def pencil(phantom: Phantom, planned: IonBeam, model: BeamModel, grid: Grid | None = None) -> Scored:
+    """The pencil beam's dose."""
+    chosen = grid or phantom.grid
+    return Scored(chosen, pencil_beam.beam_dose(phantom.patient, chosen, planned, model), 0.0)
+
+
+def histories(
+    phantom: Phantom, planned: IonBeam, model: BeamModel, count: int, seed: int = _SEED
+) -> montecarlo.MonteCarloDose:
+    """The Monte Carlo dose of a number of protons."""
+    placed, mu = spots.of_beam(planned, model)
+    frame = beam_frame(planned.gantry, planned.couch, planned.isocentre, planned.virtual_sad)
+    return montecarlo.spot_dose(
+        phantom.medium, frame, model, placed, mu, montecarlo.Histories(count, seed=seed)
+    )
+
+
+def monte_carlo(phantom: Phantom, planned: IonBeam, model: BeamModel, noise: float) -> Scored:
+    """The Monte Carlo dose to a mean uncertainty of `noise` percent above half maximum."""
+    placed, mu = spots.of_beam(planned, model)
+    frame = beam_frame(planned.gantry, planned.couch, planned.isocentre, planned.virtual_sad)
+    asked = montecarlo.Histories(_MOST, seed=_SEED, noise=0.01 * noise)
+    found = montecarlo.spot_dose(phantom.medium, frame, model, placed, mu, asked)
+    return Scored(phantom.grid, found.dose_to_water, 100.0 * found.mean_uncertainty())
+
+
+def noise_check(scored: Scored, limit: float) -> Check:
+    """That a Monte Carlo dose is as quiet as gamma needs it."""
+    return at_most(_("Monte Carlo noise above half maximum"), scored.noise, 1.02 * limit, "%")
+
+
+def compare(
+    reference: Scored, evaluated: Scored, percent: float, distance: float, threshold: float = 10.0
+) -> GammaResult:
+    """Global gamma of two doses on one grid."""
+    criteria = GammaCriteria(percent, distance, threshold)
+    return gamma(reference.dose, evaluated.dose, reference.grid.spacing, criteria)
+
+
+def gamma_check(found: GammaResult, limit: float, reference: str) -> Check:
+    """A pass rate against what is required."""
+    what = _("gamma {percent} %/{distance} mm, {points} points").format(
+        percent=f"{found.criteria.dose_percent:g}", distance=f"{found.criteria.distance_mm:g}",
+        points=found.points,
+    )  # fmt: skip
+    return at_least(what, found.pass_rate, limit, "%", reference)
+
+
+def depth_curve(
+    engine: str, model: BeamModel, energy: float, width: float, count: int = 40_000, step: float = 0.5
+) -> tuple[Floats, Floats]:
+    """Depth (n,) mm and dose (n,) of one spot in water integrated over a square of `width` mm, any unit."""
+    depth = float(model.water.range_of(float(model.at(np.array([energy]), model.mean_energy)[0]))) + 20.0
+    rows = round(depth / step)
+    planned = beam(model, energy)
+    if engine == "mc":
+        grid = Grid((0.0, 0.5 * step, 0.0), (width, step, width), (1, rows, 1))
+        found = histories(build(grid), planned, model, count).dose_to_water
+        return grid.axis(1), found[0, :, 0].astype(np.float64)
+    across = 2.0
+    wide = 2 * round(0.5 * min(width, 140.0) / across) + 1
+    low = -0.5 * across * (wide - 1)
+    grid = Grid((low, 0.5 * step, low), (across, step, across), (wide, rows, wide))
+    water = build(Grid((0.0, 2.5, 0.0), (width, 5.0, width), (1, round(depth / 5.0) + 2, 1)))
+    return grid.axis(1), pencil(water, planned, model, grid).dose.sum(axis=(0, 2), dtype=np.float64)
+
+
+def without_spread(model: BeamModel) -> BeamModel:
+    """The machine with one exact energy a layer and parallel beams."""
+    return replace(model, spread=0.0 * model.spread, divergence=0.0 * model.divergence)

@@ -1,0 +1,119 @@
+"""Growth of a beam across with depth in water, against theory, a published fit, and between the engines."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from scipy.optimize import curve_fit
+
+from common.text import _
+from tps_engine.beamdata import scattering
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.patient.grid import Floats, Grid
+from tps_engine.validate.case import Case, Check, Outcome, Setup, within
+from tps_engine.validate.doses import histories, pencil
+from tps_engine.validate.phantoms import beam, build, machine_energy
+from tps_engine.validate.pictures import Curve, curves
+
+_STEP = 4.0
+_TOLERANCE = 4.0
+_SHARES = (0.5, 0.7, 0.85, 0.95)
+_OWN_MM = 1.0
+
+
+def cases(engine: str) -> list[Case]:
+    """The cases of one engine, pb or mc."""
+    return [
+        Case(f"lateral-{engine}", _("lateral growth"), _("width of a beam with depth in water"), engine,
+             _("Fermi-Eyges with Gottschalk's scattering power; fit of Hong 1996 at the end of range"),
+             partial(growth, engine)),
+    ]  # fmt: skip
+
+
+def hong_width(range_mm: float) -> float:
+    """Width in mm of a point beam at the end of its range in water: 0.0294 R^0.896, cm.
+
+    Hong et al., Phys Med Biol 41 (1996) 1305.
+    """
+    return float(10.0 * 0.0294 * (0.1 * range_mm) ** 0.896)
+
+
+def growth(engine: str, setup: Setup) -> Outcome:
+    """The Gaussian core's standard deviation at parts of the range. The theory holds the beam's own width."""
+    checks: list[Check] = []
+    lines: list[Curve] = []
+    narrow = _narrow(setup.model)
+    for wanted in (150.0,) if setup.quick else (100.0, 150.0, 200.0):
+        energy = machine_energy(setup.model, wanted)
+        range_mm = float(setup.model.water.range_of(energy))
+        depth, found = _widths(engine, narrow, energy)
+        theory = np.sqrt(_theory(narrow, energy, depth))
+        lines += [
+            Curve(f"{_('theory')} {energy:.0f} MeV", depth, theory),
+            Curve(f"{engine} {energy:.0f} MeV", depth, found, marks=True),
+        ]
+        for share in _SHARES:
+            row = int(np.argmin(np.abs(depth - share * range_mm)))
+            what = _("{energy} MeV: width at {depth} mm").format(
+                energy=f"{energy:.0f}", depth=f"{depth[row]:.0f}"
+            )
+            told = f"{theory[row]:.2f} mm"
+            checks.append(within(what, 100.0 * (found[row] / theory[row] - 1.0), _TOLERANCE, "%", told))
+        end = np.sqrt(max(_at_end(depth, found, range_mm) ** 2 - _OWN_MM**2, 0.0))
+        what = _("{energy} MeV: width of scattering at the end of range").format(energy=f"{energy:.0f}")
+        published = hong_width(range_mm)
+        checks.append(
+            within(what, 100.0 * (end / published - 1.0), 6.0, "%", f"Hong 1996: {published:.2f} mm")
+        )
+    picture = curves(_("lateral growth in water"), (_("depth (mm)"), _("sigma (mm)")), lines)
+    note = _("beam of 1 mm; width: Gaussian on a flat base, which takes the nuclear tails")
+    return Outcome(tuple(checks), (picture,), (note,))
+
+
+def _narrow(model: BeamModel) -> BeamModel:
+    """The machine with parallel beams of 1 mm, so that what is seen is scattering."""
+    none = 0.0 * model.divergence
+    return replace(model, sigma=none + _OWN_MM, divergence=none, covariance=none)
+
+
+def _theory(model: BeamModel, energy: float, depth: Floats) -> Floats:
+    """Variance in mm2 at depths (n,) mm in water: the beam's own and that of scattering."""
+    fine = np.unique(np.r_[0.0, depth])
+    more = scattering.lateral_variance(model.water, energy, fine)
+    return np.asarray(_OWN_MM**2 + np.interp(depth, fine, more))
+
+
+def _at_end(depth: Floats, width: Floats, range_mm: float) -> float:
+    """The width at the end of range, from a parabola through the last half of the depths measured."""
+    last = depth > 0.6 * range_mm
+    return float(np.polyval(np.polyfit(depth[last], width[last], 2), range_mm))
+
+
+def _widths(engine: str, model: BeamModel, energy: float) -> tuple[Floats, Floats]:
+    """Depths (n,) up to 97 % of the range and fitted widths there, mm."""
+    range_mm = float(model.water.range_of(energy))
+    rows = int(0.97 * range_mm / _STEP)
+    planned = beam(model, energy)
+    if engine == "mc":
+        grid = Grid((-40.0, 0.5 * _STEP, 0.0), (1.0, _STEP, 400.0), (1, rows, 81))
+        dose = histories(build(grid), planned, model, 120_000).dose_to_water[0].astype(np.float64)
+    else:
+        grid = Grid((-40.0, 0.5 * _STEP, -40.0), (1.0, _STEP, 1.0), (81, rows, 81))
+        wide = build(Grid((0.0, 2.5, 0.0), (400.0, 5.0, 400.0), (1, int(range_mm / 5.0) + 3, 1)))
+        dose = pencil(wide, planned, model, grid).dose.sum(axis=0, dtype=np.float64)
+    depth, x = grid.axis(1), grid.axis(0)
+    theory = np.sqrt(_theory(model, energy, depth))
+    found = [_core(x, dose[row], float(theory[row])) for row in range(rows)]
+    return depth, np.asarray(found)
+
+
+def _core(x: Floats, dose: Floats, guess: float) -> float:
+    """Standard deviation of a Gaussian on a flat base, fitted within 3 of the expected one; voxels taken off."""
+    core = np.abs(x) < max(3.0 * guess, 4.0)
+    (_top, width, _base), _cov = curve_fit(
+        lambda u, a, s, b: a * np.exp(-0.5 * (u / s) ** 2) + b,
+        x[core],
+        dose[core] / dose.max(),
+        [1.0, guess, 0.0],
+    )
+    return float(np.sqrt(max(width**2 - 1.0 / 12.0, 0.0)))
