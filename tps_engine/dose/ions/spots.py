@@ -64,7 +64,7 @@ def field_of(
 
     spots: points that none of these reaches within `cutoff` (as `influence` takes it) are left out.
     """
-    heights = frame.to_gantry(points)[:, 2] if len(points) else np.zeros(1)
+    heights = (points - frame.isocentre) @ frame.rotation[2] if len(points) else np.zeros(1)
     window = None
     if spots is not None and len(spots):
         nearest = 1.0 - max(float(heights.max()), 0.0) / min(frame.sad)
