@@ -97,6 +97,19 @@ def test_a_plan_shows_itself(plan: Plan, tmp_path: Path) -> None:
         plan.recompute("abacus")
 
 
+@pytest.mark.requirement("TPS-SCRIPT", "TPS-BIO")
+def test_a_plan_is_seen_with_a_variable_rbe(plan: Plan) -> None:
+    found = plan.effective("McNamara", {"PTV": 10.0})
+    constant = plan.effective("constant 1.1")
+    np.testing.assert_allclose(constant.weighted, plan.dose, atol=2e-3 * float(plan.dose.max()))
+    np.testing.assert_allclose(found.physical, constant.physical)
+    target = plan.result.regions["PTV"]
+    assert 2.0 < float(found.let[target].mean()) < 8.0
+    assert 1.0 < float(found.weighted[target].mean() / found.physical[target].mean()) < 1.4
+    with pytest.raises(BadInput, match="allowed are"):
+        plan.effective("Nobody")
+
+
 @pytest.mark.requirement("TPS-SCRIPT")
 def test_a_case_needs_one_structure_set(folder: Path) -> None:
     slices, _drawn = pelvis()

@@ -1,5 +1,6 @@
 """A plan in a script: its numbers and pictures, its dose again by another engine, its DICOM objects."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from common.dicom.plan import IonPlan
 from common.text import _
 from tps_engine import output
 from tps_engine.beamdata.model import BeamModel
+from tps_engine.biology import parameters, rbe
 from tps_engine.dose import engines, recompute
+from tps_engine.dose.effective import EffectiveDose, effective_dose
 from tps_engine.evaluate import figures
 from tps_engine.evaluate.drawing import Volume
 from tps_engine.evaluate.dvh import Dvh
@@ -69,6 +72,19 @@ class Plan:
                 report(number / len(beams), beam.name)
                 total += compute(patient, self.result.grid, beam, self.machine)
         return (self.prescription.rbe * total).astype(np.float32)
+
+    def effective(self, model: str, tissues: Mapping[str, str | float] | None = None) -> EffectiveDose:
+        """Dose, LET and RBE-weighted dose of one fraction by a model of the set `proton-rbe` (McNamara, ...).
+
+        tissues: for a region a tissue of the set or its alpha/beta in Gy. Raises BadInput for unknown names.
+        """
+        known = parameters.load()
+        result = self.result
+        ratio = rbe.alpha_beta_map(known, result.grid.shape, result.regions, tissues or {})
+        patient = recompute.patient_of(self.case.ct, self.case.structures, self.calibration)
+        with progress() as report:
+            report(0.0, model)
+            return effective_dose(patient, result.grid, result.beams, self.machine, known.model(model), ratio)
 
     def compare(self, dose: Dose, percent: float = 2.0, distance: float = 2.0) -> GammaResult:
         """Gamma of another dose against the planned one, % of its maximum and mm."""
