@@ -15,6 +15,7 @@ from common.text import _
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import spots
 from tps_engine.dose.engines import EngineDose, FullEngine, Options, Progress
+from tps_engine.dose.hardware import parts, ripple
 from tps_engine.dose.upstream import shifter_of
 from tps_engine.patient.contours import rasterise
 from tps_engine.patient.grid import Grid
@@ -126,13 +127,14 @@ def check(plan: IonPlan, model: BeamModel) -> None:
             _("metersets are in {unit}: allowed are MU and NP").format(unit=plan.meterset_unit or "-")
         )
     for beam in plan.beams:
-        if beam.accessories:
+        if len(beam.accessories) > parts.modelled(beam):
             raise BadInput(
                 _("beam {number} holds {what}, which the dose engine does not model").format(
                     number=beam.number, what=", ".join(beam.accessories)
                 )
             )
         spots.of_beam(beam, model)
+        ripple.for_beam(model, beam)
         shifter_of(beam, model)
 
 

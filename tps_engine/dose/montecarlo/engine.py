@@ -12,6 +12,7 @@ from common.text import _
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import spots as spot_module
 from tps_engine.dose.engine import Influence
+from tps_engine.dose.hardware import parts, ripple
 from tps_engine.dose.montecarlo import region, transport, work
 from tps_engine.dose.montecarlo.media import Medium, on_grid
 from tps_engine.dose.montecarlo.source import cumulative
@@ -118,6 +119,14 @@ def beam_dose(
     BadInput for an energy that the machine lacks, spots outside its scan limits, a beam without spots, and
     for a range shifter of which thickness or place is not known.
     """
+    if parts.has_plates(beam):
+        raise BadInput(
+            _(
+                "beam {number} has an aperture or a compensator, which the Monte Carlo engine does not "
+                "follow protons through; take the pencil beam"
+            ).format(number=beam.number)
+        )
+    model = ripple.for_beam(model, beam)
     placed, mu = spot_module.of_beam(beam, model)
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
     upstream = upstream_of(beam, model, _surface(patient, frame))

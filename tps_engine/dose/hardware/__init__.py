@@ -1,0 +1,1 @@
+"""Beam hardware: ripple filter, aperture, range compensator, uniform scanning."""
