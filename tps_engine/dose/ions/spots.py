@@ -16,6 +16,8 @@ from tps_engine.plan.geometry import BeamFrame
 
 SURFACE_STEP_MM = 10.0
 
+_ENTRIES = 65
+
 
 def nominal(machine: IonMachine, energy: Floats, x: Floats, y: Floats) -> Spots:
     """Spots of energies in MeV per nucleon at x, y mm, with the machine's widths in air at the isocentre.
@@ -68,18 +70,21 @@ def field_of(
     window = None
     if spots is not None and len(spots):
         nearest = 1.0 - max(float(heights.max()), 0.0) / min(frame.sad)
-        window = (np.column_stack([spots.x, spots.y]), _reach(machine, spots, cutoff) / nearest)
+        window = (np.column_stack([spots.x, spots.y]), _reach(machine, spots, cutoff, heights) / nearest)
     upstream = None if machine.nozzle is None else Upstream(machine.nozzle, float(heights.max()))
     return prepare(rsp, grid, frame, points, window, upstream, around=False)
 
 
-def _reach(machine: IonMachine, spots: Spots, cutoff: float) -> float:
-    """Distance in mm from its axis beyond which no spot gives dose, at any depth."""
+def _reach(machine: IonMachine, spots: Spots, cutoff: float, heights: Floats) -> float:
+    """Distance in mm from its axis beyond which no spot gives dose, wherever in `heights` it enters."""
     used, _which = energy_rows(machine, spots.energy)
     spread = max(float(machine.curves[row].sigma.max()) ** 2 for row in used)
     own = max(float(spots.sigma_x.max()), float(spots.sigma_y.max())) ** 2
-    in_air = own + float(machine.focus_sigma[used].max()) ** 2
-    return float(np.sqrt(-2.0 * np.log1p(-cutoff) * (spread + in_air)))
+    ends = np.linspace(heights.min() - SURFACE_STEP_MM, heights.max() + SURFACE_STEP_MM, _ENTRIES)
+    grown = max(
+        float((machine.focus(int(row), ends) ** 2 - machine.focus(int(row), 0.0) ** 2).max()) for row in used
+    )
+    return float(np.sqrt(-2.0 * np.log1p(-cutoff) * (spread + own + max(grown, 0.0))))
 
 
 def variances(machine: IonMachine, voxels: FieldVoxels, spots: Spots) -> Floats:
