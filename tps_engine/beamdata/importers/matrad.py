@@ -52,7 +52,7 @@ def read(path: Path, lateral: str = "double") -> IonMachine:
 
 
 def convert(path: Path, out: Path) -> IonMachine:
-    """Write the machine of a file to `out` (.yaml, and .npz beside it) and load it. Raises BadInput; OSError."""
+    """Write the machine of a file to `out` (.yaml, .npz beside it) and load it. Raises BadInput; OSError."""
     ion_files.save(read(path), out)
     return ion_files.load(out)
 
