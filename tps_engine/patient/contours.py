@@ -17,7 +17,7 @@ Fractions = NDArray[np.float32]
 _SAME_PLANE_MM = 0.05
 _LARGEST_GAP = 2.5
 """Contour planes up to this many usual distances apart are interpolated; wider is a gap between parts."""
-_HALF = 0.5 - 1e-4
+HALF = 0.5 - 1e-4
 """A voxel of this fraction belongs to a mask: an outline through voxel centres keeps both sides alike."""
 _FINE_MM = 0.75
 _FINEST = 6
@@ -46,7 +46,7 @@ class Window:
     def mask(self, grid: Grid) -> Mask:
         """Voxels of the whole grid that lie inside by half or more."""
         out = np.zeros(grid.shape, dtype=bool)
-        out[self.box] = self.values >= _HALF
+        out[self.box] = self.values >= HALF
         return out
 
     def cm3(self, grid: Grid) -> float:

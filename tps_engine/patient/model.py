@@ -6,18 +6,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from common import memory
 from common.dicom.ct import CtVolume
 from common.dicom.structures import Roi, StructureSet
 from common.errors import BadInput
 from common.text import _
-from tps_engine.patient import contours, masks
+from tps_engine.patient import contours, findings, masks
+from tps_engine.patient.body import find
 from tps_engine.patient.grid import Grid
-from tps_engine.patient.stopping_power import AIR, CtCalibration
+from tps_engine.patient.overrides import Couch, Override, apply, insert_couch
+from tps_engine.patient.stopping_power import AIR, CtCalibration, refuse_not_finite
 
 Mask = NDArray[np.bool_]
 
-_COUCH_HU = -500.0
-_COUCH_CM3 = 10.0
+COUCH = "Couch"
+"""Name of the region that an inserted couch becomes."""
+_BYTES = 24
+"""Memory for a voxel while the model is built, beside one byte a region."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +47,117 @@ class Patient:
         return self.regions[name]
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """Choices of the planner about the patient model.
+
+    overrides: regions taken as uniform. couch: one laid into the image, or None. metal: what to do with CT
+    values above the calibration's limit in the body: "keep" the table's, "refuse", or the name of a material.
+    outside: CT values beyond the table in the body: "clamp" or "refuse". find_body: look for the body when
+    no External is drawn, instead of refusing. memory: bytes allowed; None: what the machine has.
+    """
+
+    overrides: tuple[Override, ...] = ()
+    couch: Couch | None = None
+    metal: str = "keep"
+    outside: str = "clamp"
+    find_body: bool = True
+    memory: int | None = None
+
+
 def build(
-    ct: CtVolume, structures: StructureSet, names: Sequence[str], target: str, calibration: CtCalibration
+    ct: CtVolume,
+    structures: StructureSet,
+    names: Sequence[str],
+    target: str,
+    calibration: CtCalibration,
+    options: ModelOptions | None = None,
 ) -> Patient:
     """Stopping power and the masks of the External and of the named regions.
 
-    Everything outside the External counts as air: a couch in view is left out, with a warning. Metal in
-    the body is warned of. Raises BadInput: no such region, no External, a target that the image edge cuts
-    or that leaves the body, CT values that are no numbers, images of different frames of reference.
+    Everything outside the External counts as air: a couch in view is left out, with a warning, unless one is
+    inserted or drawn and overridden. What was done to the images is told in the warnings. Raises
+    BadInput: no such region, no External where it may not be looked for, a target that the image edge cuts or
+    that leaves the body, an organ outside the image, CT values that are no numbers or refused, images of
+    different frames of reference, too little memory.
     """
+    chosen = options or ModelOptions()
     if structures.frame_of_reference_uid != ct.frame_of_reference_uid:
         raise BadInput(
             _("structure set and CT have different frames of reference; choose the CT it was drawn on")
         )
     nz, ny, nx = ct.hu.shape
     grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
-    wanted = dict.fromkeys([target, *names])
+    wanted = dict.fromkeys([target, *names, *(override.region for override in chosen.overrides)])
     drawn = {name: _roi(structures, name) for name in wanted}
+    memory.require((_BYTES + len(wanted)) * grid.size, _("the patient model"), chosen.memory)
+    refuse_not_finite(ct.hu)
     refuse_cut_target(drawn[target], grid)
-    body = contours.rasterise(_external(structures).contours, grid)
+    warnings = [*ct.warnings, *_outside_image(drawn, target, grid)]
+    body, told = _body(ct.hu, structures, grid, chosen.find_body)
     regions = {name: contours.rasterise(roi.contours, grid) for name, roi in drawn.items()}
     _refuse_lost_target(target, regions[target], body)
     rsp = calibration.relative_stopping_power(ct.hu)
     rsp[~body] = AIR
-    warnings = _metal_warnings(ct.hu, body, grid, structures, calibration) + _couch_warning(ct.hu, body, grid)
+    scan = findings.Scan(ct.hu, body, grid, structures, calibration)
+    warnings += told + findings.outside_table(scan, chosen.outside)
+    warnings += findings.metal(scan, rsp, chosen.metal)
+    if chosen.couch is not None:
+        regions[COUCH], text = insert_couch(rsp, body, grid, chosen.couch, ct.patient_position)
+        warnings.append(text)
+    warnings += apply(rsp, regions, chosen.overrides, calibration)
+    warnings += findings.matter_outside(scan, rsp)
     return Patient(grid, rsp, body, regions, ct.patient_position, tuple(warnings))
+
+
+def fractions_on(structures: StructureSet, names: Sequence[str], grid: Grid) -> dict[str, contours.Window]:
+    """Fractions of the voxels of any grid inside regions, by name, for volumes and histograms.
+
+    Raises BadInput for a region that is not there, has no contour or holds nothing of the grid.
+    """
+    found = {}
+    for name in names:
+        part = contours.window_of(_roi(structures, name).contours, grid)
+        if not part.values.any():
+            raise _outside(name)
+        found[name] = part
+    return found
+
+
+def _body(
+    hu: NDArray[np.float32], structures: StructureSet, grid: Grid, search: bool
+) -> tuple[Mask, list[str]]:
+    """The External as drawn; without one as found in the image, with a warning."""
+    roi = external_of(structures)
+    if roi is not None:
+        return contours.rasterise(roi.contours, grid), []
+    if not search:
+        raise BadInput(_("the structure set has no body outline (External); draw it first"))
+    return find(hu, grid), [
+        _("no body outline (External) is drawn: it was found in the image; check it before use")
+    ]
+
+
+def _outside_image(drawn: Mapping[str, Roi], target: str, grid: Grid) -> list[str]:
+    """Texts for regions that the image cuts. Raises BadInput for one wholly outside."""
+    texts = []
+    for name, roi in drawn.items():
+        points = np.concatenate(list(roi.contours))
+        index = grid.index_of(points)
+        last = np.asarray(grid.shape[::-1]) - 0.5
+        if (index.max(axis=0) < -0.5).any() or (index.min(axis=0) > last).any():
+            raise _outside(name)
+        if name != target and ((index < -0.5).any() or (index > last).any()):
+            texts.append(
+                _("region {name} reaches beyond the image: only the part inside counts").format(name=name)
+            )
+    return texts
+
+
+def _outside(name: str) -> BadInput:
+    return BadInput(
+        _("region {name} lies outside the image; choose the image that it was drawn on").format(name=name)
+    )
 
 
 def refuse_cut_target(roi: Roi, grid: Grid) -> None:
@@ -97,15 +188,15 @@ def _no_region(name: str, known: Mapping[str, object]) -> BadInput:
     )
 
 
-def _external(structures: StructureSet) -> Roi:
-    """The body outline: the ROI of type EXTERNAL, or one named External or Body."""
+def external_of(structures: StructureSet) -> Roi | None:
+    """The body outline: the ROI of type EXTERNAL, or one named External, Body or Skin; None without one."""
     for roi in structures.of_kind("EXTERNAL"):
         if roi.contours:
             return roi
     for name, roi in structures.rois.items():
-        if name.lower() in ("external", "body", "skin") and roi.contours:
+        if name.lower() in findings.BODY_NAMES and roi.contours:
             return roi
-    raise BadInput(_("the structure set has no body outline (External); draw it first"))
+    return None
 
 
 def _refuse_lost_target(name: str, target: Mask, body: Mask) -> None:
@@ -121,42 +212,3 @@ def _refuse_lost_target(name: str, target: Mask, body: Mask) -> None:
                 "correct it or the External"
             ).format(name=name, percent=f"{100.0 * outside / target.sum():.0f}")
         )
-
-
-def _metal_warnings(
-    hu: NDArray[np.float32], body: Mask, grid: Grid, structures: StructureSet, calibration: CtCalibration
-) -> list[str]:
-    metal = (hu > calibration.metal_hu) & body
-    volume = float(metal.sum()) * grid.voxel_cm3
-    if volume == 0.0:
-        return []
-    names = []
-    for name, roi in structures.rois.items():
-        if not roi.contours or roi.kind == "EXTERNAL" or name.lower() in ("external", "body", "skin"):
-            continue
-        if _box_holds(roi, grid, metal) and (contours.rasterise(roi.contours, grid) & metal).any():
-            names.append(name)
-    return [
-        _(
-            "metal in the body (CT above {hu} HU): {volume} cm3, in {names}; "
-            "stopping power there is not known"
-        ).format(hu=f"{calibration.metal_hu:.0f}", volume=f"{volume:.1f}", names=", ".join(names) or "-")
-    ]
-
-
-def _box_holds(roi: Roi, grid: Grid, metal: Mask) -> bool:
-    """Whether the bounding box of a region holds any voxel of a mask: spares rasterising most regions."""
-    index = np.rint(grid.index_of(np.concatenate(list(roi.contours)))).astype(np.int64)
-    low, high = np.maximum(index.min(axis=0), 0), np.maximum(index.max(axis=0) + 1, 0)
-    return bool(metal[low[2] : high[2], low[1] : high[1], low[0] : high[0]].any())
-
-
-def _couch_warning(hu: NDArray[np.float32], body: Mask, grid: Grid) -> list[str]:
-    volume = float(((hu > _COUCH_HU) & ~body).sum()) * grid.voxel_cm3
-    if volume < _COUCH_CM3:
-        return []
-    return [
-        _("{volume} cm3 of matter outside the External (couch, fixation) count as air in the dose").format(
-            volume=f"{volume:.0f}"
-        )
-    ]
