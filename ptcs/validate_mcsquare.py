@@ -154,7 +154,8 @@ def _write_image(place: Path, medium: Medium) -> None:
     )
 
 
-_BDL = """--one spot--
+# The title chooses its reader of the file; with no divergence or no correlation it finds no protons.
+_BDL = """--UPenn beam model (double gaussian)--
 Nozzle exit to Isocenter distance
 {nozzle}
 
@@ -169,8 +170,8 @@ Beam parameters
 
 NominalEnergy MeanEnergy EnergySpread ProtonsMU Weight1 SpotSize1x Divergence1x Correlation1x SpotSize1y \
 Divergence1y Correlation1y Weight2 SpotSize2x Divergence2x Correlation2x SpotSize2y Divergence2y Correlation2y
-{energy} {energy} 0.0 1000000.0 1.0 {sigma} 0.0 0.0 {sigma} 0.0 0.0 0.0 {sigma} 0.0 0.0 {sigma} 0.0 0.0
-300.0 300.0 0.0 1000000.0 1.0 {sigma} 0.0 0.0 {sigma} 0.0 0.0 0.0 {sigma} 0.0 0.0 {sigma} 0.0 0.0
+{energy} {energy} 0 1000000 1 {sigma} 1e-6 1e-3 {sigma} 1e-6 1e-3 0.0 {sigma} 1e-6 1e-3 {sigma} 1e-6 1e-3
+300.0 300.0 0 1000000 1 {sigma} 1e-6 1e-3 {sigma} 1e-6 1e-3 0.0 {sigma} 1e-6 1e-3 {sigma} 1e-6 1e-3
 """
 
 _PLAN = """#TREATMENT-PLAN-DESCRIPTION
