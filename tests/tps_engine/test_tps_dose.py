@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from benchmarks.bench_dose import plain_numpy
 from common.errors import BadInput
 from tps_engine.beamdata import bragg, model, scattering
 from tps_engine.dose import engine, field, raytrace, spots
@@ -81,22 +80,6 @@ def test_forward_dose_equals_influence_times_weights(beam, voxels):
     assert direct.max() > 0.0
     slope = rng.normal(size=GRID.size)
     assert products.back(matrix, slope) @ mu == pytest.approx(float(slope @ by_matrix), rel=1e-4)
-
-
-@pytest.mark.requirement("TPS-DOSE")
-def test_the_kernel_is_its_formula(beam):
-    """Against the same formula in plain numpy, oblique and with a range step in the way."""
-    grid = Grid((-60.0, -60.0, -60.0), (4.0, 4.0, 4.0), (31, 31, 31))
-    stuff = np.ones(grid.shape, dtype=np.float32)
-    stuff[:, :15, :15] = 0.3
-    frame = beam_frame(25.0, 10.0, (3.0, -5.0, 2.0), beam.virtual_sad)
-    prepared = field.prepare(stuff, grid, frame, grid.points(np.arange(grid.size)))
-    rng = np.random.default_rng(11)
-    some = spots.nominal(beam, beam.energies[[5, 30, 45]], rng.uniform(-9, 9, 3), rng.uniform(-9, 9, 3))
-    mu = np.array([0.5, 1.0, 0.1])
-    direct = engine.forward(prepared, beam, some, mu)
-    plain = plain_numpy(prepared, beam, some, mu)
-    assert np.abs(direct - plain).max() < 1e-5 * plain.max()
 
 
 @pytest.mark.requirement("TPS-DOSE")

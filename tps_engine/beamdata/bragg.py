@@ -103,9 +103,9 @@ def integral_depth_dose(
 class DepthDoseParts:
     """Energy per mm that a proton leaves in thin cells of water, (n,) MeV/mm, before the range is blurred.
 
-    middle: (n,) mm. primary, local, secondary: from protons that did not react, from reactions on the spot, from
-    secondary protons. primary_let: primary times LET, MeV/mm keV/um. residual: (n,) mm to the end of range.
-    sigma: of the range, mm.
+    middle: (n,) mm. primary, local, secondary: from protons that did not react, from reactions on the spot,
+    from secondary protons. primary_let: primary times LET, MeV/mm keV/um. residual: (n,) mm to the end of
+    range. sigma: of the range, mm.
     """
 
     middle: Floats
@@ -128,8 +128,8 @@ def depth_dose_parts(
 ) -> DepthDoseParts:
     """The parts of the depth dose of a beam; energy and spread in MeV. Raises BadInput outside the table.
 
-    Stopping power diverges at the end of range, so what a cell holds is exact: of dose the difference of energy
-    over the cell, of dose times LET the difference of the integral of stopping power over energy.
+    Stopping power diverges at the end of range, so what a cell holds is exact: of dose the difference of
+    energy over the cell, of dose times LET the difference of the integral of stopping power over energy.
     """
     range_mm = float(water.range_of(energy))
     sigma = peak_sigma(water, energy, spread, parameters)

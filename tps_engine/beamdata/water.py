@@ -44,11 +44,11 @@ class WaterTable:
     def stopping_integral(self, energy: Floats) -> Floats:
         """Integral (n,) of the stopping power over energies from 0 up, MeV keV/um, at energies (n,) MeV.
 
-        Below the table's lowest energy the stopping power counts as what it is there.
+        Below the table the range is linear in energy, so is the energy lost.
         """
-        table = np.r_[0.0, self.energy]
-        power = 0.1 * np.r_[self.stopping[:1], self.stopping]  # MeV cm2/g in water of 1 g/cm3 is 0.1 keV/um
-        return np.asarray(np.interp(energy, table, cumulative_simpson(power, x=table, initial=0.0)))
+        rest = self.energy[0] / self.csda[0]  # MeV/mm in water of 1 g/cm3 is keV/um
+        above = rest * self.energy[0] + cumulative_simpson(0.1 * self.stopping, x=self.energy, initial=0.0)
+        return np.asarray(np.interp(energy, np.r_[0.0, self.energy], np.r_[0.0, above]))
 
     def range_slope(self, energy: float) -> float:
         """dR/dE in mm/MeV at an energy in MeV."""

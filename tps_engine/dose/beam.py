@@ -7,6 +7,7 @@ from common.dicom.plan import IonBeam
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import engine, spots
 from tps_engine.dose.field import prepare
+from tps_engine.dose.hardware import forward, parts, ripple
 from tps_engine.dose.upstream import upstream_of
 from tps_engine.patient.grid import Floats, Grid, resample_nearest
 from tps_engine.patient.model import Patient
@@ -18,8 +19,20 @@ def beam_dose(patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel
 
     Raises BadInput for an energy that the machine lacks or spots outside its scan limits.
     """
+    if parts.has_plates(beam):
+        return forward.beam_dose(patient, grid, beam, beam_model)
+    behind = ripple.for_beam(beam_model, beam)
+    placed, mu = spots.of_beam(beam, behind)
+    return spot_dose(patient, grid, beam, placed, mu, behind)
+
+
+def beam_dose_and_let(
+    patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Dose as `beam_dose`, and dose-averaged LET of protons in water in keV/um, 0 where no dose is."""
     placed, mu = spots.of_beam(beam, beam_model)
-    return spot_dose(patient, grid, beam, placed, mu, beam_model)
+    found = _on_grid(patient, grid, beam, placed, mu, beam_model, let=True)
+    return found[0], found[1]
 
 
 def spot_dose(
@@ -31,10 +44,23 @@ def spot_dose(
     beam's own layers are not read. Dose is given inside the body only. Raises BadInput for energies
     outside the machine, and for a range shifter of which thickness or place is not known.
     """
+    return _on_grid(patient, grid, beam, placed, mu, beam_model, let=False)[0]
+
+
+def _on_grid(
+    patient: Patient,
+    grid: Grid,
+    beam: IonBeam,
+    placed: spots.Spots,
+    mu: Floats,
+    beam_model: BeamModel,
+    let: bool,
+) -> list[NDArray[np.float32]]:
+    """Dose, and LET where it is wanted, (nz, ny, nx) each."""
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
     flat = np.flatnonzero(resample_nearest(patient.body, patient.grid, grid))
     points = grid.points(flat)
-    out = np.zeros(grid.size, dtype=np.float32)
+    out = np.zeros((2 if let else 1, grid.size), dtype=np.float32)
     if len(placed) and len(flat):
         heights = frame.to_gantry(points)[:, 2]
         upstream = upstream_of(beam, beam_model, float(heights.max()))
@@ -42,5 +68,8 @@ def spot_dose(
         reach = engine.reach_across(beam_model, placed, frame.sad, highest, upstream)
         window = (np.column_stack([placed.x, placed.y]), reach)
         voxels = prepare(patient.rsp, patient.grid, frame, points, window, upstream)
-        out[flat] = engine.forward(voxels, beam_model, placed, mu)
-    return out.reshape(grid.shape)
+        if let:
+            out[0, flat], out[1, flat] = engine.forward_with_let(voxels, beam_model, placed, mu)
+        else:
+            out[0, flat] = engine.forward(voxels, beam_model, placed, mu)
+    return [values.reshape(grid.shape) for values in out]

@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from common.errors import BadInput
 from common.text import _
-from tps_engine.beamdata.model import TABLE_STEP_MM, BeamModel, KernelTables, kernel_tables
+from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import kernel
-from tps_engine.dose.components import Component, Part, all_of, single
-from tps_engine.dose.field import BIN_MM, FieldVoxels
-from tps_engine.dose.let import let_tables
+from tps_engine.dose.columns import Columns, beams_of, columns_of, geometry_of, tables_of
+from tps_engine.dose.components import Component, all_of, single
+from tps_engine.dose.field import FieldVoxels
 from tps_engine.dose.parallel import spread, workers
-from tps_engine.dose.paths import node_of, scattering_factor
 from tps_engine.dose.spots import Spots, protons
-from tps_engine.dose.upstream import Upstream, moments
+from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats
 
 MEMORY_LIMIT = 6 * 2**30
@@ -46,29 +45,6 @@ class Influence:
         return len(self.indptr) - 1
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """What the kernel takes for a set of spots, in its order.
-
-    in_air, scattered: (n,) the greatest lateral variance of a spot without scattering in the patient, and of
-    that, mm2. magnified: what a distance grows by from the farthest voxel to the isocentric plane.
-    """
-
-    spots: NDArray[np.float64]
-    rows: NDArray[np.int64]
-    in_air: NDArray[np.float64]
-    scattered: NDArray[np.float64]
-    magnified: float
-    ranges: NDArray[np.float64]
-    tables: KernelTables
-    let: NDArray[np.float32]
-    part: Part
-
-    def across(self, wider: float | NDArray[np.float32]) -> NDArray[np.float64]:
-        """Distance (n,) in mm on the isocentric plane that spots reach when scattering is so much wider."""
-        return np.asarray(kernel.CUT * np.sqrt(self.in_air + wider * self.scattered) * self.magnified)
-
-
 def reach_across(
     model: BeamModel,
     spots: Spots,
@@ -84,7 +60,9 @@ def reach_across(
         return 0.0
     parts = all_of(model, spots, np.ones(len(spots)), upstream)
     return max(
-        float(_columns(model, part, sad, height, upstream).across(_WIDER).max()) for part in parts if len(part)
+        float(columns_of(model, part, sad, height, upstream).across(_WIDER).max())
+        for part in parts
+        if len(part)
     )
 
 
@@ -124,8 +102,8 @@ def _influence(
         raise BadInput(_("a dose matrix needs one spot or more"))
     scale = factor * protons(model, spots, np.ones(len(spots)))
     one = single(model, spots, scale)
-    columns = _columns(model, one, voxels.frame.sad, _height(voxels), voxels.upstream, let)
-    beams = _beams(voxels, model, columns, scale)
+    columns = columns_of(model, one, voxels.frame.sad, _height(voxels), voxels.upstream, let)
+    beams = beams_of(voxels, model, columns, scale)
     _refuse_too_large(voxels, columns, beams, memory_limit)
     pieces = spread(lambda a, b: _fill(voxels, columns, beams, a, b), len(spots), parts=_SHARES * workers())
     counts = np.concatenate([piece[0] for piece in pieces])
@@ -172,22 +150,29 @@ def _forward(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if len(mu) != len(spots) or not np.isfinite(mu).all() or (len(mu) and float(np.min(mu)) < 0.0):
         raise BadInput("metersets must be one a spot, numbers, and not negative")
-    total = np.zeros((2, voxels.count), dtype=np.float32)
     if len(spots) == 0:
-        return total[0], total[1]
-    both = np.zeros((2, len(voxels.voxels)))
+        return np.zeros(voxels.count, dtype=np.float32), np.zeros(voxels.count, dtype=np.float32)
     count = protons(model, spots, np.asarray(mu, dtype=np.float64))
-    for component in all_of(model, spots, count, voxels.upstream):
+    return sum_of(voxels, model, all_of(model, spots, count, voxels.upstream), let)
+
+
+def sum_of(
+    voxels: FieldVoxels, model: BeamModel, components: Sequence[Component], let: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Dose in Gy, and dose times LET if it is wanted, (n,) each, of given Gaussians at a field's points."""
+    both = np.zeros((2, len(voxels.voxels)))
+    for component in components:
         if len(component):
             both += _sum(voxels, model, component, let)
+    total = np.zeros((2, voxels.count), dtype=np.float32)
     total[:, voxels.order] = both
     return total[0], total[1]
 
 
 def _sum(voxels: FieldVoxels, model: BeamModel, component: Component, let: bool) -> NDArray[np.float64]:
     """Dose in Gy of all Gaussians of a component, and dose times LET, (2, n) in the order of the voxels."""
-    columns = _columns(model, component, voxels.frame.sad, _height(voxels), voxels.upstream, let)
-    beams = _beams(voxels, model, columns, component.protons)
+    columns = columns_of(model, component, voxels.frame.sad, _height(voxels), voxels.upstream, let)
+    beams = beams_of(voxels, model, columns, component.protons)
     parts = spread(lambda a, b: _add(voxels, columns, beams, a, b), len(component), parts=_SHARES * workers())
     return np.asarray(np.sum(parts, axis=0))
 
@@ -196,74 +181,13 @@ def _height(voxels: FieldVoxels) -> float:
     return float(np.abs(voxels.voxels[:, 2]).max()) if len(voxels.voxels) else 0.0
 
 
-def _columns(
-    model: BeamModel,
-    component: Component,
-    sad: tuple[float, float],
-    height: float,
-    upstream: Upstream | None,
-    let: bool = False,
-) -> _Columns:
-    energies, rows = np.unique(component.energy, return_inverse=True)
-    before, gap = (0.0, 0.0) if upstream is None else (upstream.water, upstream.gap)
-    axis = tuple(energies.tolist())
-    tables = kernel_tables(model, axis, before, component.part, gap)
-    table = component.optics.copy()
-    if upstream is not None and len(component):
-        added = moments(model, upstream, energies)[rows]
-        table[:, 2:4] += added[:, :1]
-        table[:, 4:6] += added[:, 2:]
-        table[:, 6:8] += added[:, 1:2]
-    scattered = tables.scatter.max(axis=1).astype(np.float64)[rows]
-    ends = [table[:, 2:4] + (table[:, 4:6] * z - 2.0 * table[:, 6:8]) * z for z in (-height, height)]
-    in_air = np.max(np.hstack(ends), axis=1) if len(component) else np.zeros(0)
-    weighed = let_tables(model, axis, before, component.part, gap) if let else np.zeros((0, 0), np.float32)
-    ranges = model.water.range_of(model.at(energies, model.mean_energy)) - before
-    magnified = 1.0 / (1.0 - height / min(sad))
-    return _Columns(
-        np.ascontiguousarray(table), rows.astype(np.int64), in_air, scattered, magnified, ranges, tables,
-        weighed, component.part,
-    )  # fmt: skip
-
-
-def _beams(
-    voxels: FieldVoxels, model: BeamModel, columns: _Columns, scale: Floats
-) -> tuple[object, ...]:
-    """What the kernels read of each spot; the scattering of its node's beam in the media of the field."""
-    needed, node = np.unique(node_of(model.water, columns.ranges), return_inverse=True)
-    lattice = voxels.lattice
-    factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
-    if lattice is not None:
-        for place, number in enumerate(needed.tolist()):
-            factors[place] = scattering_factor(lattice, model.water, number, voxels.voxels)
-    nodes = node.astype(np.int64)[columns.rows]
-    widest = factors.max(axis=1, initial=1.0)[nodes]
-    limits = np.column_stack([columns.tables.reach.astype(np.float64)[columns.rows], columns.across(widest)])
-    return (columns.spots, columns.rows, nodes, limits, scale, factors, columns.part != "halo")
-
-
-def _geometry(voxels: FieldVoxels) -> tuple[object, ...]:
-    """What the kernels read of the field."""
-    lattice = voxels.lattice
-    depth = np.zeros((2, 2, 2), np.float32) if lattice is None else lattice.depth
-    place = np.ones(5) if lattice is None else lattice.place
-    sad, low = np.asarray(voxels.frame.sad, dtype=np.float64), np.asarray(voxels.low, dtype=np.float64)
-    return (
-        voxels.voxels, voxels.uneven, voxels.slack, voxels.bins, voxels.start, sad, low, depth, place, BIN_MM
-    )  # fmt: skip
-
-
-def _tables(columns: _Columns) -> tuple[object, ...]:
-    return (columns.tables.idd, columns.let, columns.tables.scatter, TABLE_STEP_MM)
-
-
 def _scratch(size: int, let: bool) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Room for voxel indices, doses, and doses times LET where they are wanted."""
     return np.empty(size, np.int32), np.empty(size, np.float32), np.empty(size if let else 0, np.float32)
 
 
 def _fill(
-    voxels: FieldVoxels, columns: _Columns, beams: tuple[object, ...], first: int, behind: int
+    voxels: FieldVoxels, columns: Columns, beams: tuple[object, ...], first: int, behind: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Counts, voxel indices, doses and doses times LET of the columns first..behind."""
     counts = np.zeros(len(columns.rows), dtype=np.int64)
@@ -274,7 +198,7 @@ def _fill(
     here = first
     while here < behind:
         done = kernel.fill_columns(
-            beams, _tables(columns), _geometry(voxels), here, behind, counts, out, scratch
+            beams, tables_of(columns), geometry_of(voxels), here, behind, counts, out, scratch
         )
         used = int(counts[here:done].sum())
         found.append((order[out[0][:used]], out[1][:used].copy(), out[2][:used].copy()))
@@ -284,19 +208,17 @@ def _fill(
 
 
 def _add(
-    voxels: FieldVoxels, columns: _Columns, beams: tuple[object, ...], first: int, behind: int
+    voxels: FieldVoxels, columns: Columns, beams: tuple[object, ...], first: int, behind: int
 ) -> NDArray[np.float64]:
     let, size = len(columns.let) > 0, max(len(voxels.voxels), 1)
     both = np.zeros((2, len(voxels.voxels)))
     kernel.add_dose(
-        beams, _tables(columns), _geometry(voxels), first, behind, both[0], both[1], _scratch(size, let)
+        beams, tables_of(columns), geometry_of(voxels), first, behind, both[0], both[1], _scratch(size, let)
     )
     return both
 
 
-def _refuse_too_large(
-    voxels: FieldVoxels, columns: _Columns, beams: tuple[object, ...], limit: int
-) -> None:
+def _refuse_too_large(voxels: FieldVoxels, columns: Columns, beams: tuple[object, ...], limit: int) -> None:
     """Count a sample of columns and raise BadInput when all of them would need more than `limit` bytes."""
     count = len(columns.rows)
     sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))

@@ -84,8 +84,8 @@ def spot_column(spot, numbers, limits, factor, tables, geometry, out_index, out_
 
     spot: (8,) x, y mm, variance x, y mm2, squared divergence x, y, covariance x, y mm, at isocentre.
     numbers: row of the tables, and whether rays are looked at one by one. limits: (2,) reach in depth and
-    across, mm. factor: (n,) scattering relative to water at the voxels. tables: depth dose, that times LET (of
-    no rows: not wanted), scattering, step. geometry: see `engine`.
+    across, mm. factor: (n,) scattering relative to water at the voxels. tables: depth dose, that times LET
+    (of no rows: not wanted), scattering, step. geometry: see `columns`.
     """
     voxels, uneven, slack, bins, start, sad, low, lattice, place, size = geometry
     idd, let, scatter, step = tables
@@ -167,7 +167,7 @@ def fill_columns(beams, tables, geometry, first, behind, counts, out, scratch): 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def add_dose(beams, tables, geometry, first, behind, dose, weighed, scratch):  # type: ignore[no-untyped-def]
-    """Add the dose of spots first..behind to dose (n,), Gy, and that times LET to weighed where it is wanted."""
+    """Add the dose of spots first..behind to dose (n,), Gy, and that times LET to weighed if wanted."""
     spots, rows, nodes, limits, scale, factors, fine = beams
     with_let = tables[1].shape[0] > 0
     for spot in range(first, behind):

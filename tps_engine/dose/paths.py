@@ -53,7 +53,7 @@ class Lattice:
 def lattice_of(
     rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, projected: Floats, upstream: Upstream | None
 ) -> Lattice:
-    """The rays through all projected points (n, 3) u, v, z and some distance around them, from the body on."""
+    """The rays through all projected points (n, 3) u, v, z and some around them, from the body on."""
     low, high = projected.min(axis=0), projected.max(axis=0)
     top = max(_top(rsp, grid, frame), float(high[2]))
     step, heights = STEP_MM, int(np.ceil((top - low[2]) / HEIGHT_MM)) + 2
@@ -93,7 +93,7 @@ def _top(rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame) -> float:
 
 
 def _scattering_of(rsp: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scattering power relative to that of water, per mm of water-equivalent depth, of the voxels' tissues."""
+    """Scattering power relative to water, per mm of water-equivalent depth, of the voxels' tissues."""
     table = materials.load()
     factors = [
         material.scattering / float(material.stopping_ratio(materials.REFERENCE_MEV))
@@ -102,21 +102,22 @@ def _scattering_of(rsp: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(factors, dtype=np.float32)[table.tissue_of(rsp)]
 
 
-def node_of(water: WaterTable, ranges: Floats) -> NDArray[np.int64]:
+def node_of(ranges: Floats) -> NDArray[np.int64]:
     """Which scattering node (n,) beams of ranges (n,) mm use: the first that goes as far."""
     return np.minimum(np.searchsorted(_NODES, ranges), len(_NODES) - 1)
 
 
-def scattering_factor(lattice: Lattice, water: WaterTable, node: int, voxels: Floats) -> NDArray[np.float32]:
+def scattering_factor(
+    lattice: Lattice, water: WaterTable, node: int, voxels: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Lateral variance in the media crossed over that of the same depth of water, (n,) at voxels (n, >= 3).
 
     Fermi-Eyges moments along each ray in true lengths, with the scattering power of the tissue crossed at the
-    energy that the node's beam has at that depth (Gottschalk, Med Phys 37 (2010) 352): gaps widen a beam, dense
-    matter spoils it less. Within the Gaussian model.
+    energy that the node's beam has at that depth (Gottschalk, Med Phys 37 (2010) 352): gaps widen a beam.
     """
     end = min(float(_NODES[node]), float(water.csda[-1]) - 1.0)
     energy = float(water.energy_of(end))
-    depth = 0.5 * np.arange(int(2.0 * end) + 2)
+    depth = 0.5 * np.arange(int(2.0 * end) + 2, dtype=np.float64)
     residual = np.maximum(water.energy_of(np.maximum(end - depth, 0.0)), 2.0)
     power = scattering.scattering_power(residual, energy)
     plain = scattering.lateral_variance(water, energy, depth)
@@ -128,7 +129,7 @@ def scattering_factor(lattice: Lattice, water: WaterTable, node: int, voxels: Fl
         lattice.depth.shape[0],
         parts=4 * workers(),
     )
-    return _sampled(ratio, lattice.place, np.ascontiguousarray(voxels[:, :3]))
+    return np.asarray(_sampled(ratio, lattice.place, np.ascontiguousarray(voxels[:, :3])))
 
 
 @njit(nogil=True, cache=True)

@@ -92,6 +92,20 @@ def water_depth(
 
 
 @njit(nogil=True, cache=True)
+def _crossing(start, step, count):  # type: ignore[no-untyped-def]
+    """Where start - s * step enters and leaves a volume of `count` voxels (x, y, z); never: leave < enter."""
+    enter, leave = -1e30, 1e30
+    for axis in range(3):
+        d = -step[axis]
+        near, far = -0.5 - start[axis], count[axis] - 0.5 - start[axis]
+        if abs(d) >= 1e-12:
+            enter, leave = max(enter, min(near / d, far / d)), min(leave, max(near / d, far / d))
+        elif near > 0.0 or far < 0.0:
+            leave = -1e31
+    return enter, leave
+
+
+@njit(nogil=True, cache=True)
 def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, behind):  # type: ignore[no-untyped-def]
     """Integrals of two volumes from the source down to heights low, low + 1 .. mm, for rays first..behind.
 
@@ -102,15 +116,7 @@ def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, beh
     heights = sums.shape[2]
     for ray in range(first, behind):
         # s runs down from height 0: position = start - s * step
-        enter, leave = -1e30, 1e30
-        for axis in range(3):
-            d = -step[ray, axis]
-            near, far = -0.5 - start[ray, axis], count[axis] - 0.5 - start[ray, axis]
-            if abs(d) < 1e-12:
-                if near > 0.0 or far < 0.0:
-                    leave = -1e31
-            else:
-                enter, leave = max(enter, min(near / d, far / d)), min(leave, max(near / d, far / d))
+        enter, leave = _crossing(start[ray], step[ray], count)
         if leave <= enter:
             continue
         one, two, here = 0.0, 0.0, enter
@@ -134,11 +140,11 @@ def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, beh
             two += (nearest - here) * b
             here = nearest
             if tx <= ty and tx <= tz:
-                ix += 1 if step[ray, 0] < 0.0 else -1
+                ix -= int(np.sign(step[ray, 0]))
             elif ty <= tz:
-                iy += 1 if step[ray, 1] < 0.0 else -1
+                iy -= int(np.sign(step[ray, 1]))
             else:
-                iz += 1 if step[ray, 2] < 0.0 else -1
+                iz -= int(np.sign(step[ray, 2]))
             if ix < 0 or iy < 0 or iz < 0 or ix >= nx or iy >= ny or iz >= nz:
                 break
         for rest in range(plane + 1):
