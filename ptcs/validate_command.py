@@ -68,7 +68,7 @@ def tps(
             click.echo(f"{case.name:24} {case.group}: {case.title} ({case.engine}; {case.against})")
         return
     place = _data(data)
-    other = validate_mcsquare.find(mcsquare, place)
+    other = validate_mcsquare.find(mcsquare)
     setup = Setup(model.load(machine), place, quick, other=other)
     out.mkdir(parents=True, exist_ok=True)
     begun = datetime.now(UTC)

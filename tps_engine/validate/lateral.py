@@ -108,7 +108,7 @@ def _widths(engine: str, model: BeamModel, energy: float) -> tuple[Floats, Float
 
 
 def _core(x: Floats, dose: Floats, guess: float) -> float:
-    """Standard deviation of a Gaussian on a flat base, fitted within 3 of the expected one; voxels taken off."""
+    """Standard deviation of a Gaussian on a flat base, fitted within 3 expected ones; voxels taken off."""
     core = np.abs(x) < max(3.0 * guess, 4.0)
     (_top, width, _base), _cov = curve_fit(
         lambda u, a, s, b: a * np.exp(-0.5 * (u / s) ** 2) + b,

@@ -1,4 +1,4 @@
-"""Matter that is not water: slabs, two materials side by side, oblique entry, a range shifter with an air gap."""
+"""Matter that is not water: slabs, materials side by side, oblique entry, a range shifter with an air gap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -35,18 +35,17 @@ _SHIFTER_MM, _GAP_MM = 30.0, 120.0
 
 @dataclass(frozen=True)
 class Scene:
-    """One comparison of the engines. shift: range loss in mm that stopping powers predict, None: not asked."""
+    """One comparison of the engines."""
 
     phantom: Phantom = field(repr=False)
     planned: IonBeam = field(repr=False)
-    shift: float | None = None
 
 
 def cases() -> list[Case]:
     """Pencil beam against Monte Carlo."""
     told = _("our Monte Carlo, dose to water")
     group = _("other matter than water")
-    found = [
+    return [
         Case("water-pb", group, _("a small field in water"), "pb", told, partial(_water)),
         *(
             Case(f"slab-{name}", group, _("slab of {material}, 30 mm").format(material=name), "pb, mc", told,
@@ -58,7 +57,6 @@ def cases() -> list[Case]:
         Case("range-shifter", group, _("range shifter of 30 mm PMMA and 120 mm of air"), "pb",
              _("our Monte Carlo through the shifter as matter"), _shifter, quick=False),
     ]  # fmt: skip
-    return found
 
 
 def _field(model: BeamModel, energy: float) -> IonBeam:
@@ -96,7 +94,7 @@ def _water(setup: Setup) -> Outcome:
 
 
 def _depth(model: BeamModel, energy: float, more: float = 15.0) -> float:
-    return _STEP * np.ceil((float(model.water.range_of(energy)) + more) / _STEP)
+    return float(_STEP * np.ceil((float(model.water.range_of(energy)) + more) / _STEP))
 
 
 def _slab(material: str, setup: Setup) -> Outcome:

@@ -2,7 +2,7 @@
 
 from common.errors import BadInput
 from common.text import _
-from tps_engine.validate import lateral, mixed, ranges
+from tps_engine.validate import biology, clinical, ions, lateral, mixed, other, planning, ranges
 from tps_engine.validate.case import Case
 
 ENGINES = ("pb", "mc")
@@ -14,6 +14,11 @@ def cases() -> list[Case]:
         *(case for engine in ENGINES for case in ranges.cases(engine)),
         *(case for engine in ENGINES for case in lateral.cases(engine)),
         *mixed.cases(),
+        *other.cases(),
+        *planning.cases(),
+        *clinical.cases(),
+        *biology.cases(),
+        *ions.cases(),
     ]
 
 
