@@ -21,7 +21,7 @@ from ptcs.running import bring_up, find, running, site_option, state_option, tak
 console = Console()
 
 ELSEWHERE = {
-    "beam-model": "ptcs.dose_command:beam_model",
+    "beam-model": "ptcs.beam_model_command:beam_model",
     "checklist": "ptcs.maintenance_command:checklist",
     "components": "ptcs.components_command:components",
     "console": "ptcs.console:console_command",

@@ -58,7 +58,8 @@ def write(
         "minimum_mu": model.minimum_mu, "maximum_mu": model.maximum_mu, "depth_doses": entries,
         "profiles": {"file": "profiles.csv"},
         "reference_field": {
-            "file": "absolute.csv", "size_mm": field.size, "spot_spacing_mm": field.spacing, "mu_per_spot": field.mu,
+            "file": "absolute.csv", "size_mm": field.size,
+            "spot_spacing_mm": field.spacing, "mu_per_spot": field.mu,
         },
         **(head or {}),
     }  # fmt: skip

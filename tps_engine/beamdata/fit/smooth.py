@@ -70,7 +70,8 @@ def curves(
     coefficients: dict[str, Floats] = {}
     found = []
     for name, values in columns.items():
-        coefficients[name] = np.polynomial.polynomial.polyfit(place, values, degree, w=1.0 / errors[name])
+        weights = 1.0 / errors[name]
+        coefficients[name] = np.asarray(np.polynomial.polynomial.polyfit(place, values, degree, w=weights))
         smooth = np.asarray(np.polynomial.polynomial.polyval(place, coefficients[name]), dtype=np.float64)
         unit, limit = next(row for key, row in _LIMITS.items() if name.startswith(key))
         off = np.abs(values - smooth)
@@ -116,6 +117,6 @@ def warnings_of(interpolations: Sequence[Interpolation]) -> list[str]:
 
 
 def _place(energy: Floats, measured: Floats) -> Floats:
-    """Logarithm of the energy, scaled to -1..1 over the measured energies, where polynomials are well conditioned."""
+    """Logarithm of the energy, scaled to -1..1 over the measured ones: polynomials are well conditioned."""
     low, high = float(np.log(measured.min())), float(np.log(measured.max()))
     return np.asarray((2.0 * np.log(energy) - low - high) / (high - low))

@@ -49,10 +49,15 @@ def write(table: Table, path: Path) -> model.BeamModel:
 
     A table that the format's checks refuse is not written.
     """
+    return write_checked(_content(table), path)
+
+
+def write_checked(content: Mapping[str, Any], path: Path) -> model.BeamModel:
+    """Write a beam-model file, atomically, and load it. Raises BadInput, BadConfig; OSError."""
     if path.suffix != ".yaml":
         raise BadInput(f"{path.name}: a beam model is a .yaml file; give such a name")
     text = yaml.safe_dump(
-        _content(table), sort_keys=False, allow_unicode=True, width=200, default_flow_style=None
+        dict(content), sort_keys=False, allow_unicode=True, width=200, default_flow_style=None
     )
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / path.name
