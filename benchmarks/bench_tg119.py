@@ -1,10 +1,10 @@
 """Dose influence of TG119, ours against pyRadPlan in one run: protons, and carbon ions with biology.
 
-Gantry 90 and 270, 5 mm spots, 5 mm dose grid, the peer's base data, spots, stopping power and voxels; the peer
-runs in its own virtual environment (benchmarks/peers/setup.sh). Ours goes from stopping power to filled matrix, as
-the peer's time does. `ratio` is of processor time of all threads, which other work on the machine stretches
-less than wall time; `wall` has both, and on an idle machine is what a user waits (the peer is serial, ours is
-not). `dose_differs` is of the sum of all spots, in percent of its maximum.
+Gantry 90 and 270, 5 mm spots, 5 mm dose grid, the peer's base data, spots, stopping power and voxels; the
+peer runs in its own virtual environment (benchmarks/peers/setup.sh). Ours goes from stopping power to filled
+matrix, as the peer's time does. `ratio` is of processor time of all threads, which other work on the machine
+stretches less than wall time; `wall` has both, and on an idle machine is what a user waits (the peer is
+serial, ours is not). `dose_differs_percent` is of the sum of all spots, in percent of its maximum.
 """
 
 import json
@@ -28,10 +28,10 @@ ROUNDS = 7
 
 def summed(matrices: list[Influence]) -> NDArray[np.float64]:
     """Dose of unit weights at the case's voxels."""
-    return sum(
-        (np.bincount(one.indices, weights=one.data, minlength=one.voxels) for one in matrices),
-        np.zeros(matrices[0].voxels),
-    )
+    total = np.zeros(matrices[0].voxels)
+    for one in matrices:
+        total += np.bincount(one.indices, weights=one.data, minlength=one.voxels)
+    return total
 
 
 def agreement(case: tg119.Case, found: list[IonInfluence]) -> dict[str, float]:
@@ -84,7 +84,7 @@ def measure(ion: str, folder: Path) -> dict[str, object]:
 
 
 def own_engine(folder: Path) -> dict[str, object]:
-    """The same spots by the house's proton engine and machine, which looks at media and rays around a voxel."""
+    """The same spots by the house's proton engine and machine, by rays and media around voxels."""
     case = tg119.read(folder / "proton.npz")
     tg119.generic(case)
     cpu, wall = [], []

@@ -99,12 +99,11 @@ def cube(case: Case, sums: Floats) -> NDArray[np.float64]:
     return out.reshape(case.grid.shape)
 
 
-def peer_matrix(path: Path) -> Influence:
-    """The peer's own matrix on the whole dose grid."""
+def peer_matrix(case: Case, path: Path) -> Influence:
+    """The peer's own matrix, on the case's voxels."""
     with np.load(path.with_suffix(".matrix.npz")) as kept:
-        return Influence(
-            int(kept["rows"]), kept["indptr"].astype(np.int64), kept["indices"].astype(np.int32), kept["data"]
-        )
+        rows = np.searchsorted(case.voxels, kept["indices"]).astype(np.int32)
+        return Influence(len(case.voxels), kept["indptr"].astype(np.int64), rows, kept["data"])
 
 
 def peer_objectives(case: Case) -> tuple[Objective, ...]:
@@ -112,7 +111,7 @@ def peer_objectives(case: Case) -> tuple[Objective, ...]:
     made: list[Objective] = []
     number = 0
     while f"objective{number}" in case.peer:
-        voxels = case.peer[f"objective{number}"].astype(np.int64)
+        voxels = np.searchsorted(case.voxels, case.peer[f"objective{number}"])
         said = json.loads(str(case.peer[f"objective{number}_is"]))
         level, weight = said["level"], said["weight"]
         if said["kind"] in ("SquaredDeviation", "SquaredUnderdosing"):

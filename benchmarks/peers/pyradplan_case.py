@@ -9,7 +9,6 @@ the matrix (CSC). The last line of the output is JSON with times in s and the pe
 import argparse
 import json
 import logging
-import resource
 import time
 import warnings
 from pathlib import Path
@@ -136,7 +135,8 @@ def main() -> None:
             keep[f"objective{number}_is"] = np.array(json.dumps(objective))
         keep |= {"weights": found.pop("weights"), "history": found.pop("history")}
         line["optimise"] = found
-    line["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    status = Path("/proc/self/status").read_text().splitlines()
+    line["peak"] = next(float(one.split()[1]) for one in status if one.startswith("VmHWM")) / 1024.0
     np.savez(asked.out, **keep)
     np.savez(
         asked.out.with_suffix(".matrix.npz"),
