@@ -235,5 +235,9 @@ def test_bad_input_is_refused_before_time_is_spent(carbon: IonMachine, helium: I
         engine.influence(voxels, carbon, some, cutoff=1.0)
     with pytest.raises(BadInput, match="metersets"):
         engine.forward(voxels, carbon, some, -np.ones(len(some)))
+    hole = np.full(GRID.shape, np.nan, dtype=np.float32)
+    blind = spots.field_of(carbon, hole, GRID, voxels.frame, GRID.points(np.arange(100)))
+    with pytest.raises(BadInput, match="no numbers"):
+        engine.forward(blind, carbon, some, np.ones(len(some)))
     with pytest.raises(BadInput, match="scans"):
         spots.nominal(carbon, carbon.energies[:1], np.array([900.0]), np.zeros(1))

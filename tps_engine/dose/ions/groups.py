@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
+from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.water import Floats
 from tps_engine.dose.field import BIN_MM, FieldVoxels
@@ -74,6 +75,8 @@ def prepare_job(
     cutoff: float,
 ) -> Job:
     """Tables and groups of spots. Raises BadInput as `engine.influence` says."""
+    if not np.isfinite(voxels.voxels).all():
+        raise BadInput(_("depths in the patient are no numbers; check the stopping powers of the image"))
     used, which = energy_rows(machine, spots.energy)
     variance = variances(machine, voxels, spots)
     widest = np.zeros(len(used))
