@@ -5,39 +5,34 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tps_engine.dose.engine import Influence
-from tps_engine.optimise.objectives import Objective
-from tps_engine.optimise.solver import Floats, Solution, minimise
+from tps_engine.optimise.lbfgs import Descent
+
+Floats = NDArray[np.float64]
+Minimise = Callable[[Floats, tuple[Floats, Floats], float], Descent]
+"""Minimises a function of weights from a start, within (lower, upper) bounds, to a tolerance."""
 
 _DROP = (0.25, 0.6)
 """Spots below this part of the smallest meterset are dropped in the first and second pass."""
+_ROUGH, _FINE = 3e-2, 1e-2
+"""Tolerances of the first pass and of the others."""
 
 
-def deliver(
-    matrix: Influence,
-    objectives: tuple[Objective, ...],
-    start: Floats,
-    limits: tuple[float, float],
-    floor: float = 0.0,
-    report: Callable[[int, float], None] | None = None,
-) -> Solution:
+def deliver(minimise: Minimise, start: Floats, limits: tuple[float, float]) -> Descent:
     """Optimise so that every spot is either off or within limits (smallest, largest) MU.
 
     First without the smallest meterset; then twice: spots far below it are switched off, the others are
-    kept at or above it, and all are optimised again. floor: as in `minimise`.
+    kept at or above it, and all are optimised again.
     """
     smallest, largest = limits
-    zero = np.zeros(matrix.spots)
-    top = np.full(matrix.spots, largest)
-    solution = minimise(matrix, objectives, start, (zero, top), tolerance=3e-2, floor=floor, report=report)
+    top = np.full(len(start), largest)
+    found = minimise(start, (np.zeros(len(start)), top), _ROUGH)
     for part in _DROP:
-        keep = solution.weights >= part * smallest
+        keep = found.weights >= part * smallest
         upper = np.where(keep, top, 0.0)
         last = part == _DROP[-1]
         lower = np.where(keep & last, smallest, 0.0)
-        begin = np.clip(solution.weights, lower, upper)
-        solution = minimise(matrix, objectives, begin, (lower, upper), floor=floor, report=report)
-    return solution
+        found = minimise(np.clip(found.weights, lower, upper), (lower, upper), _FINE)
+    return found
 
 
 def settle(mu: Floats, factor: float, limits: tuple[float, float]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from common.errors import BadInput
@@ -150,32 +151,31 @@ def navigate(known: Surface, wish: Floats, limits: Floats | None = None) -> Choi
 
 
 def reachable(known: Surface, limits: Floats) -> Floats:
-    """(k,) the least value of each criterion while the others keep their limits (k,).
+    """(k,) the least value of each criterion while the others keep their limits (k,): the sliders' ends.
 
-    Raises BadInput naming the first criterion whose limit cannot be kept.
+    Raises BadInput naming the first criterion whose limit cannot be kept, alone or with those before it.
     """
-    plans = len(known.plans)
     unit, right = (known.values / known.ranges).T, np.asarray(limits) / known.ranges + 1e-9
-    least = []
     for k, name in enumerate(known.names):
-        others = np.arange(len(known.names)) != k
-        result = linprog(
-            unit[k],
-            A_ub=unit[others],
-            b_ub=right[others],
-            A_eq=np.ones((1, plans)),
-            b_eq=[1.0],
-            method="highs",
-        )
-        if not result.success or result.fun > right[k] + 1e-6:
-            value = float(result.fun * known.ranges[k]) if result.success else float(known.ideal[k])
+        least = _least(unit, right, k, np.arange(k))
+        if least > right[k] + 1e-6:
             raise BadInput(
                 _(
                     "no plan keeps {name} at or below {limit}: {least} is the least with the other limits"
-                ).format(name=name, limit=f"{limits[k]:.4g}", least=f"{value:.4g}")
+                ).format(name=name, limit=f"{limits[k]:.4g}", least=f"{least * known.ranges[k]:.4g}")
             )
-        least.append(float(result.fun * known.ranges[k]))
-    return np.array(least)
+    count = len(known.names)
+    found = [_least(unit, right, k, np.delete(np.arange(count), k)) for k in range(count)]
+    return np.array(found) * known.ranges
+
+
+def _least(unit: Floats, right: Floats, k: int, kept: NDArray[np.int64]) -> float:
+    """The least value of criterion k where the limits `kept` hold; infinite where they cannot."""
+    plans = unit.shape[1]
+    result = linprog(
+        unit[k], A_ub=unit[kept], b_ub=right[kept], A_eq=np.ones((1, plans)), b_eq=[1.0], method="highs"
+    )
+    return float(result.fun) if result.success else np.inf
 
 
 def _values(functions: tuple[Function, ...], weights: Floats) -> Floats:

@@ -5,7 +5,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tps_engine.dose.engine import Influence
-from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.parallel import spread
+
+_ENTRIES_A_PART = 1_000_000
+_MOST_PARTS = 16
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -37,7 +40,7 @@ def _back(indptr, indices, data, slope, first, behind, out):  # type: ignore[no-
 def dose(matrix: Influence, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix times weights (spots,): dose (voxels,), summed in float32."""
     narrow = weights.astype(np.float32)
-    spans = _balanced(matrix, workers())
+    spans = _balanced(matrix)
 
     def work(part: int, _behind: int) -> NDArray[np.float32]:
         out = np.zeros(matrix.voxels, dtype=np.float32)
@@ -52,7 +55,7 @@ def back(matrix: Influence, slope: NDArray[np.float64]) -> NDArray[np.float64]:
     """Transposed matrix times slope (voxels,): derivative by each weight (spots,), summed in float32."""
     narrow = slope.astype(np.float32)
     out = np.zeros(matrix.spots, dtype=np.float32)
-    spans = _balanced(matrix, 4 * workers())
+    spans = _balanced(matrix)
 
     def work(part: int, _behind: int) -> None:
         _back(matrix.indptr, matrix.indices, matrix.data, narrow, spans[part], spans[part + 1], out)
@@ -61,7 +64,12 @@ def back(matrix: Influence, slope: NDArray[np.float64]) -> NDArray[np.float64]:
     return out.astype(np.float64)
 
 
-def _balanced(matrix: Influence, parts: int) -> list[int]:
-    """Column numbers that cut the matrix into parts with as many entries each."""
+def _balanced(matrix: Influence) -> list[int]:
+    """Column numbers that cut the matrix into parts with as many entries each.
+
+    Their number depends on the matrix alone, so that sums are the same on any number of cores; a small
+    matrix is one part, for which no thread is woken.
+    """
+    parts = min(max(len(matrix.data) // _ENTRIES_A_PART, 1), _MOST_PARTS)
     wanted = [matrix.indptr[-1] * k // parts for k in range(1, parts)]
     return [0, *(int(np.searchsorted(matrix.indptr, entry)) for entry in wanted), matrix.spots]
