@@ -67,7 +67,8 @@ def show_model(model: str) -> None:
         (_("energies"), f"{len(loaded.energies)}, {loaded.energies[0]:g} .. {loaded.energies[-1]:g} MeV"),
         (_("range in water"), f"{ends[0]:.1f} .. {ends[1]:.1f} mm"),
     ]
-    table = Table(show_header=False)
+    table = Table("", "", show_header=False)
+    table.columns[1].overflow = "fold"
     for name, value in rows:
         table.add_row(name, value)
     Console().print(table)

@@ -101,7 +101,7 @@ def energy_of(physics: Physics, curves: Sequence[DepthDose], spot: Spot) -> Ener
         off, [mean, 0.006 * mean], bounds=([low, 0.0], [high, 0.1 * mean]), x_scale=[0.1, 0.1],
         diff_step=1e-4,
     )  # fmt: skip
-    mean_error, spread_error = _errors(found.jac, found.fun)
+    mean_error, spread_error = predict.standard_errors(found.jac, found.fun)
     return Energy(float(found.x[0]), float(mean_error), float(found.x[1]), float(spread_error))
 
 
@@ -124,7 +124,7 @@ def common_of(
     low, high = zip(*(_BOUNDS[name] for name in names), strict=True)
     start = np.clip([physics.value(name) for name in names], low, high)
     found = least_squares(off, start, bounds=(low, high), x_scale=np.asarray(high), diff_step=1e-3)
-    errors = _errors(found.jac, found.fun)
+    errors = predict.standard_errors(found.jac, found.fun)
     values = {name: (float(x), float(e)) for name, x, e in zip(names, found.x, errors, strict=True)}
     return physics.with_values(names, found.x), values
 
@@ -148,9 +148,3 @@ def _off(physics: Physics, curve: DepthDose, spot: Spot, mean: float, spread: fl
     measured = curve.dose / curve.dose.max()
     model = reading(physics, curve, spot, mean, spread)
     return np.asarray(measured - model * float(measured @ model) / float(model @ model))
-
-
-def _errors(jacobian: Floats, off: Floats) -> Floats:
-    """Standard deviations from the scatter of the residuals: s^2 (J^T J)^-1."""
-    freedom = max(len(off) - jacobian.shape[1], 1)
-    return np.asarray(np.sqrt(np.diag(np.linalg.pinv(jacobian.T @ jacobian)) * float(off @ off) / freedom))

@@ -89,3 +89,9 @@ def reference_sum(
     range_mm = float(water.range_of(energy))
     share = float(halo.share(range_mm, np.array([depth]))[0])
     return (1.0 - share) * on_axis(0.0) + share * on_axis(float(halo.sigma(range_mm)) ** 2)
+
+
+def standard_errors(jacobian: Floats, off: Floats) -> Floats:
+    """Standard deviations of fitted parameters from the scatter of the residuals: s^2 (J^T J)^-1."""
+    freedom = max(len(off) - jacobian.shape[1], 1)
+    return np.asarray(np.sqrt(np.diag(np.linalg.pinv(jacobian.T @ jacobian)) * float(off @ off) / freedom))

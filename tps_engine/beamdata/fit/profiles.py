@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import least_squares
 
 from common.errors import BadInput
 from common.text import _
+from tps_engine.beamdata.fit import predict
 from tps_engine.beamdata.fit.measurements import Profile
 from tps_engine.beamdata.fit.predict import air_variance, variance
 from tps_engine.beamdata.fit.result import AxisOptics, Residual
@@ -42,12 +43,14 @@ def width_of(profile: Profile, blur: float) -> Width:
     where = _("profile in {axis} of {energy} MeV at {height} mm").format(
         axis="xy"[profile.axis], energy=f"{profile.energy:g}", height=f"{profile.height:g}"
     )
-    try:
-        found, covariance = curve_fit(gaussian, x, dose, p0=(1.0, centre, start), maxfev=2000)
-    except RuntimeError as why:
-        raise BadInput(_("{where}: no Gaussian fits it; check the readings").format(where=where)) from why
-    fitted = gaussian(x, *found)
-    sigma, error = abs(float(found[2])), float(np.sqrt(max(covariance[2, 2], 0.0)))
+    found = least_squares(
+        lambda values: gaussian(x, *values) - dose, (1.0, centre, start), x_scale=(1.0, start, start)
+    )
+    if not found.success:
+        raise BadInput(_("{where}: no Gaussian fits it; check the readings").format(where=where))
+    fitted = gaussian(x, *found.x)
+    sigma = abs(float(found.x[2]))
+    error = float(predict.standard_errors(found.jac, found.fun)[2])
     if not np.isfinite(error) or sigma <= blur:
         raise BadInput(
             _("{where}: sigma {sigma} mm: allowed is more than the detector's own {blur} mm").format(

@@ -1,6 +1,6 @@
 """Uniform scanning: layers of even fluence over a rectangle, aperture and compensator from the target."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import contourpy
@@ -28,9 +28,9 @@ class UniformOptions:
     """Choices of a uniform-scanning field; lengths in mm.
 
     lateral, distal, proximal: margins about the target, the latter two of water. smearing: radius within
-    which the compensator takes the thinnest. aperture, compensator: heights of their downstream faces above the
-    isocentre. rsp: of the compensator. pixel: of compensator and aperture. spacing: of the raster of spots;
-    beyond: how far the rectangle reaches over the opening.
+    which the compensator takes the thinnest. aperture, compensator: heights of their downstream faces
+    above the isocentre. rsp: of the compensator. pixel: of compensator and aperture. spacing: of the raster
+    of spots; beyond: how far the rectangle reaches over the opening.
     """
 
     lateral: float = 6.0
@@ -79,14 +79,23 @@ def design(
     x, y, inside, deepest = _seen(frame.project(points), depth.astype(np.float64), options)
     reach = float(deepest[inside].max()) + options.distal
     plate = _compensator(x, y, inside, deepest, options)
-    span = (max(_shallowest(frame, points, depth, plate) - options.proximal, 0.0), reach)
+    seen = frame.project(points)
+    passed = depth + plates.water_thickness(plate, seen[:, 0], seen[:, 1])
+    span = (max(float(passed.min()) - options.proximal, 0.0), reach)
+    slope, top = np.polyfit(passed, seen[:, 2], 1) if len(points) > 1 else (0.0, float(seen[0, 2]))
+    sad = np.asarray(frame.sad)
     opening = _dilated(inside, options.lateral / options.pixel)
     aperture = Aperture("A1", outlines(x, y, opening), options.aperture, 65.0)
     draft = IonBeam(
         1, "uniform", *angles, _triple(frame.isocentre), (), frame.sad, ripple_filter=ripple_filter
     )
     behind = ripple.for_beam(model, draft)
-    energies, weights = spread_out(behind, span, options.layer_step)
+    energies, weights = spread_out(
+        behind,
+        span,
+        options.layer_step,
+        lambda water: 1.0 / np.prod(1.0 - (top + slope * water)[:, None] / sad, axis=1),
+    )
     layers = _layers(behind, energies, weights, x, y, opening, options)
     beam = IonBeam(
         1, "uniform", *angles, _triple(frame.isocentre), layers, frame.sad, options.aperture, None,
@@ -95,11 +104,17 @@ def design(
     return UniformField(beam, weights / weights[0], span)
 
 
-def spread_out(model: BeamModel, span: tuple[float, float], step: float) -> tuple[Floats, Floats]:
+def spread_out(
+    model: BeamModel,
+    span: tuple[float, float],
+    step: float,
+    fluence: Callable[[Floats], Floats] = np.ones_like,
+) -> tuple[Floats, Floats]:
     """Energies (k,), falling, and protons per mm2 (k,) that give 1 Gy over a span of depths in mm of water.
 
-    Non-negative least squares on integral depth doses, the fluence being even; layers about `step` mm
-    apart. Raises BadInput for a span that the machine does not reach.
+    Non-negative least squares on integral depth doses; layers about `step` mm apart. fluence: how much more
+    than on the isocentric plane there is of it at depths (n,), as the fan narrows towards the source. Raises
+    BadInput for a span that the machine does not reach.
     """
     peaks, widths = model.peaks()
     low, high = span
@@ -122,6 +137,7 @@ def spread_out(model: BeamModel, span: tuple[float, float], step: float) -> tupl
         )
         for k in rows
     ])  # fmt: skip
+    curves = curves * fluence(flat)[:, None]
     scale = float(curves.max())
     weights, _miss = nnls(curves / scale, np.ones(len(flat)))
     used = weights > 0.0
@@ -162,12 +178,6 @@ def _compensator(
         "C1", np.ascontiguousarray(np.maximum(thickness, 0.0).T[::-1]), (float(x[0]), float(y[-1])),
         (options.pixel, options.pixel), options.compensator, options.rsp,
     )  # fmt: skip
-
-
-def _shallowest(frame: BeamFrame, points: Floats, depth: NDArray[np.float32], plate: Compensator) -> float:
-    """The least depth of the target behind the compensator, mm of water."""
-    seen = frame.project(points)
-    return float((depth + plates.water_thickness(plate, seen[:, 0], seen[:, 1])).min())
 
 
 def outlines(x: Floats, y: Floats, opening: NDArray[np.bool_]) -> tuple[Floats, ...]:
