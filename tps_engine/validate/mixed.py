@@ -54,7 +54,7 @@ def cases() -> list[Case]:
         ),
         Case("side-by-side", group, _("bone beside lung, seen edge on"), "pb", told, _side, quick=False),
         Case("oblique", group, _("oblique entry at 45 degrees"), "pb", told, _oblique, quick=False),
-        Case("range-shifter", group, _("range shifter of 30 mm PMMA and 120 mm of air"), "pb",
+        Case("shifter", group, _("range shifter of 30 mm PMMA and 120 mm of air"), "pb",
              _("our Monte Carlo through the shifter as matter"), _shifter, quick=False),
     ]  # fmt: skip
 

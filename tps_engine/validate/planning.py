@@ -74,7 +74,7 @@ def impt(setup: Setup) -> Outcome:
     run = engines.full_engine_of("mc")
     parts = [run(patient, plan.grid, one, setup.model, options, lambda _done: None) for one in plan.beams]
     noise = max(100.0 * (part.noise or 0.0) for part in parts)
-    total = np.sum([part.dose for part in parts], axis=0, dtype=np.float32) * np.float32(wanted.rbe)
+    total = np.asarray(np.sum([part.dose for part in parts], axis=0) * wanted.rbe, dtype=np.float32)
     found = {"pb": Scored(plan.grid, plan.dose, 0.0), "mc": Scored(plan.grid, total, noise)}
     checks: list[Check] = [at_least(_("optimiser converged"), float(plan.converged), 1.0, "")]
     for engine, scored in found.items():

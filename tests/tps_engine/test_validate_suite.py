@@ -1,0 +1,156 @@
+"""The validation suite: verdicts that cannot be talked up, cases that run, and the report on the command line."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from common.errors import BadInput
+from common.text import _, set_language
+from ptcs import validate_mcsquare
+from ptcs.cli import main
+from tps_engine.beamdata import model
+from tps_engine.validate import biology, case, ions, lateral, phantoms, planning, ranges, report, suite
+from tps_engine.validate.case import Case, Check, NotRun, Outcome, Setup, at_least, at_most, within
+
+pytestmark = [pytest.mark.requirement("TPS-VALIDATE")]
+
+
+@pytest.fixture(scope="module")
+def setup():
+    return Setup(model.load("proton-generic"), quick=True)
+
+
+def fake(outcome):
+    def run(_setup):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return Case("fake", "group", "title", "pb", "table", run)
+
+
+def test_a_check_passes_only_within_its_tolerance():
+    assert within("a", -0.3, 0.3, "mm").ok
+    assert not within("a", 0.31, 0.3, "mm").ok
+    assert at_least("a", 98.0, 98.0, "%").ok
+    assert not at_least("a", 97.99, 98.0, "%").ok
+    assert not at_most("a", 0.6, 0.5, "%").ok
+    assert not within("a", float("nan"), 0.3, "mm").ok
+    assert within("a", float("inf"), 0.3, "mm").to_json()["value"] is None
+
+
+def test_verdicts(setup):
+    good, bad = Outcome((within("a", 0.0, 1.0, "mm"),)), Outcome((within("a", 2.0, 1.0, "mm"),))
+    passed, failed = (case.carry_out(fake(one), setup) for one in (good, bad))
+    assert (passed.status, failed.status) == (case.PASSED, case.FAILED)
+    nothing = case.carry_out(fake(Outcome(())), setup)
+    assert nothing.status == case.FAILED, "a case that checks nothing has shown nothing"
+    missing = case.carry_out(fake(NotRun("no data")), setup)
+    assert (missing.status, missing.why) == (case.NOT_RUN, "no data")
+    refused = case.carry_out(fake(BadInput("zero dose")), setup)
+    assert (refused.status, refused.why) == (case.FAILED, "zero dose")
+    assert case.verdict([passed, missing]) == case.PASSED
+    assert case.verdict([passed, failed]) == case.FAILED
+    assert case.verdict([missing]) == case.NOT_RUN
+
+
+def test_cases_have_one_name_each_and_are_chosen_by_it():
+    everything = suite.cases()
+    assert len({one.name for one in everything}) == len(everything) > 25
+    assert [one.name for one in suite.chosen(("range",))] == [
+        "range-pb", "range-mc", "range-carbon", "range-helium",
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match="no validation case plan99"):
+        suite.chosen(("plan99",))
+
+
+def test_the_references_are_the_published_ones():
+    """Between PSTAR's energies too; carbon of 270 MeV/u reaches 14.4 cm (within 1 %); Hong's width."""
+    assert ranges.pstar_range(150.0) == pytest.approx(157.7)
+    assert ranges.pstar_range(160.0) == pytest.approx(176.5, abs=0.3)
+    assert ions.scaled_range("carbon", 270.0) == pytest.approx(144.0, rel=0.012)
+    assert ions.scaled_range("helium", 150.0) == pytest.approx(ranges.pstar_range(150.0), rel=0.01)
+    assert lateral.hong_width(157.7) == pytest.approx(3.48, abs=0.02)
+    alpha, beta = 0.1, 0.05
+    assert biology.photon_dose(alpha, beta, (alpha, beta), 2.0) == pytest.approx(2.0)
+
+
+def test_a_case_tells_a_wrong_machine(setup):
+    """A range 1 mm short is a failed case, not a note."""
+    right = case.carry_out(suite.chosen(("range-pb",))[0], setup)
+    assert right.status == case.PASSED
+    assert len(right.outcome.checks) == 3
+    wrong = replace(setup, model=replace(setup.model, energies=setup.model.energies + 0.5))
+    failed = case.carry_out(suite.chosen(("range-pb",))[0], wrong)
+    assert failed.status == case.FAILED
+
+
+def test_widths_and_rbe_agree_with_theory(setup):
+    for name in ("lateral-pb", "rbe-mcnamara", "rbe-wedenberg", "rbe-carabe"):
+        result = case.carry_out(suite.chosen((name,))[0], setup)
+        assert result.status == case.PASSED, [c for c in result.outcome.checks if not c.ok]
+        assert result.outcome.pictures[0].png.startswith(b"\x89PNG")
+
+
+def test_data_that_is_absent_is_said(setup):
+    result = case.carry_out(suite.chosen(("depth-pb",))[0], setup)
+    assert (result.status, "--data" in result.why) == (case.NOT_RUN, True)
+
+
+def test_a_phantom_is_the_same_for_both_engines():
+    grid = phantoms.cube(3.0, 30.0, 90.0)
+    made = phantoms.build(grid, [phantoms.layer("cortical-bone", 30.0, 60.0)])
+    row = made.patient.rsp[5, :, 5]
+    assert row[5] == pytest.approx(1.0)
+    assert row[15] == pytest.approx(phantoms.stopping_ratio("cortical-bone"))
+    assert [int(np.flatnonzero(row > 1.2)[k]) for k in (0, -1)] == [10, 19]
+    material = made.medium.material[5, 15, 5]
+    assert made.medium.table.materials[material].name == "cortical-bone"
+    ct, drawn = planning.phantom()
+    assert ct.hu.max() == 300.0
+    assert set(drawn.rois) == {"External", "target", "organ"}
+
+
+def test_the_report_names_every_number_and_speaks_chinese():
+    check = Check("R80 - CSDA", 0.4321, "mm", -0.3, 0.3, "PSTAR")
+    results = [
+        case.Result(fake(Outcome(())), case.FAILED, "", Outcome((check,), (case.Picture("curve", b"png"),))),
+        case.Result(fake(Outcome(())), case.NOT_RUN, "no <data>", Outcome(())),
+    ]
+    page = report.html(results, {"host": "h"}, "abc123")
+    assert all(text in page for text in ("0.4321 mm", "±0.3 mm", "PSTAR", "no &lt;data&gt;", "abc123"))
+    assert report.to_json(results, {})["cases"][0]["checks"][0]["ok"] is False
+    set_language("zh")
+    try:
+        assert "失败" in report.html(results, {}, "")
+        assert _("Validation of the planning system") == "治疗计划系统验证"
+        assert all(one.title for one in suite.cases())
+    finally:
+        set_language("en")
+
+
+def test_the_command_writes_a_page_and_its_data(tmp_path):
+    words = ["validate", "tps", "--out", str(tmp_path), "--quick"]
+    words += ["--only", "rbe-wedenberg", "--only", "plan06-pb"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "validation.json").read_bytes()
+    content = json.loads(text)
+    assert content["verdict"] == "PASSED"
+    assert [one["status"] for one in content["cases"]] == ["NOT_RUN", "PASSED"]
+    assert any("proton-generic" in value for value in content["facts"].values())
+    assert (tmp_path / "validation.pdf").read_bytes().startswith(b"%PDF")
+    assert len(hashlib.sha256(text).hexdigest()) == 64
+
+
+def test_the_command_refuses_what_it_cannot_use(tmp_path):
+    for words, told in ((("--only", "nothing"), "no validation case"), (("--data", "/nowhere"), "no folder")):
+        result = CliRunner().invoke(main, ["validate", "tps", "--out", str(tmp_path / "o"), *words])
+        assert result.exit_code == 1
+        assert told in result.output
+    with pytest.raises(BadInput, match="no MCsquare program"):
+        validate_mcsquare.find(tmp_path)
