@@ -88,6 +88,11 @@ def test_a_wrong_insert_is_named_and_unusable_sets_are_refused(tmp_path):
         content["inserts"][6]["name"] in text for text in calibration_file.fit(path).scanner.warnings()
     )
 
+    few = [row for row in content["inserts"] if row["name"] in ("LN-450", "CB2-30", "AP6-adipose", "PMMA")]
+    few[1]["hu"] += 20.0
+    path.write_text(yaml.safe_dump(content | {"inserts": few}))
+    assert any("not determined" in text for text in calibration_file.fit(path).scanner.warnings())
+
     def refused(error, says, **changes):
         with pytest.raises(error, match=says):
             calibration_file.fit(measurements(tmp_path / "bad.yaml", **changes))

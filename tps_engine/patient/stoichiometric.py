@@ -62,14 +62,19 @@ class Scanner:
         return float(np.sqrt(np.mean(np.square(list(self.residuals.values())))))
 
     def warnings(self) -> tuple[str, ...]:
-        """Inserts that the fit misses by more than 25 HU: wrong composition, density or region."""
-        return tuple(
+        """Inserts that the fit misses by more than 25 HU, and ratios that the inserts do not determine."""
+        texts = [
             _("insert {name}: measured {hu} HU away from the fit; check its composition and density").format(
                 name=name, hu=f"{-miss:+.0f}"
             )
             for name, miss in self.residuals.items()
             if abs(miss) > _WORST_HU
-        )
+        ]
+        if self.k_photo < self.errors[0] or self.k_coherent < self.errors[1]:
+            texts.append(
+                _("a ratio of cross-sections is not determined by these inserts; measure more of them")
+            )
+        return tuple(texts)
 
 
 @dataclass(frozen=True)
