@@ -170,6 +170,11 @@ def test_standard_scenarios_move_the_dose_as_they_say(case):
         case.scene, case.planned, case.flat, case.beam, [scenarios.Scenario("x", (5.0, 0.0, 0.0))], 1.1
     )[0]
     assert centre(moved) - centre(case.matrices[0]) == pytest.approx([5.0, 0.0, 0.0], abs=0.35)
+    weighed = scenarios.matrices(
+        axis, case.planned, np.arange(200), case.beam, case.scenarios[:1],
+        make=lambda voxels, field, limit: engine.influence_with_let(voxels, case.beam, field.spots, limit)[1],
+    )[0]  # fmt: skip
+    assert 1.1 * weighed.data.sum() / fine[0].data.sum() > 1.0
     with pytest.raises(BadInput, match="GiB"):
         scenarios.matrices(
             case.scene, case.planned, case.flat, case.beam, case.scenarios, memory_limit=10_000

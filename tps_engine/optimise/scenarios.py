@@ -1,6 +1,6 @@
 """Influence matrices of what may happen: the patient shifted, the range off, phases of breathing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,13 @@ from common.text import _
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import engine
 from tps_engine.dose.engine import Influence
-from tps_engine.dose.field import prepare
+from tps_engine.dose.field import FieldVoxels, prepare
 from tps_engine.optimise.objectives import Floats
 from tps_engine.patient.model import Patient
 from tps_engine.plan.scene import PlannedField, Scene
+
+Make = Callable[[FieldVoxels, PlannedField, int], Influence]
+"""The matrix of one field in prepared voxels within a number of bytes: LET x dose, or another engine's."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,12 @@ def matrices(
     scenarios: Sequence[Scenario],
     rbe: float = 1.0,
     memory_limit: int = engine.MEMORY_LIMIT,
+    make: Make | None = None,
 ) -> tuple[Influence, ...]:
     """One matrix a scenario over the spots of all fields, in the voxels `flat` of the scene's grid.
 
-    RBE x physical Gy per MU. Spots keep their places in the beam: the patient moves under them. All
-    matrices together take `memory_limit` bytes at most: BadInput before time is spent otherwise.
+    RBE x physical Gy per MU, or what `make` makes instead. Spots keep their places in the
+    beam: the patient moves under them. All matrices together take `memory_limit` bytes at most: BadInput before time is spent otherwise.
     """
     points = scene.grid.points(flat)
     share = memory_limit // max(len(scenarios), 1)
@@ -72,8 +76,7 @@ def matrices(
             scene.patient,
             [_shifted(field, scenario.shift) for field in planned],
             points,
-            beam_model,
-            rbe,
+            make or _dose_of(beam_model, rbe),
             share,
         )
         for scenario in scenarios
@@ -95,8 +98,16 @@ def phase_matrices(
         raise BadInput(_("every phase needs a position of each planning voxel"))
     share = memory_limit // len(phases)
     return tuple(
-        _matrix(patient.rsp, patient, planned, points, beam_model, rbe, share) for patient, points in phases
+        _matrix(patient.rsp, patient, planned, points, _dose_of(beam_model, rbe), share)
+        for patient, points in phases
     )
+
+
+def _dose_of(beam_model: BeamModel, rbe: float) -> Make:
+    def make(voxels: FieldVoxels, field: PlannedField, memory_limit: int) -> Influence:
+        return engine.influence(voxels, beam_model, field.spots, memory_limit, factor=rbe)
+
+    return make
 
 
 def _shifted(field: PlannedField, shift: tuple[float, float, float]) -> PlannedField:
@@ -108,13 +119,12 @@ def _matrix(
     patient: Patient,
     planned: Sequence[PlannedField],
     points: Floats,
-    beam_model: BeamModel,
-    rbe: float,
+    make: Make,
     memory_limit: int,
 ) -> Influence:
     share = memory_limit // len(planned)
     parts = []
     for field in planned:
         voxels = prepare(rsp, patient.grid, field.frame, points)
-        parts.append(engine.influence(voxels, beam_model, field.spots, share, factor=rbe))
+        parts.append(make(voxels, field, share))
     return engine.side_by_side(parts)
