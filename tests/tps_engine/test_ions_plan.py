@@ -10,9 +10,13 @@ from common.errors import BadInput
 from tps_engine.beamdata import ion_files
 from tps_engine.beamdata.ion_machine import IonMachine, Tissue
 from tps_engine.biology import effect, tissues
+from tps_engine.dose.ions import engine, spots
 from tps_engine.dose.ions.plan import plan_dose
+from tps_engine.optimise import functions, products, quantities, solver
+from tps_engine.optimise.objectives import SquaredDeviation
 from tps_engine.patient.grid import Grid
 from tps_engine.patient.model import Patient
+from tps_engine.plan.geometry import beam_frame
 
 GRID = Grid((-60.0, -90.0, -60.0), (5.0, 5.0, 5.0), (25, 37, 25))
 BODY = np.ones(GRID.shape, dtype=bool)
@@ -93,3 +97,33 @@ def test_what_an_ion_plan_may_not_hold(carbon: IonMachine) -> None:
         tissues.tissue_map(carbon, GRID.shape, LATE, {}, {"brain": LATE})
     with pytest.raises(BadInput, match="above 0"):
         effect.Photons(-1.0, 0.05)
+
+
+@pytest.mark.requirement("TPS-OPTIMISE")
+def test_carbon_spots_are_optimised_to_a_uniform_rbe_weighted_dose(carbon: IonMachine) -> None:
+    """3 Gy (RBE) in a cube of 30 mm: physical dose falls towards its far side, where the RBE is higher."""
+    frame = beam_frame(0.0, 0.0, (0.0, 0.0, 0.0), carbon.sad)
+    points = GRID.points(np.arange(GRID.size))
+    beam = beam_of(carbon, 1, 0.0)
+    rows = np.flatnonzero((carbon.peak > 73.0) & (carbon.peak < 112.0))
+    energy = np.repeat(carbon.energies[rows], len(beam.layers[0].x))
+    x, y = (np.tile(part, len(rows)) for part in (beam.layers[0].x, beam.layers[0].y))
+    some = spots.nominal(carbon, energy, x, y)
+    voxels = spots.field_of(carbon, WATER.rsp, GRID, frame, points, some)
+    found = engine.influence(voxels, carbon, some, np.zeros(GRID.size, dtype=np.int8))
+    assert found.alpha is not None
+    assert found.root_beta is not None
+    quantity = quantities.IonDose(found.alpha, found.root_beta, LATE.alpha, LATE.beta)
+    target = np.flatnonzero((np.abs(points) < 15.5).all(axis=1))
+    aim = functions.Term(quantity, (SquaredDeviation(target, 3.0, 1.0),))
+    zero, one = np.zeros(len(some)), np.full(len(some), np.inf)
+    solved = solver.solve(aim, np.full(len(some), 0.05), (zero, one), tolerance=1e-3)
+    weights = solved.weights
+    weighted = quantity.evaluate(weights)[0][target]
+    assert weighted.mean() == pytest.approx(3.0, rel=0.01)
+    assert weighted.std() < 0.05 * 3.0
+    dose = products.dose(found.dose, weights)[target]
+    depth = points[target, 1]
+    near, far = dose[depth == depth.min()].mean(), dose[depth == depth.max()].mean()
+    assert near > 1.1 * far
+    assert 1.3 < 3.0 / near < 3.0 / far < 4.5
