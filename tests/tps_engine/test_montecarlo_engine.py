@@ -10,13 +10,17 @@ from common.errors import BadInput
 from tests.tps_engine.montecarlo_beams import GENERIC, pencil, run, slabs
 from tests.tps_engine.tps_phantoms import box, regions, water_ct
 from tps_engine.dose import beam as pencil_beam
+from tps_engine.beamdata.bragg import distal_depth
+from tps_engine.beamdata.optics import RangeShifter
 from tps_engine.dose import spots
 from tps_engine.dose.montecarlo import engine, media
 from tps_engine.dose.montecarlo.fresh import discard_stale
+from tps_engine.dose.upstream import Upstream
 from tps_engine.evaluate.gamma import GammaCriteria, gamma
 from tps_engine.patient import model as patient_model
 from tps_engine.patient import stopping_power
 from tps_engine.patient.grid import Grid
+from tps_engine.patient.stopping_power import AIR
 from tps_engine.plan.geometry import beam_frame
 
 pytestmark = pytest.mark.requirement("TPS-DOSE")
@@ -189,3 +193,55 @@ def test_compiled_code_older_than_any_source_is_discarded(tmp_path):
         os.utime(tmp_path / place, (1e9 - age, 1e9 - age))
     assert discard_stale(tmp_path, tmp_path / "cache") == 1
     assert [path.name[:5] for path in sorted((tmp_path / "cache").iterdir())] == ["other", "two.w"]
+
+
+def test_noise_that_was_asked_for_is_reached_and_kept_within_the_most():
+    found = run(BOX, 120.0, 10_000_000, noise=0.06, seed=4)
+    assert found.mean_uncertainty() <= 0.0605
+    assert found.histories.count < 10_000_000
+    few = run(BOX, 120.0, 2000, noise=0.001)
+    assert few.histories.count == 2000
+    assert few.mean_uncertainty() > 0.001
+    with pytest.raises(BadInput, match="noise of 0 %"):
+        engine.Histories(100, noise=0.0)
+
+
+def test_a_range_shifter_and_air_take_off_their_water_equivalent():
+    """Air from 500 mm and 40 mm of plastic: the range falls by both, energy is counted, the gap widens."""
+    grid = slabs(depth=160.0)
+    frame = beam_frame(0.0, 0.0, (0.0, 0.0, 0.0), GENERIC.virtual_sad)
+    plain = run(grid, 140.0, 8000, beam=GENERIC)
+    shifter = RangeShifter("RS", 45.0, 40.0)
+    ways = {
+        gap: engine.spot_dose(
+            media.uniform(Grid((-99.0, 1.0, -99.0), (6.0, 2.0, 6.0), (34, 80, 34))), frame, GENERIC,
+            pencil(140.0, 3.0), np.ones(1), engine.Histories(16_000, threads=1),
+            upstream=Upstream(500.0, 0.0, shifter, gap),
+        )
+        for gap in (20.0, 200.0)
+    }  # fmt: skip
+    depth = np.arange(80) * 2.0 + 1.0
+    deep = distal_depth(grid.axis(1), plain.dose_to_water[0, :, 0].astype(float), 0.8)
+    widths = []
+    for found in ways.values():
+        dose = found.dose_to_water.astype(float)
+        r80 = distal_depth(depth, dose.sum(axis=(0, 2)), 0.8)
+        assert deep - r80 == pytest.approx(45.0 + 460.0 * float(AIR), abs=0.8)
+        balance = found.balance
+        parts = balance.deposited + balance.escaped + balance.neutral + balance.separation
+        assert parts + balance.upstream == pytest.approx(balance.started, rel=1e-6)
+        assert balance.upstream > 20.0
+        across = dose[:, 2:6].sum(axis=(0, 1))
+        widths.append(np.sqrt(across @ found.grid.axis(0) ** 2 / across.sum()))
+    assert widths[1] > 1.15 * widths[0]
+
+
+def test_the_body_before_the_dose_grid_counts(patient, field):
+    """A dose grid deep in the body gives what a grid over all of it gives there."""
+    whole = Grid((-48.0, -90.0, -48.0), (4.0, 4.0, 4.0), (25, 46, 25))
+    deep = Grid((-20.0, -22.0, -20.0), (4.0, 4.0, 4.0), (11, 12, 11))
+    histories = engine.Histories(60_000, seed=3, threads=1)
+    here, all_of_it = (engine.beam_dose(patient, g, field, GENERIC, histories) for g in (deep, whole))
+    inner = all_of_it.dose_to_water[7:18, 17:29, 7:18]
+    assert here.dose_to_water.shape == inner.shape
+    assert float(here.dose_to_water.mean()) == pytest.approx(float(inner.mean()), rel=0.02)

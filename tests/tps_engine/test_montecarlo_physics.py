@@ -130,7 +130,10 @@ def test_two_body_kinematics():
 
 @pytest.mark.parametrize(("energy", "shape"), [(100, 0.02), (150, 0.02), (200, 0.03)])
 def test_depth_dose_is_that_of_mcsquare(shared_data, energy, shape):
-    """With its stopping power (Geant4's): R80 within 0.5 mm, twelfths of the plateau, peak within 4 %."""
+    """With its stopping power (Geant4's): R80, twelfths of the plateau, peak within 4 %.
+
+    MCsquare ends 0.3 % before the range of its own table, ours at it: up to 0.7 mm apart at 200 MeV.
+    """
     depth, theirs = np.loadtxt(
         shared_data / "reference" / f"ref_mcsquare_{energy}MeV_s0.csv", delimiter=",", skiprows=1, unpack=True
     )
@@ -138,7 +141,7 @@ def test_depth_dose_is_that_of_mcsquare(shared_data, energy, shape):
     found = run(slabs(), energy, 30_000, beam=replace(NARROW, water=water_from(stopping)))
     ours = found.dose_to_water[0, :, 0].astype(float)
     r80 = bragg.distal_depth(depth, theirs, 0.8)
-    assert bragg.distal_depth(depth, ours, 0.8) == pytest.approx(r80, abs=0.5)
+    assert bragg.distal_depth(depth, ours, 0.8) == pytest.approx(r80, abs=0.75)
     plateau = np.flatnonzero(depth < r80 - 8.0)
     scale = (ours[plateau] @ theirs[plateau]) / (ours[plateau] @ ours[plateau])
     for part in np.array_split(plateau, 12):
@@ -148,15 +151,13 @@ def test_depth_dose_is_that_of_mcsquare(shared_data, energy, shape):
     assert fall[0] == pytest.approx(fall[1], rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("energy", "low", "high"), [(75.0, -0.4, 0.2), (150.0, -0.5, 0.2), (225.0, -1.0, 0.1)]
-)
-def test_range_is_that_of_the_table(energy, low, high):
-    """R80 against the CSDA range: detours by scattering (0.1 to 0.2 %) and nuclear scattering shorten it."""
+@pytest.mark.parametrize("energy", [72.0, 110.0, 150.0, 190.0, 228.0])
+def test_range_is_that_of_the_table(energy):
+    """R80 within 0.3 mm of the range in the table, over all energies of the machine."""
     csda = float(GENERIC.water.range_of(energy))
     grid = slabs(step=0.5, width=400.0, depth=csda + 20.0)
-    ours = run(grid, energy, 6000).dose_to_water[0, :, 0].astype(float)
-    assert low < bragg.distal_depth(grid.axis(1), ours, 0.8) - csda < high
+    ours = run(grid, energy, 20_000).dose_to_water[0, :, 0].astype(float)
+    assert bragg.distal_depth(grid.axis(1), ours, 0.8) == pytest.approx(csda, abs=0.3)
 
 
 @pytest.mark.parametrize("step", [2.0, 8.0])
