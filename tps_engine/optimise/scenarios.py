@@ -65,8 +65,9 @@ def matrices(
 ) -> tuple[Influence, ...]:
     """One matrix a scenario over the spots of all fields, in the voxels `flat` of the scene's grid.
 
-    RBE x physical Gy per MU, or what `make` makes instead. Spots keep their places in the
-    beam: the patient moves under them. All matrices together take `memory_limit` bytes at most: BadInput before time is spent otherwise.
+    RBE x physical Gy per MU, or what `make` makes instead. Spots keep their places in the beam: the
+    patient moves under them. All matrices together take `memory_limit` bytes at most: BadInput before
+    time is spent otherwise.
     """
     points = scene.grid.points(flat)
     share = memory_limit // max(len(scenarios), 1)
