@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import tg119
 from benchmarks.peers import running
-from tps_engine.dose.engine import Influence, side_by_side
+from tps_engine.dose.engine import Influence
 from tps_engine.optimise import products, solver
 from tps_engine.optimise.functions import on_dose
 from tps_engine.optimise.objectives import Objective, Underdose
@@ -111,8 +111,7 @@ def peak(path: Path) -> None:
     imports = high_water()
     case = tg119.read(path)
     parts = [one.dose for one in tg119.matrices(case, tg119.machine("proton"), biology=False)]
-    matrix = side_by_side(parts)
-    del parts
+    matrix = tg119.joined(parts)
     objectives = tg119.peer_objectives(case)
     bounds = (np.zeros(matrix.spots), np.full(matrix.spots, np.inf))
     found = solver.minimise(matrix, objectives, uniform(matrix, objectives), bounds, tolerance=1e-4)

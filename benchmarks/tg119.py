@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,20 @@ def matrices(case: Case, tables: IonMachine, biology: bool) -> list[ions.IonInfl
         voxels = ion_spots.field_of(tables, case.power, case.grid, frame, points, some)
         found.append(ions.influence(voxels, tables, some, tissue))
     return found
+
+
+def joined(parts: list[Influence]) -> Influence:
+    """The columns of all parts in order; each part leaves the list when it is copied, so that it is freed."""
+    voxels = parts[0].voxels
+    ends = np.cumsum([0, *(part.indptr[-1] for part in parts)])
+    indptr = [np.zeros(1, dtype=np.int64)]
+    indices, data = np.empty(ends[-1], dtype=np.int32), np.empty(ends[-1], dtype=np.float32)
+    for first, behind in pairwise(ends.tolist()):
+        part = parts.pop(0)
+        indptr.append(part.indptr[1:] + first)
+        indices[first:behind], data[first:behind] = part.indices, part.data
+        del part
+    return Influence(voxels, np.concatenate(indptr), indices, data)
 
 
 def generic(case: Case) -> Influence:
