@@ -88,6 +88,8 @@ def _cut(beam: IonBeam, surface: float) -> float:
 def _levels(beam: IonBeam, cut: split.SubBeams, before: Upstream, height: float, above: bool) -> list[Part]:
     """Sub-beams by the water that they pass in the compensator."""
     count = len(cut.mu)
+    if count == 0:
+        return []
     wet = np.zeros(count) if beam.compensator is None else _water(beam, cut, height)
     low = np.floor(wet / LEVEL_MM).astype(int)
     upper = wet / LEVEL_MM - low

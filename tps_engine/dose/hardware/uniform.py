@@ -20,6 +20,7 @@ from tps_engine.patient.grid import Floats
 from tps_engine.patient.model import Patient
 from tps_engine.plan.geometry import BeamFrame
 
+_FLAT = 2.2  # peaks so many of their widths apart add up to a flat dose
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
 
@@ -112,7 +113,7 @@ def spread_out(
 ) -> tuple[Floats, Floats]:
     """Energies (k,), falling, and protons per mm2 (k,) that give 1 Gy over a span of depths in mm of water.
 
-    Non-negative least squares on integral depth doses; layers about `step` mm apart. fluence: how much more
+    Non-negative least squares on integral depth doses; layers `step` mm apart or nearer. fluence: how much more
     than on the isocentric plane there is of it at depths (n,), as the fan narrows towards the source. Raises
     BadInput for a span that the machine does not reach.
     """
@@ -127,7 +128,7 @@ def spread_out(
     row = int(np.searchsorted(peaks, high))
     rows = [row]
     while peaks[row] > low and row > 0:
-        gap = max(step, 1.2 * widths[row])
+        gap = min(step, _FLAT * widths[row])
         row = min(int(np.argmin(np.abs(peaks - (peaks[row] - gap)))), row - 1)
         rows.append(row)
     flat = np.arange(low, high + 0.5, 0.5)
