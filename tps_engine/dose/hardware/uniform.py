@@ -113,9 +113,9 @@ def spread_out(
 ) -> tuple[Floats, Floats]:
     """Energies (k,), falling, and protons per mm2 (k,) that give 1 Gy over a span of depths in mm of water.
 
-    Non-negative least squares on integral depth doses; layers `step` mm apart or nearer. fluence: how much more
-    than on the isocentric plane there is of it at depths (n,), as the fan narrows towards the source. Raises
-    BadInput for a span that the machine does not reach.
+    Non-negative least squares on integral depth doses; layers `step` mm apart or nearer. fluence: how much
+    more than on the isocentric plane there is of it at depths (n,), as the fan narrows towards the source.
+    Raises BadInput for a span that the machine does not reach.
     """
     peaks, widths = model.peaks()
     low, high = span
