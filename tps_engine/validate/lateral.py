@@ -1,4 +1,4 @@
-"""Growth of a beam across with depth in water, against theory, a published fit, and between the engines."""
+"""Growth of a beam across with depth in water, against theory."""
 
 from dataclasses import replace
 from functools import partial
@@ -25,17 +25,9 @@ def cases(engine: str) -> list[Case]:
     """The cases of one engine, pb or mc."""
     return [
         Case(f"lateral-{engine}", _("lateral growth"), _("width of a beam with depth in water"), engine,
-             _("Fermi-Eyges with Gottschalk's scattering power; fit of Hong 1996 at the end of range"),
+             _("Fermi-Eyges with Gottschalk's scattering power"),
              partial(growth, engine)),
     ]  # fmt: skip
-
-
-def hong_width(range_mm: float) -> float:
-    """Width in mm of a point beam at the end of its range in water: 0.0294 R^0.896, cm.
-
-    Hong et al., Phys Med Biol 41 (1996) 1305.
-    """
-    return float(10.0 * 0.0294 * (0.1 * range_mm) ** 0.896)
 
 
 def growth(engine: str, setup: Setup) -> Outcome:
@@ -59,12 +51,6 @@ def growth(engine: str, setup: Setup) -> Outcome:
             )
             told = f"{theory[row]:.2f} mm"
             checks.append(within(what, 100.0 * (found[row] / theory[row] - 1.0), _TOLERANCE, "%", told))
-        end = np.sqrt(max(_at_end(depth, found, range_mm) ** 2 - _OWN_MM**2, 0.0))
-        what = _("{energy} MeV: width of scattering at the end of range").format(energy=f"{energy:.0f}")
-        published = hong_width(range_mm)
-        checks.append(
-            within(what, 100.0 * (end / published - 1.0), 6.0, "%", f"Hong 1996: {published:.2f} mm")
-        )
     picture = curves(_("lateral growth in water"), (_("depth (mm)"), _("sigma (mm)")), lines)
     note = _("beam of 1 mm; width: Gaussian on a flat base, which takes the nuclear tails")
     return Outcome(tuple(checks), (picture,), (note,))
@@ -81,12 +67,6 @@ def _theory(model: BeamModel, energy: float, depth: Floats) -> Floats:
     fine = np.unique(np.r_[0.0, depth])
     more = scattering.lateral_variance(model.water, energy, fine)
     return np.asarray(_OWN_MM**2 + np.interp(depth, fine, more))
-
-
-def _at_end(depth: Floats, width: Floats, range_mm: float) -> float:
-    """The width at the end of range, from a parabola through the last half of the depths measured."""
-    last = depth > 0.6 * range_mm
-    return float(np.polyval(np.polyfit(depth[last], width[last], 2), range_mm))
 
 
 def _widths(engine: str, model: BeamModel, energy: float) -> tuple[Floats, Floats]:
