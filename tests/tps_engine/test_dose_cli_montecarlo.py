@@ -71,12 +71,16 @@ def test_dose_let_and_uncertainty(place):
     assert ours.comment.startswith("mc proton-generic")
     assert "dose to water" in ours.comment
     high = theirs.dose > 0.5 * theirs.dose.max()
-    assert ours.dose[high].mean() == pytest.approx(theirs.dose[high].mean(), rel=0.03)
+    y = ours.origin[1] + ours.spacing[1] * np.arange(ours.dose.shape[1])
+    plateau = (y > -55.0) & (y < -12.0)  # the peak is narrower than the voxels
+    assert ours.dose[:, plateau].sum() == pytest.approx(theirs.dose[:, plateau].sum(), rel=0.03)
     let = np.load(place / "let.npz")
     assert str(let["unit"]) == "keV/um"
     assert let["values"].shape == ours.dose.shape
     assert tuple(let["origin"]) == pytest.approx(ours.origin)
-    assert 0.8 < float(let["values"][high].mean()) < 6.0
+    before_peak = let["values"][:, plateau][theirs.dose[:, plateau] > 0.3 * theirs.dose.max()]
+    assert 0.8 < float(before_peak.mean()) < 3.0
+    assert float(let["values"][high].max()) > 2.0 * float(before_peak.mean())
     head, _, raw = (place / "s.mha").read_bytes().partition(b"ElementDataFile = LOCAL\n")
     assert b"ElementType = MET_FLOAT" in head
     sigma = np.frombuffer(raw, "<f4").reshape(ours.dose.shape)

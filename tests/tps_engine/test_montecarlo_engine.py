@@ -9,9 +9,9 @@ from common.dicom.plan import IonBeam, IonLayer
 from common.errors import BadInput
 from tests.tps_engine.montecarlo_beams import GENERIC, pencil, run, slabs
 from tests.tps_engine.tps_phantoms import box, regions, water_ct
-from tps_engine.dose import beam as pencil_beam
 from tps_engine.beamdata.bragg import distal_depth
 from tps_engine.beamdata.optics import RangeShifter
+from tps_engine.dose import beam as pencil_beam
 from tps_engine.dose import spots
 from tps_engine.dose.montecarlo import engine, media
 from tps_engine.dose.montecarlo.fresh import discard_stale
@@ -76,7 +76,7 @@ def test_uncertainty_is_the_scatter_of_runs_and_falls_with_the_root_of_histories
     grid = slabs(step=4.0, width=60.0, depth=140.0)
     few, many = (run(grid, 120.0, n, batches=40) for n in (4000, 16_000))
     assert few.mean_uncertainty() / many.mean_uncertainty() == pytest.approx(2.0, rel=0.25)
-    runs = [run(grid, 120.0, 1000, seed=seed, batches=10) for seed in range(24)]
+    runs = [run(grid, 120.0, 1000, seed=seed, batches=10) for seed in range(80)]
     scatter = np.std([r.dose_to_water for r in runs], axis=0, ddof=1)
     told = np.sqrt(np.mean([r.sigma.astype(float) ** 2 for r in runs], axis=0))
     high = runs[0].dose_to_water > 0.5 * runs[0].dose_to_water.max()
