@@ -130,8 +130,8 @@ def test_matrix_and_forward_dose_agree_in_uneven_matter(beam):
         beam, rng.choice(beam.energies[5:40], 30), rng.uniform(-20, 20, 30), rng.uniform(-20, 20, 30)
     )
     mu = rng.uniform(0.1, 1.0, 30)
-    dose, weighed = engine.influence_with_let(voxels, beam, some)
-    plain = engine.influence(voxels, beam, some)
+    dose, weighed = engine.influence_with_let(voxels, beam, some, rays=True)
+    plain = engine.influence(voxels, beam, some, rays=True)
     np.testing.assert_array_equal(plain.indices, dose.indices)
     np.testing.assert_allclose(plain.data, dose.data, rtol=1e-5)
     assert weighed.indices is dose.indices
@@ -148,7 +148,7 @@ def test_matrix_and_forward_dose_agree_in_uneven_matter(beam):
 @pytest.mark.requirement("TPS-DOSE")
 def test_behind_an_edge_dose_is_spread_by_scattering(beam):
     """Half of a field behind 28 mm of bone: at the depth where only the other half has its peak, a voxel
-    beside the edge has a part of it; without scattering it would have none."""
+    beside the edge has a part of it, and one before it lacks some; without scattering neither."""
     stuff = np.ones(GRID.shape, dtype=np.float32)
     stuff[:, 2:9, 15:] = 1.7
     voxels = prepared(beam, stuff)
@@ -159,8 +159,8 @@ def test_behind_an_edge_dose_is_spread_by_scattering(beam):
     peak = int(np.argmax(dose[:, 10]))
     line = dose[peak] / dose[peak, 10]
     # without scattering, all voxels behind the bone (x >= 0, index 15) lie past the end of range
-    assert 0.1 < line[15] < 0.5
-    assert 0.0 < line[17] < line[16] < line[15] < line[14]
+    assert 0.01 < line[15] < 0.5
+    assert line[16] < line[15] < line[14] < 0.97
     assert line[22] < 1e-3
 
 
@@ -169,13 +169,13 @@ def test_scattering_in_media(beam):
     """1 in water; drift in a gap widens by Fermi-Eyges; bone spreads less than the same depth of water."""
     water = prepared(beam, np.ones(GRID.shape, dtype=np.float32))
     node = int(paths.node_of(np.array([157.0]))[0])
-    one = paths.scattering_factor(water.lattice, beam.water, node, water.voxels)
-    deep = water.voxels[:, 3] > 20.0
+    one = paths.scattering_factor(water.lattice, beam.water, node, water.voxels)[0]
+    deep = (water.voxels[:, 3] > 20.0) & (np.abs(water.voxels[:, :2]) < 48.0).all(axis=1)
     np.testing.assert_allclose(one[deep], 1.0, atol=0.03)
     stuff = np.ones(GRID.shape, dtype=np.float32)
     stuff[:, 10:20] = 0.0011  # 40 mm of air behind 40 mm of water
     gap = prepared(beam, stuff)
-    wide = paths.scattering_factor(gap.lattice, beam.water, node, gap.voxels)
+    wide = paths.scattering_factor(gap.lattice, beam.water, node, gap.voxels)[0]
     height = gap.voxels[:, 2]
     just_behind = (np.abs(height + 20.0) < 2.1) & (np.abs(gap.voxels[:, :2]) < 5.0).all(axis=1)
     depth = float(gap.voxels[just_behind, 3].mean())
@@ -184,6 +184,6 @@ def test_scattering_in_media(beam):
     seen = float(wide[just_behind].mean()) * depth**3 / 3.0
     assert seen == pytest.approx(d**3 / 3 + d * d * g + d * g * g, rel=0.15)
     bone = prepared(beam, np.full(GRID.shape, 1.695, dtype=np.float32))
-    less = paths.scattering_factor(bone.lattice, beam.water, node, bone.voxels)
+    less = paths.scattering_factor(bone.lattice, beam.water, node, bone.voxels)[0]
     some = (bone.voxels[:, 3] > 40.0) & (bone.voxels[:, 3] < 120.0)
     assert 0.4 < float(np.median(less[some])) < 0.75

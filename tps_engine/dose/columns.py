@@ -33,7 +33,7 @@ class Columns:
     let: NDArray[np.float32]
     part: Part
 
-    def across(self, wider: float | NDArray[np.float32]) -> NDArray[np.float64]:
+    def across(self, wider: float | Floats) -> NDArray[np.float64]:
         """Distance (n,) in mm on the isocentric plane that spots reach when scattering is so much wider."""
         return np.asarray(kernel.CUT * np.sqrt(self.in_air + wider * self.scattered) * self.magnified)
 
@@ -73,18 +73,22 @@ def columns_of(
     )  # fmt: skip
 
 
-def beams_of(voxels: FieldVoxels, model: BeamModel, columns: Columns, scale: Floats) -> tuple[object, ...]:
-    """What the kernels read of each spot; the scattering of its node's beam in the media of the field."""
+def beams_of(
+    voxels: FieldVoxels, model: BeamModel, columns: Columns, scale: Floats, rays: bool = True
+) -> tuple[object, ...]:
+    """What the kernels read of each spot; with rays, the scattering of its node's beam in the field's media."""
     needed, node = np.unique(node_of(columns.ranges), return_inverse=True)
     lattice = voxels.lattice
     factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
-    if lattice is not None:
+    wider = np.ones(len(needed))
+    if lattice is not None and rays:
         for place, number in enumerate(needed.tolist()):
-            factors[place] = scattering_factor(lattice, model.water, number, voxels.voxels)
+            factors[place], wider[place] = scattering_factor(lattice, model.water, number, voxels.voxels)
     nodes = node.astype(np.int64)[columns.rows]
-    widest = factors.max(axis=1, initial=1.0)[nodes]
-    limits = np.column_stack([columns.tables.reach.astype(np.float64)[columns.rows], columns.across(widest)])
-    return (columns.spots, columns.rows, nodes, limits, scale, factors, columns.part != "halo")
+    limits = np.column_stack(
+        [columns.tables.reach.astype(np.float64)[columns.rows], columns.across(wider[nodes])]
+    )
+    return (columns.spots, columns.rows, nodes, limits, scale, factors, rays and columns.part != "halo")
 
 
 def geometry_of(voxels: FieldVoxels) -> tuple[object, ...]:

@@ -72,38 +72,51 @@ def influence(
     spots: Spots,
     memory_limit: int = MEMORY_LIMIT,
     factor: float = 1.0,
+    rays: bool = False,
 ) -> Influence:
     """The dose influence matrix of spots on the points that `voxels` was prepared from, Gy per MU.
 
-    Physical dose to water times `factor` (an RBE, for instance). Raises BadInput for no
+    Physical dose to water times `factor` (an RBE, for instance). rays: look at the rays around each voxel and
+    scatter in the media crossed, as `forward` does, at several times the cost; without, each voxel has
+    its own ray's depth and the scattering of water, which an optimiser can do with. Raises BadInput for no
     spot, for energies outside the machine, and, before time is spent, when the matrix would not fit into
     `memory_limit` bytes.
     """
-    return _influence(voxels, model, spots, memory_limit, factor, let=False)[0]
+    return _influence(voxels, model, spots, memory_limit, factor, let=False, rays=rays)[0]
 
 
 def influence_with_let(
-    voxels: FieldVoxels, model: BeamModel, spots: Spots, memory_limit: int = MEMORY_LIMIT
+    voxels: FieldVoxels,
+    model: BeamModel,
+    spots: Spots,
+    memory_limit: int = MEMORY_LIMIT,
+    rays: bool = False,
 ) -> tuple[Influence, Influence]:
     """The dose matrix, Gy per MU, and that of dose times LET in Gy keV/um per MU, with the same indices.
 
     LETd of a plan is the second times its metersets over the first times them. LET: dose-averaged, of
     protons, unrestricted, in water. Raises as `influence`.
     """
-    dose, weighed = _influence(voxels, model, spots, memory_limit, 1.0, let=True)
+    dose, weighed = _influence(voxels, model, spots, memory_limit, 1.0, let=True, rays=rays)
     assert weighed is not None
     return dose, weighed
 
 
 def _influence(
-    voxels: FieldVoxels, model: BeamModel, spots: Spots, memory_limit: int, factor: float, let: bool
+    voxels: FieldVoxels,
+    model: BeamModel,
+    spots: Spots,
+    memory_limit: int,
+    factor: float,
+    let: bool,
+    rays: bool,
 ) -> tuple[Influence, Influence | None]:
     if len(spots) == 0:
         raise BadInput(_("a dose matrix needs one spot or more"))
     scale = factor * protons(model, spots, np.ones(len(spots)))
     one = single(model, spots, scale)
     columns = columns_of(model, one, voxels.frame.sad, _height(voxels), voxels.upstream, let)
-    beams = beams_of(voxels, model, columns, scale)
+    beams = beams_of(voxels, model, columns, scale, rays)
     _refuse_too_large(voxels, columns, beams, memory_limit)
     pieces = spread(lambda a, b: _fill(voxels, columns, beams, a, b), len(spots), parts=_SHARES * workers())
     counts = np.concatenate([piece[0] for piece in pieces])

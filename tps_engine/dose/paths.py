@@ -34,6 +34,7 @@ _MOST_CELLS = 30_000_000
 _BODY = 0.05
 _NODES = 40.0 * 1.35 ** np.arange(9)
 _LEAST_VARIANCE = 1e-3
+_PER_MM = 10.0  # of the tables along the depth of a node's beam
 
 
 @dataclass(frozen=True)
@@ -109,15 +110,17 @@ def node_of(ranges: Floats) -> NDArray[np.int64]:
 
 def scattering_factor(
     lattice: Lattice, water: WaterTable, node: int, voxels: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Lateral variance in the media crossed over that of the same depth of water, (n,) at voxels (n, >= 3).
+) -> tuple[NDArray[np.float32], float]:
+    """Lateral variance in the media crossed over that of the same depth of water, (n,) at voxels (n, 4).
+
+    Also the largest variance of any voxel that the beam reaches over the largest in water.
 
     Fermi-Eyges moments along each ray in true lengths, with the scattering power of the tissue crossed at the
     energy that the node's beam has at that depth (Gottschalk, Med Phys 37 (2010) 352): gaps widen a beam.
     """
     end = min(float(_NODES[node]), float(water.csda[-1]) - 1.0)
     energy = float(water.energy_of(end))
-    depth = 0.5 * np.arange(int(2.0 * end) + 2, dtype=np.float64)
+    depth = np.arange(int(_PER_MM * end) + 2, dtype=np.float64) / _PER_MM
     residual = np.maximum(water.energy_of(np.maximum(end - depth, 0.0)), 2.0)
     power = scattering.scattering_power(residual, energy)
     plain = scattering.lateral_variance(water, energy, depth)
@@ -129,7 +132,9 @@ def scattering_factor(
         lattice.depth.shape[0],
         parts=4 * workers(),
     )
-    return np.asarray(_sampled(ratio, lattice.place, np.ascontiguousarray(voxels[:, :3])))
+    factor = np.asarray(_sampled(ratio, lattice.place, voxels))
+    there = factor * np.interp(voxels[:, 3], depth, plain, right=0.0)
+    return factor, float(there.max(initial=plain[-1]) / plain[-1])
 
 
 @njit(nogil=True, cache=True)
@@ -144,13 +149,13 @@ def _moments(depth, strength, stretch, height, power, plain, ratio, first, behin
             ratio[i, j, top] = 1.0
             for k in range(top - 1, -1, -1):
                 at = depth[i, j, k]
-                row = min(int(depth[i, j, k] + depth[i, j, k + 1]), last)
+                row = min(int(0.5 * _PER_MM * (at + depth[i, j, k + 1]) + 0.5), last)
                 more = power[row] * max(strength[i, j, k] - strength[i, j, k + 1], 0.0)
                 variance += length * (2.0 * cross + length * (angle + more / 3.0))
                 cross += length * (angle + 0.5 * more)
                 angle += more
-                row = min(int(2.0 * at), last - 1)
-                part = min(2.0 * at - row, 1.0)
+                row = min(int(_PER_MM * at), last - 1)
+                part = min(_PER_MM * at - row, 1.0)
                 there = plain[row] + part * (plain[row + 1] - plain[row])
                 ratio[i, j, k] = variance / there if there > _LEAST_VARIANCE else 1.0
 
