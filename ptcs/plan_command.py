@@ -34,6 +34,9 @@ _ANGLES = {"gantry": 360.0, "couch": 180.0}
 @click.option(
     "--calibration", default="generic-120kv", show_default=True, help="CT numbers to stopping power."
 )
+@click.option(
+    "--robust", metavar="MM/PERCENT", help="Set-up and range errors that the plan must bear, such as 3/3.5."
+)
 @click.option("--out", type=_FILE, required=True, help="Folder for plan.dcm, dose.dcm and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def plan(
@@ -47,6 +50,7 @@ def plan(
     margin: float,
     spacing: float,
     calibration: str,
+    robust: str | None,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -58,9 +62,10 @@ def plan(
     if not 0.0 <= margin <= 50.0 or not 0.5 <= spacing <= 20.0:
         raise BadInput(_("allowed are margins of 0 to 50 mm and dose voxels of 0.5 to 20 mm"))
     # Imported late: the engine brings a compiler, and other commands need none.
-    from tps_engine.plan.request import PlanOptions  # noqa: PLC0415
+    from tps_engine.plan.request import PlanOptions, Robustness  # noqa: PLC0415
     from tps_engine.scripting.case import Case  # noqa: PLC0415
 
+    errors = None if robust is None else Robustness(*_errors(robust))
     made = Case.read(folder).plan(
         target,
         dose=dose,
@@ -68,7 +73,7 @@ def plan(
         fields=angles,
         machine=machine,
         organs=limits,
-        options=PlanOptions(margin=margin, dose_spacing=spacing),
+        options=PlanOptions(margin=margin, dose_spacing=spacing, robust=errors),
         calibration=calibration,
     )
     try:
@@ -81,11 +86,12 @@ def plan(
     if as_json:
         click.echo(json.dumps(_facts(made, out)))
         return
-    table = Table(*metrics.headings)
-    for name, *numbers in metrics.rows:
-        table.add_row(str(name), *(f"{number:.3f}" for number in numbers))
     console = Console()
-    console.print(table)
+    for shown in (metrics, made.scenarios()) if errors else (metrics,):
+        table = Table(*shown.headings)
+        for name, *numbers in shown.rows:
+            table.add_row(str(name), *(f"{number:.3f}" for number in numbers))
+        console.print(table)
     for warning in made.warnings:
         console.print(f"! {warning}")
     click.echo(
@@ -95,6 +101,10 @@ def plan(
     )
 
 
+def _by_name(table: Any) -> dict[str, dict[str, float]]:
+    return {row[0]: dict(zip(table.headings[1:], row[1:], strict=True)) for row in table.rows}
+
+
 def _facts(made: Any, out: Path) -> dict[str, Any]:
     metrics = made.metrics()
     return {
@@ -102,7 +112,8 @@ def _facts(made: Any, out: Path) -> dict[str, Any]:
         "spots": made.result.spots,
         "layers": made.result.layers,
         "converged": made.result.converged,
-        "regions": {row[0]: dict(zip(metrics.headings[1:], row[1:], strict=True)) for row in metrics.rows},
+        "regions": _by_name(metrics),
+        "scenarios": _by_name(made.scenarios()),
         "warnings": list(made.warnings),
     }
 
@@ -127,6 +138,20 @@ def _field(text: str) -> tuple[str, tuple[float, float]]:
             )
         )
     return name, (values[0], values[1] if len(values) > 1 else 0.0)
+
+
+def _errors(text: str) -> tuple[float, float]:
+    """MM/PERCENT. Raises BadInput."""
+    shift, slash, percent = text.partition("/")
+    try:
+        errors = (float(shift), float(percent))
+    except ValueError:
+        errors = (-1.0, -1.0)
+    if not slash or not 0.0 <= errors[0] <= 20.0 or not 0.0 <= errors[1] <= 10.0 or not any(errors):
+        raise BadInput(
+            _("--robust {text}: give MM/PERCENT, up to 20 mm and 10 %, such as 3/3.5").format(text=text)
+        )
+    return errors
 
 
 def _organ(text: str) -> tuple[str, float | None]:

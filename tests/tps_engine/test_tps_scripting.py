@@ -65,6 +65,7 @@ def test_the_command_writes_a_plan_that_the_dose_command_repeats(folder: Path, t
         (("--field", "A=90", "--organ", "rectum=-1"), "up to 1000 Gy"),
         (("--field", "A=90", "--organ", "liver"), "no region named liver"),
         (("--field", "A=90", "--spacing", "0.1"), "0.5 to 20 mm"),
+        (("--field", "A=90", "--robust", "3"), "MM/PERCENT"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_and_nothing_is_written(
@@ -79,6 +80,15 @@ def test_what_cannot_be_planned_is_refused_and_nothing_is_written(
 def plan(folder: Path) -> Plan:
     options = PlanOptions(margin=0.0, dose_spacing=6.0)
     return Case.read(folder).plan("PTV", dose=2.0, fractions=3, fields={"A": 90}, options=options)
+
+
+@pytest.mark.requirement("TPS-SCRIPT", "TPS-OPTIMISE")
+def test_a_robust_plan_tells_of_every_scenario(folder: Path, tmp_path: Path) -> None:
+    done = run(folder, tmp_path / "plan", "--field", "A=90", "--field", "B=270", "--robust", "4/3.5")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert len(facts["scenarios"]) == 9
+    assert min(numbers["D95"] for numbers in facts["scenarios"].values()) > 1.85
 
 
 @pytest.mark.requirement("TPS-SCRIPT", "TPS-EVALUATE")

@@ -17,12 +17,15 @@ class LayoutOptions:
     """Spacing of spots.
 
     lateral: between neighbours, mm. width_factor: layer distance in units of the standard deviation of the
-    Bragg peak's depth, at least `least_step` mm.
+    Bragg peak's depth, at least `least_step` mm. beyond: spots lie this much farther beside the target, mm;
+    range_part: and this part of the depth before and behind it.
     """
 
     lateral: float = 6.0
     width_factor: float = 2.8
     least_step: float = 4.0
+    beyond: float = 0.0
+    range_part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,21 @@ def place_spots(
     """
     if not len(depth):
         raise BadInput(_("the target is empty: there is nothing to plan on"))
-    energies, peaks = choose_layers(model, float(depth.min()), float(depth.max()), options)
-    lattice = _hexagonal(projected[:, :2], options.lateral)
+    first, last = (
+        float(depth.min()) * (1.0 - options.range_part),
+        float(depth.max()) * (1.0 + options.range_part),
+    )
+    energies, peaks = choose_layers(model, first, last, options)
+    reach = options.lateral + options.beyond
+    lattice = _hexagonal(projected[:, :2], options.lateral, reach)
     gaps = np.abs(np.diff(peaks)) if len(peaks) > 1 else np.array([options.least_step])
     thickness = np.r_[gaps, gaps[-1]]
     found: list[tuple[float, Floats]] = []
     for energy, peak, gap in zip(energies, peaks, thickness, strict=True):
-        near = np.abs(depth - peak) <= 0.5 * gap + options.least_step
+        near = np.abs(depth - peak) <= 0.5 * gap + options.least_step + options.range_part * depth
         if not near.any():
             continue
-        distance, _nearest = cKDTree(projected[near, :2]).query(lattice, distance_upper_bound=options.lateral)
+        distance, _nearest = cKDTree(projected[near, :2]).query(lattice, distance_upper_bound=reach)
         spots = lattice[np.isfinite(distance)]
         if len(spots):
             found.append((float(energy), spots[serpentine(spots)]))
@@ -102,9 +110,9 @@ def place_spots(
     )
 
 
-def _hexagonal(points: Floats, spacing: float) -> Floats:
-    """(m, 2) lattice through the origin that covers points (n, 2) and one spacing around them."""
-    low, high = points.min(axis=0) - spacing, points.max(axis=0) + spacing
+def _hexagonal(points: Floats, spacing: float, around: float) -> Floats:
+    """(m, 2) lattice through the origin that covers points (n, 2) and `around` mm about them."""
+    low, high = points.min(axis=0) - around, points.max(axis=0) + around
     row_step = spacing * np.sqrt(3.0) / 2.0
     rows = np.arange(np.floor(low[1] / row_step), np.ceil(high[1] / row_step) + 1)
     columns = np.arange(np.floor(low[0] / spacing) - 1, np.ceil(high[0] / spacing) + 1)

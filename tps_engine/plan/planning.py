@@ -1,6 +1,7 @@
 """From images, regions and a prescription to beams with metersets and their dose."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +11,17 @@ from common.dicom.structures import StructureSet
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import BeamModel
-from tps_engine.dose import engine
 from tps_engine.dose.beam import beam_dose
 from tps_engine.dose.engine import Influence
-from tps_engine.dose.field import prepare
 from tps_engine.optimise import deliverable, products
 from tps_engine.patient import stopping_power
 from tps_engine.patient.grid import Floats
-from tps_engine.plan import goals, review
+from tps_engine.plan import review
 from tps_engine.plan.beams import to_beams
 from tps_engine.plan.goals import OptimisationVoxels
 from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Progress
-from tps_engine.plan.scene import PlannedField, Scene, build_scene, lay_out
+from tps_engine.plan.scene import Scene, build_scene, lay_out
+from tps_engine.plan.task import build_task
 
 
 def _silent(_fraction: float, _step: str) -> None:
@@ -48,20 +48,19 @@ def make_plan(
         raise BadInput(_("a plan needs one field or more"))
     chosen = options or PlanOptions()
     progress(0.0, _("patient model"))
+    if chosen.robust is not None:
+        chosen = replace(chosen, layout=chosen.robust.wider(chosen.layout))
     scene = build_scene(ct, structures, prescription, chosen, calibration or stopping_power.load())
     progress(0.1, _("spots and layers"))
     isocentre = scene.isocentre
     planned = [lay_out(scene, request, isocentre, beam_model, chosen) for request in fields]
     progress(0.15, _("dose influence"))
-    wanted = goals.standard(scene, prescription)
-    matrix = _matrix(scene, planned, wanted.flat, beam_model, prescription.rbe)
+    task = build_task(scene, planned, prescription, beam_model, chosen.robust)
+    matrix, wanted = task.matrices[0], task.wanted
     limits = (beam_model.minimum_mu, beam_model.maximum_mu)
     progress(0.3, _("optimisation"))
     start = _start(matrix, wanted, prescription)
-    report = _counting(progress)
-    solution = deliverable.deliver(
-        matrix, wanted.objectives, start, limits, floor=wanted.negligible, report=report
-    )
+    solution = deliverable.deliver(task.minimiser(_counting(progress)), start, limits)
     mu = _normalise(matrix, solution.weights, scene, wanted, prescription, limits)
     progress(0.85, _("dose calculation"))
     beams = to_beams(planned, mu, isocentre, beam_model)
@@ -74,29 +73,19 @@ def make_plan(
         grid=scene.grid,
         dose=dose,
         beam_doses=doses,
-        regions={prescription.target: scene.target, "PTV": scene.planning_target, **scene.organs},
+        regions=_regions(scene, prescription, chosen),
         body=scene.body,
         warnings=review.warnings(scene, planned, dose, prescription),
         optimiser=solution.values,
         converged=solution.converged,
+        scenarios=task.histograms(scene, mu, prescription) if chosen.robust else {},
     )
 
 
-def _matrix(
-    scene: Scene,
-    planned: Sequence[PlannedField],
-    flat: NDArray[np.int64],
-    beam_model: BeamModel,
-    rbe: float,
-) -> Influence:
-    """One matrix over the spots of all fields, RBE-weighted Gy per MU in the voxels `flat`."""
-    points = scene.grid.points(flat)
-    share = engine.MEMORY_LIMIT // len(planned)
-    parts = []
-    for field in planned:
-        voxels = prepare(scene.patient.rsp, scene.patient.grid, field.frame, points)
-        parts.append(engine.influence(voxels, beam_model, field.spots, share, factor=rbe))
-    return engine.side_by_side(parts)
+def _regions(scene: Scene, prescription: Prescription, options: PlanOptions) -> dict[str, NDArray[np.bool_]]:
+    """What the plan is judged on; a robust one has no planning target."""
+    margin = {} if options.robust else {"PTV": scene.planning_target}
+    return {prescription.target: scene.target, **margin, **scene.organs}
 
 
 def _start(matrix: Influence, wanted: OptimisationVoxels, prescription: Prescription) -> Floats:

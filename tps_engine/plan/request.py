@@ -1,7 +1,8 @@
 """What a plan is made from and what it consists of."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from common.dicom.plan import IonBeam
 from common.errors import BadInput
 from common.text import _
+from tps_engine.evaluate.dvh import Dvh
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.layout import LayoutOptions
 
@@ -68,12 +70,33 @@ class FieldRequest:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """Errors that a plan must bear: set-up shifts in mm along three axes, range in percent, to and fro.
+
+    aim: "worst" minimises the worst scenario, "expected" the mean of all, "voxel" the worst of each voxel.
+    """
+
+    shift: float = 3.0
+    range_percent: float = 3.5
+    aim: Literal["worst", "expected", "voxel"] = "worst"
+
+    def wider(self, layout: LayoutOptions) -> LayoutOptions:
+        """A layout whose spots reach the target in every scenario."""
+        return replace(layout, beyond=self.shift, range_part=self.range_percent / 100.0)
+
+
+@dataclass(frozen=True)
 class PlanOptions:
-    """Choices of the planner. margin: target to planning target, mm. dose_spacing: dose grid, mm."""
+    """Choices of the planner. margin: target to planning target, mm. dose_spacing: dose grid, mm.
+
+    robust: then the objectives hold for the target itself in every scenario, instead of for the planning
+    target in one.
+    """
 
     margin: float = 3.0
     dose_spacing: float = 3.0
     layout: LayoutOptions = field(default_factory=LayoutOptions)
+    robust: Robustness | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +105,8 @@ class PlanResult:
 
     dose: (nz, ny, nx) f4 on `grid`, RBE-weighted Gy of one fraction; physical dose is dose / rbe.
     beam_doses: the same of each beam. regions: masks on `grid`: the target, the organs and
-    "PTV" (the expanded target). optimiser: objective values after each iteration.
+    "PTV" (the expanded target). optimiser: objective values after each iteration. scenarios: histograms by
+    scenario and region of a robust plan, RBE-weighted Gy of one fraction.
     """
 
     beams: tuple[IonBeam, ...]
@@ -94,6 +118,7 @@ class PlanResult:
     warnings: tuple[str, ...]
     optimiser: tuple[float, ...] = field(repr=False)
     converged: bool = True
+    scenarios: Mapping[str, Mapping[str, Dvh]] = field(default_factory=dict, repr=False)
 
     @property
     def spots(self) -> int:

@@ -59,7 +59,14 @@ class Plan:
         rows: list[tuple[str | float, ...]] = [
             (name, *_numbers(found)) for name, found in self.histogram(dose).items()
         ]
-        return Table((_("region"), "D98", "D95", "D50", "D2", _("mean"), _("maximum")), tuple(rows))
+        return Table((_("region"), *_headings()), tuple(rows))
+
+    def scenarios(self) -> Table:
+        """Of a robust plan: D98, D95, D50, D2, mean and maximum of the target in every scenario, Gy."""
+        found = self.result.scenarios
+        target = self.prescription.target
+        rows: list[tuple[str | float, ...]] = [(name, *_numbers(of[target])) for name, of in found.items()]
+        return Table((_("scenario"), *_headings()), tuple(rows))
 
     def recompute(self, engine: str = "mc") -> Dose:
         """The dose of the plan by an engine of `dose.engines`. Raises BadInput for an unknown one."""
@@ -140,6 +147,10 @@ class Plan:
         return figures.Backdrop(
             Volume(ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
         )
+
+
+def _headings() -> tuple[str, ...]:
+    return ("D98", "D95", "D50", "D2", _("mean"), _("maximum"))
 
 
 def _numbers(found: Dvh) -> tuple[float, ...]:
