@@ -182,7 +182,7 @@ def test_scattering_in_media(beam):
     # variance of a slab of thickness d and scattering power T behind a gap g: T (d^3/3 + d^2 g + d g^2)
     d, g = 40.0, 40.0
     seen = float(wide[just_behind].mean()) * depth**3 / 3.0
-    assert seen == pytest.approx(d**3 / 3 + d * d * g + d * g * g, rel=0.15)
+    assert seen == pytest.approx(d**3 / 3 + d * d * g + d * g * g, rel=0.2)
     bone = prepared(beam, np.full(GRID.shape, 1.695, dtype=np.float32))
     less = paths.scattering_factor(bone.lattice, beam.water, node, bone.voxels)[0]
     some = (bone.voxels[:, 3] > 40.0) & (bone.voxels[:, 3] < 120.0)

@@ -73,7 +73,7 @@ def test_forward_dose_equals_influence_times_weights(beam, voxels):
     energy = rng.choice(beam.energies[20:70], count)
     some = spots.nominal(beam, energy, rng.uniform(-30, 30, count), rng.uniform(-30, 30, count))
     mu = rng.uniform(0.02, 1.0, count)
-    matrix = engine.influence(voxels, beam, some)
+    matrix = engine.influence(voxels, beam, some, rays=True)
     by_matrix = products.dose(matrix, mu)
     direct = engine.forward(voxels, beam, some, mu)
     assert np.abs(by_matrix - direct).max() < 1e-4 * direct.max()

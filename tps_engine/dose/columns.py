@@ -76,7 +76,7 @@ def columns_of(
 def beams_of(
     voxels: FieldVoxels, model: BeamModel, columns: Columns, scale: Floats, rays: bool = True
 ) -> tuple[object, ...]:
-    """What the kernels read of each spot; with rays, the scattering of its node's beam in the field's media."""
+    """What the kernels read of each spot; with rays, its node's scattering in the field's media."""
     needed, node = np.unique(node_of(columns.ranges), return_inverse=True)
     lattice = voxels.lattice
     factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
