@@ -16,7 +16,7 @@ NUCLEI = {"carbon": (6, 12.0 * 931.49410 - 6.0 * 0.51100, 12), "helium": (2, 372
 
 _PROTON_MASS = 938.27209
 _TOLERANCE = 1.5
-_LOWEST = 70.0  # MeV per nucleon: below it the tables' steps are a part of the range
+_LOWEST, _HIGHEST = 70.0, 295.0  # MeV per nucleon: steps of the tables; the end of the proton table
 
 
 def cases() -> list[Case]:
@@ -45,7 +45,7 @@ def ranges(ion: str, setup: Setup) -> Outcome:
     path = setup.file("phantoms_basedata_matrad", f"{ion}_Generic.mat")
     machine = matrad.read(path)
     spaced = np.unique(np.linspace(0, len(machine.energies) - 1, 7).astype(int))
-    rows = [int(k) for k in spaced if machine.energies[k] >= _LOWEST]
+    rows = [int(k) for k in spaced if _LOWEST <= machine.energies[k] <= _HIGHEST]
     checks, lines = [], []
     for row in rows:
         energy, curve = float(machine.energies[row]), machine.curves[row]
