@@ -69,23 +69,23 @@ def test_rbe_weighted_dose_of_a_plan(plan):
     grid = dose_grid(patient.grid, patient.body, 5.0)
     models = parameters.load()
     doses = [beam_dose(patient, grid, beam, GENERIC) for beam in result.beams]
-    for name in ("constant", "mcnamara", "wedenberg", "carabe"):
+    for name in ("constant 1.1", "McNamara", "Wedenberg", "Carabe"):
         found = effective.effective_dose(patient, grid, result.beams, GENERIC, models.model(name), 2.0)
         np.testing.assert_allclose(found.physical, np.sum(doses, axis=0), rtol=1e-5, atol=1e-6)
         high = found.physical > 0.9 * found.physical.max()
         factor = found.weighted[high] / found.physical[high]
         assert found.model == name
-        assert 1.05 < factor.mean() < (1.1001 if name == "constant" else 1.6)
+        assert 1.05 < factor.mean() < (1.1001 if name == "constant 1.1" else 1.6)
         assert 1.0 < found.let[high].mean() < 6.0
-    late = effective.effective_dose(patient, grid, result.beams, GENERIC, models.model("mcnamara"), 10.0)
+    late = effective.effective_dose(patient, grid, result.beams, GENERIC, models.model("McNamara"), 10.0)
     assert late.weighted.max() < found.weighted.max()
     cells = np.full(grid.shape, 2.0)
-    same = effective.effective_dose(patient, grid, result.beams, GENERIC, models.model("carabe"), cells)
+    same = effective.effective_dose(patient, grid, result.beams, GENERIC, models.model("Carabe"), cells)
     np.testing.assert_array_equal(same.weighted, found.weighted)
     assert rbe.combine(doses, doses)[0].shape == grid.shape
     with pytest.raises(BadInput, match="one beam or more"):
-        effective.effective_dose(patient, grid, (), GENERIC, models.model("carabe"), 2.0)
+        effective.effective_dose(patient, grid, (), GENERIC, models.model("Carabe"), 2.0)
     with pytest.raises(BadInput, match="the dose grid's"):
         effective.effective_dose(
-            patient, grid, result.beams, GENERIC, models.model("carabe"), np.full((2, 2, 2), 2.0)
+            patient, grid, result.beams, GENERIC, models.model("Carabe"), np.full((2, 2, 2), 2.0)
         )
