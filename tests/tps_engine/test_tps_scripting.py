@@ -84,7 +84,7 @@ def plan(folder: Path) -> Plan:
 
 @pytest.mark.requirement("TPS-SCRIPT", "TPS-OPTIMISE")
 def test_a_robust_plan_tells_of_every_scenario(folder: Path, tmp_path: Path) -> None:
-    done = run(folder, tmp_path / "plan", "--field", "A=90", "--field", "B=270", "--robust", "4/3.5")
+    done = run(folder, tmp_path / "plan", "--field", "A=90", "--field", "B=270", "--robust", "3/3.5")
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout.splitlines()[-1])
     assert len(facts["scenarios"]) == 9

@@ -30,12 +30,13 @@ class OptimisationVoxels:
     negligible: float
 
 
-def standard(scene: Scene, wanted: Prescription) -> OptimisationVoxels:
+def standard(scene: Scene, wanted: Prescription, beyond: float = 0.0) -> OptimisationVoxels:
     """Objectives in RBE-weighted Gy per fraction.
 
     Planning target: no less than the prescription and no more than 2 % above; around it a ring in which
     the dose falls to half; farther away a sample of the body below 80 %; organs: low mean dose outside
-    the planning target, and no more than their limit.
+    the planning target, and no more than their limit. The dose may fall from `beyond` mm around the target on,
+    where the target itself can come in some scenario.
     """
     dose = wanted.dose_per_fraction
     grid, body, planning_target = scene.grid, scene.body, scene.planning_target
@@ -53,7 +54,7 @@ def standard(scene: Scene, wanted: Prescription) -> OptimisationVoxels:
     def at(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         return place[np.flatnonzero(mask)]
 
-    levels = dose * (1.0 - 0.5 * np.minimum(far_off[ring] / 20.0, 1.0))
+    levels = dose * (1.0 - 0.5 * np.clip((far_off[ring] - beyond) / 20.0, 0.0, 1.0))
     found: list[Objective] = [
         Underdose(at(planning_target), 1.0 * dose, _WEIGHTS["under"]),
         Overdose(at(planning_target), 1.02 * dose, _WEIGHTS["over"]),

@@ -83,7 +83,10 @@ def build_task(
     if errors is None:
         wanted, asked = goals.standard(scene, prescription), scenarios.standard(0.0, 0.0)
     else:
-        wanted = goals.standard(replace(scene, planning_target=scene.target), prescription)
+        deepest = max(float(field.layout.energy.max()) for field in planned)
+        depth = float(np.interp(deepest, beam_model.energies, beam_model.peaks()[0]))
+        beyond = max(errors.shift, 0.01 * errors.range_percent * depth)
+        wanted = goals.standard(replace(scene, planning_target=scene.target), prescription, beyond)
         asked = scenarios.standard(errors.shift, errors.range_percent)
     matrices = scenarios.matrices(scene, planned, wanted.flat, beam_model, asked, prescription.rbe)
     return Task(tuple(s.name for s in asked), matrices, wanted, errors.aim if errors else "nominal")
