@@ -35,6 +35,13 @@ def deliver(minimise: Minimise, start: Floats, limits: tuple[float, float]) -> D
     return found
 
 
+def touch_up(minimise: Minimise, weights: Floats, limits: tuple[float, float]) -> Descent:
+    """Optimise deliverable weights once more: spots that are off stay off, the others within limits."""
+    on = weights > 0.0
+    lower, upper = np.where(on, limits[0], 0.0), np.where(on, limits[1], 0.0)
+    return minimise(np.clip(weights, lower, upper), (lower, upper), _FINE)
+
+
 def settle(mu: Floats, factor: float, limits: tuple[float, float]) -> NDArray[np.float32]:
     """Metersets times a factor, spots that are on kept within limits (smallest, largest), as float32.
 

@@ -35,8 +35,8 @@ def standard(scene: Scene, wanted: Prescription, beyond: float = 0.0) -> Optimis
 
     Planning target: no less than the prescription and no more than 2 % above; around it a ring in which
     the dose falls to half; farther away a sample of the body below 80 %; organs: low mean dose outside
-    the planning target, and no more than their limit. The dose may fall from `beyond` mm around the target on,
-    where the target itself can come in some scenario.
+    the planning target, and no more than their limit. The dose falls from `beyond` mm around the target on:
+    up to there the target itself can come in some scenario.
     """
     dose = wanted.dose_per_fraction
     grid, body, planning_target = scene.grid, scene.body, scene.planning_target

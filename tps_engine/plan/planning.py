@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,11 @@ from tps_engine.plan import review
 from tps_engine.plan.beams import to_beams
 from tps_engine.plan.goals import OptimisationVoxels
 from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Progress
-from tps_engine.plan.scene import Scene, build_scene, lay_out
+from tps_engine.plan.scene import PlannedField, Scene, build_scene, lay_out
 from tps_engine.plan.task import build_task
+
+Doses = tuple[NDArray[np.float32], ...]
+"""RBE-weighted dose of each beam, (nz, ny, nx) Gy of one fraction."""
 
 
 def _silent(_fraction: float, _step: str) -> None:
@@ -60,16 +64,21 @@ def make_plan(
     limits = (beam_model.minimum_mu, beam_model.maximum_mu)
     progress(0.3, _("optimisation"))
     start = _start(matrix, wanted, prescription)
-    solution = deliverable.deliver(task.minimiser(_counting(progress)), start, limits)
+    solution = deliverable.deliver(task.minimiser(_counting(progress, 0.3, 0.75)), start, limits)
     mu = _normalise(matrix, solution.weights, scene, wanted, prescription, limits)
-    progress(0.85, _("dose calculation"))
-    beams = to_beams(planned, mu, isocentre, beam_model)
-    factor = np.float32(prescription.rbe)
-    doses = tuple(factor * beam_dose(scene.patient, scene.grid, beam, beam_model) for beam in beams)
-    dose = np.asarray(np.sum(doses, axis=0, dtype=np.float32))
+    progress(0.75, _("dose calculation"))
+    exact = partial(_exact, scene, planned, beam_model, prescription)
+    # The matrix is quick and approximate: the last pass works on its difference to the dose that is shown.
+    offset = task.offset(sum_of(exact(mu)), mu)
+    finer = task.minimiser(_counting(progress, 0.8, 0.9), offset)
+    solution = deliverable.touch_up(finer, mu.astype(np.float64), limits)
+    mu = solution.weights.astype(np.float32)
+    progress(0.9, _("dose calculation"))
+    mu, doses = _to_prescription(exact, mu, scene, prescription, limits)
+    dose = sum_of(doses)
     progress(1.0, _("plan finished"))
     return PlanResult(
-        beams=beams,
+        beams=to_beams(planned, mu, isocentre, beam_model),
         grid=scene.grid,
         dose=dose,
         beam_doses=doses,
@@ -78,8 +87,42 @@ def make_plan(
         warnings=review.warnings(scene, planned, dose, prescription),
         optimiser=solution.values,
         converged=solution.converged,
-        scenarios=task.histograms(scene, mu, prescription) if chosen.robust else {},
+        scenarios=task.histograms(scene, mu, prescription, task.offset(dose, mu)) if chosen.robust else {},
     )
+
+
+def sum_of(doses: Doses) -> NDArray[np.float32]:
+    """The dose of all beams."""
+    return np.asarray(np.sum(doses, axis=0, dtype=np.float32))
+
+
+def _exact(
+    scene: Scene,
+    planned: Sequence[PlannedField],
+    beam_model: BeamModel,
+    prescription: Prescription,
+    mu: NDArray[np.float32],
+) -> Doses:
+    """RBE-weighted dose of each beam at these metersets, without the matrix."""
+    factor = np.float32(prescription.rbe)
+    beams = to_beams(planned, mu, scene.isocentre, beam_model)
+    return tuple(factor * beam_dose(scene.patient, scene.grid, beam, beam_model) for beam in beams)
+
+
+def _to_prescription(
+    exact: Callable[[NDArray[np.float32]], Doses],
+    mu: NDArray[np.float32],
+    scene: Scene,
+    prescription: Prescription,
+    limits: tuple[float, float],
+) -> tuple[NDArray[np.float32], Doses]:
+    """Metersets whose exact dose has the prescription as its median in the target, and that dose."""
+    doses = exact(mu)
+    factor = prescription.dose_per_fraction / float(np.median(sum_of(doses)[scene.target]))
+    scaled = deliverable.settle(mu.astype(np.float64), factor, limits)
+    if np.allclose(scaled, mu * np.float32(factor), rtol=1e-6, atol=0.0):
+        return scaled, tuple(np.float32(factor) * dose for dose in doses)
+    return scaled, exact(scaled)
 
 
 def _regions(scene: Scene, prescription: Prescription, options: PlanOptions) -> dict[str, NDArray[np.bool_]]:
@@ -97,14 +140,14 @@ def _start(matrix: Influence, wanted: OptimisationVoxels, prescription: Prescrip
     return ones * (prescription.dose_per_fraction / mean)
 
 
-def _counting(progress: Progress) -> Callable[[int, float], None]:
-    """Turn iterations into a fraction that approaches the end of the step."""
+def _counting(progress: Progress, first: float, last: float) -> Callable[[int, float], None]:
+    """Turn iterations into a fraction that approaches the end of a step from `first` to `last`."""
     done = 0
 
     def report(_iteration: int, _value: float) -> None:
         nonlocal done
         done += 1
-        progress(0.3 + 0.55 * (1.0 - 0.985**done), _("optimisation"))
+        progress(first + (last - first) * (1.0 - 0.985**done), _("optimisation"))
 
     return report
 
