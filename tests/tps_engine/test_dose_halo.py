@@ -17,7 +17,8 @@ GRID = Grid((-90.0, -80.0, -90.0), (3.0, 4.0, 3.0), (61, 41, 61))
 
 @pytest.fixture(scope="module")
 def beam():
-    return model.load("proton-generic")
+    """The generic machine without its halo: one Gaussian a spot."""
+    return replace(model.load("proton-generic"), halo=None)
 
 
 @pytest.fixture(scope="module")
