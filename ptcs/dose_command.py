@@ -90,6 +90,8 @@ def dose(
     beam_model = model.load(machine)
     recompute.check(plan, beam_model)
     patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), calibration)
+    for warning in patient.warnings:
+        click.echo(f"! {warning}", err=True)
     grid = _grid(patient, spacing, like)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),

@@ -138,6 +138,8 @@ def test_a_ripple_filter_widens_the_peak_and_takes_its_range():
     assert ripple.for_beam(machine, flat_field()) is machine
     with pytest.raises(BadInput, match="lists RiFi3"):
         ripple.for_beam(machine, replace(beam, ripple_filter="other"))
+    with pytest.raises(BadInput, match="LET behind"):
+        pencil_beam.beam_dose_and_let(water(), water().grid, beam, machine)
 
 
 @pytest.mark.requirement("TPS-DESIGN")

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.dicom.plan import IonBeam
+from common.errors import BadInput
+from common.text import _
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import engine, spots
 from tps_engine.dose.field import prepare
@@ -29,7 +31,16 @@ def beam_dose(patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel
 def beam_dose_and_let(
     patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Dose as `beam_dose`, and dose-averaged LET of protons in water in keV/um, 0 where no dose is."""
+    """Dose as `beam_dose`, and dose-averaged LET of protons in water in keV/um, 0 where no dose is.
+
+    Raises BadInput as `beam_dose`, and for a beam with aperture, compensator or ripple filter.
+    """
+    if parts.has_plates(beam) or beam.ripple_filter is not None:
+        raise BadInput(
+            _("beam {number}: LET behind apertures, compensators and ripple filters is not modelled").format(
+                number=beam.number
+            )
+        )
     placed, mu = spots.of_beam(beam, beam_model)
     found = _on_grid(patient, grid, beam, placed, mu, beam_model, let=True)
     return found[0], found[1]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, label
 
 from common.dicom.ct import CtVolume
 from common.dicom.plan import IonBeam, IonPlan
@@ -17,15 +16,14 @@ from tps_engine.dose import spots
 from tps_engine.dose.engines import EngineDose, FullEngine, Options, Progress
 from tps_engine.dose.hardware import parts, ripple
 from tps_engine.dose.upstream import shifter_of
+from tps_engine.patient import body
 from tps_engine.patient.contours import rasterise
 from tps_engine.patient.grid import Grid
-from tps_engine.patient.model import Patient
+from tps_engine.patient.model import Patient, external_of
 from tps_engine.patient.stopping_power import AIR, CtCalibration
 
 RBE_PROTON = 1.1
 """Constant relative biological effectiveness of protons, as clinical plans use it."""
-
-_BODY_HU = -350.0
 
 
 @dataclass(frozen=True)
@@ -66,17 +64,15 @@ def total_sigma(parts: Sequence[BeamDose]) -> NDArray[np.float32] | None:
 def patient_of(ct: CtVolume, structures: StructureSet | None, calibration: CtCalibration) -> Patient:
     """A CT as the dose engine sees it; what lies outside the body counts as air.
 
-    The body is the External of the structure set; without one the largest piece above -350 HU with its
-    holes filled, slice by slice. Raises BadInput for another frame of reference, no External, no body.
+    The body is the External of the structure set; without a structure set it is found (`patient.body`).
+    Raises BadInput for another frame of reference, no External, no body.
     """
     nz, ny, nx = ct.hu.shape
     grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
+    outline = body.find(ct.hu, grid) if structures is None else _drawn_body(ct, structures, grid)
     rsp = calibration.relative_stopping_power(ct.hu)
-    body = _found_body(ct.hu) if structures is None else _drawn_body(ct, structures, grid)
-    if not body.any():
-        raise BadInput(_("the CT shows no body above -350 HU; give a structure set with an External"))
-    rsp[~body] = AIR
-    return Patient(grid, rsp, body, {"External": body}, ct.patient_position, ())
+    rsp[~outline] = AIR
+    return Patient(grid, rsp, outline, {"External": outline}, ct.patient_position, ct.warnings)
 
 
 def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[np.bool_]:
@@ -84,18 +80,10 @@ def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[n
         raise BadInput(
             _("structure set and CT have different frames of reference; choose the CT it was drawn on")
         )
-    for roi in structures.of_kind("EXTERNAL"):
-        if roi.contours:
-            return rasterise(roi.contours, grid)
-    raise BadInput(_("the structure set has no body outline (External); draw it first"))
-
-
-def _found_body(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
-    pieces, count = label(hu > _BODY_HU)
-    if count == 0:
-        return np.zeros(hu.shape, dtype=bool)
-    largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    return np.stack([binary_fill_holes(plane) for plane in largest])
+    drawn = external_of(structures)
+    if drawn is None:
+        raise BadInput(_("the structure set has no body outline (External); draw it first"))
+    return rasterise(drawn.contours, grid)
 
 
 def turned(plan: IonPlan, angles: Mapping[str, float]) -> IonPlan:
