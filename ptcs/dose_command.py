@@ -53,6 +53,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--dose-to", "quantity", type=click.Choice(["water", "medium"]), default="water", show_default=True
 )
+@click.option("--alpha-beta", type=float, help="Carbon, effective dose: alpha/beta of the tissue, Gy.")
 @click.option("--let", "let_file", type=_FILE, help="mc: also write LETd, keV/um (.mha, .npz).")
 @click.option("--uncertainty", "sigma_file", type=_FILE, help="mc: also write sigma, Gy (.mha, .npz).")
 def dose(
@@ -72,6 +73,7 @@ def dose(
     histories: int | None,
     seed: int,
     quantity: str,
+    alpha_beta: float | None,
     let_file: Path | None,
     sigma_file: Path | None,
 ) -> None:
@@ -87,12 +89,18 @@ def dose(
     if not 0.5 <= spacing <= 20.0:
         raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
     plan = recompute.turned(ion_plan.from_dataset(files.read_file(plan_file)), _angles(gantry))
-    beam_model = model.load(machine)
-    recompute.check(plan, beam_model)
+    beam_model = None if plan.radiation == "ION" else model.load(machine)
+    if beam_model is not None:
+        recompute.check(plan, beam_model)
     patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), calibration)
     for warning in patient.warnings:
         click.echo(f"! {warning}", err=True)
     grid = _grid(patient, spacing, like)
+    if beam_model is None:
+        if engine_name != "pb" or per_beam:
+            raise BadInput(_("carbon plans: allowed is --engine pb, and one dose of all beams together"))
+        _carbon(plan, patient, grid, machine, out, dose_type, alpha_beta)
+        return
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
         console=Console(stderr=True),
@@ -106,6 +114,21 @@ def dose(
     comment = f"{engine_name} {beam_model.name} {beam_model.version}, dose to {quantity}"[:64]
     dose_output.write_doses(plan, parts, grid, out, per_beam, dose_type.upper(), factor, comment)
     _write_images(parts, grid, factor, let_file, sigma_file)
+
+
+def _carbon(
+    plan: IonPlan, patient: Patient, grid: Grid, machine: str, out: Path, kind: str, ratio: float | None
+) -> None:
+    """Dose of a carbon plan, all fractions."""
+    from tps_engine.beamdata import ion_files  # noqa: PLC0415
+    from tps_engine.dose.ions.recompute import recompute  # noqa: PLC0415
+
+    if (kind == "effective") != (ratio is not None):
+        raise BadInput(_("carbon: give --alpha-beta with --dose-type effective, and only then"))
+    with Console(stderr=True).status(_("dose")):
+        found = recompute(patient, grid, plan, ion_files.load(machine), ratio)
+    total = (plan.fractions * found.dose).astype("f4")
+    dose_output.write_dose(plan, total, grid, out, (kind.upper(), "PLAN", None), found.what[:64])
 
 
 def _options(

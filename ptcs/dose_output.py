@@ -97,13 +97,27 @@ def write_doses(
         ]
     series = modules.new_uid()
     for path, values, summation, number in todo:
-        content = rt_dose.DoseGrid(
-            (factor * values).astype("f4"), grid.origin, grid.spacing, plan.patient, modules.new_uid(),
-            plan.study_instance_uid, series, plan.frame_of_reference_uid, plan.sop_instance_uid, dose_type,
-            summation, plan.structure_set_uid, number, (), comment,
-        )  # fmt: skip
-        try:
-            files.write_file(rt_dose.to_dataset(content), path)
-        except OSError as why:
-            raise PtcsError(_("cannot write {path}: {why}").format(path=path, why=why.strerror)) from why
-        click.echo(_("{path}: maximum {dose} Gy").format(path=path, dose=f"{content.dose.max():.3f}"))
+        kind = (dose_type, summation, number)
+        write_dose(plan, (factor * values).astype("f4"), grid, path, kind, comment, series)
+
+
+def write_dose(
+    plan: IonPlan,
+    values: NDArray[np.float32],
+    grid: Grid,
+    path: Path,
+    kind: tuple[str, str, int | None],
+    comment: str,
+    series: str = "",
+) -> None:
+    """One RT Dose in Gy. kind: dose type, summation type, number of the beam. Raises PtcsError."""
+    content = rt_dose.DoseGrid(
+        values, grid.origin, grid.spacing, plan.patient, modules.new_uid(), plan.study_instance_uid,
+        series or modules.new_uid(), plan.frame_of_reference_uid, plan.sop_instance_uid, kind[0], kind[1],
+        plan.structure_set_uid, kind[2], (), comment,
+    )  # fmt: skip
+    try:
+        files.write_file(rt_dose.to_dataset(content), path)
+    except OSError as why:
+        raise PtcsError(_("cannot write {path}: {why}").format(path=path, why=why.strerror)) from why
+    click.echo(_("{path}: maximum {dose} Gy").format(path=path, dose=f"{content.dose.max():.3f}"))

@@ -126,6 +126,16 @@ def check(plan: IonPlan, model: BeamModel) -> None:
         shifter_of(beam, model)
 
 
+def check_position(plan: IonPlan, patient: Patient) -> None:
+    """Raise BadInput for an image of another patient position than the plan's."""
+    if plan.patient_position != patient.position:
+        raise BadInput(
+            _("the plan is for patient position {plan}, the image shows {image}").format(
+                plan=plan.patient_position or "-", image=patient.position or "-"
+            )
+        )
+
+
 def recompute(
     patient: Patient,
     grid: Grid,
@@ -141,12 +151,7 @@ def recompute(
 
     Metersets in numbers of particles (NP) are taken as they are.
     """
-    if plan.patient_position != patient.position:
-        raise BadInput(
-            _("the plan is for patient position {plan}, the image shows {image}").format(
-                plan=plan.patient_position or "-", image=patient.position or "-"
-            )
-        )
+    check_position(plan, patient)
     used = (
         replace(model, protons_per_mu=np.ones_like(model.energies)) if plan.meterset_unit == "NP" else model
     )

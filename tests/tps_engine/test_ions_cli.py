@@ -1,0 +1,102 @@
+"""`ptcs dose` of carbon plans: physical and RBE-weighted, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from common.dicom import files, ion_plan, rt_dose
+from common.dicom.plan import IonBeam, IonLayer, IonPlan, PatientIdentity
+from ptcs.cli import main
+from tps_engine.beamdata import bragg, ion_files
+
+MACHINE = ion_files.load("carbon-generic")
+ROW = 20
+DEPTH = 60.0
+BOX = {
+    "format": 1,
+    "name": "box",
+    "spacing_mm": [2.0, 2.0, 2.0],
+    "boxes": [{"material": "water", "centre_mm": [0.0, 0.0, 0.0], "size_mm": [40.0, 2.0 * DEPTH, 40.0]}],
+}
+
+
+def carbon_plan(mu: float = 1.0) -> IonPlan:
+    spots = np.array([-3.0, 0.0, 3.0], dtype=np.float32)
+    layer = IonLayer(float(MACHINE.energies[ROW]), spots, 0.0 * spots, np.full_like(spots, mu), 10.0, 10.0)
+    beam = IonBeam(1, "front", 0.0, 0.0, (0.0, 0.0, 0.0), (layer,))
+    nobody = PatientIdentity("P1", "Box^Water", "19700101", "O")
+    uids = ("2.25.1", "1.2.1", "2.25.2", "1.2.3", "")
+    return IonPlan(
+        nobody, *uids, "carbon", "G1", (beam,), 2, 1.0, "PTV", radiation="ION", created="20260101120000"
+    )
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files.write_file(ion_plan.to_dataset(carbon_plan()), tmp_path / "RP.dcm")
+    (tmp_path / "box.yaml").write_text(yaml.safe_dump(BOX))
+    return tmp_path
+
+
+def dose(*more: str, machine: str = "carbon-generic") -> Result:
+    words = ["dose", "--plan", "RP.dcm", "--machine", machine, "--phantom", "box.yaml", "--spacing", "1"]
+    return CliRunner().invoke(main, [*words, "--out", "RD.dcm", *more])
+
+
+def read(place) -> rt_dose.DoseGrid:
+    return rt_dose.from_dataset(files.read_file(place / "RD.dcm"))
+
+
+@pytest.mark.requirement("TPS-DOSE", "TPS-BIO")
+def test_a_carbon_plan_ends_where_its_tables_say_and_weighs_more(place) -> None:
+    plan = carbon_plan()
+    done = dose("--dose-type", "physical")
+    assert done.exit_code == 0, done.output
+    physical = read(place)
+    assert (physical.dose_type, physical.summation) == ("PHYSICAL", "PLAN")
+    heights = physical.origin[1] + physical.spacing[1] * np.arange(physical.dose.shape[1])
+    curve = physical.dose.sum(axis=(0, 2), dtype=np.float64)
+    found = heights[np.argmax(curve)] + DEPTH
+    assert found == pytest.approx(float(MACHINE.peak[ROW]), abs=4.0)  # air and offsets take some of it
+    assert bragg.distal_depth(heights, curve, 0.8) > heights[np.argmax(curve)]
+    # much where there is little dose, and less where there is more: 4 Gy a fraction at the peak
+    enough = 4.0 * plan.fractions / float(physical.dose.max())
+    some = physical.dose > 0.3 * physical.dose.max()
+    ratios = []
+    for mu in (1.0, enough):
+        files.write_file(ion_plan.to_dataset(carbon_plan(mu)), place / "RP.dcm")
+        done = dose("--dose-type", "effective", "--alpha-beta", "2")
+        assert done.exit_code == 0, done.output
+        effective = read(place)
+        assert effective.dose_type == "EFFECTIVE"
+        ratios.append(effective.dose[some] / (mu * physical.dose[some]))
+    assert ratios[1].min() > 1.2 and ratios[1].max() < 5.0
+    assert (ratios[1] < ratios[0]).all()
+
+
+@pytest.mark.requirement("TPS-DOSE")
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--dose-type", "effective"), "--alpha-beta"),
+        (("--dose-type", "physical", "--alpha-beta", "2"), "only then"),
+        (("--dose-type", "effective", "--alpha-beta", "3"), "tables for 2, 10"),
+        (("--dose-type", "physical", "--per-beam"), "all beams together"),
+        (("--dose-type", "physical", "--engine", "mc"), "--engine pb"),
+    ],
+)
+def test_what_is_not_known_of_carbon_is_refused(place, more: tuple[str, ...], said: str) -> None:
+    done = dose(*more)
+    assert done.exit_code == 1 and said in done.output
+    assert not (place / "RD.dcm").exists()
+
+
+@pytest.mark.requirement("TPS-DOSE")
+def test_machines_and_plans_of_different_ions_are_refused(place) -> None:
+    assert dose("--dose-type", "physical", machine="helium-generic").exit_code == 1
+    files.write_file(ion_plan.to_dataset(replace(carbon_plan(), radiation="PROTON")), place / "RP.dcm")
+    assert dose("--dose-type", "physical", machine="carbon-generic").exit_code == 1
