@@ -79,7 +79,7 @@ def dose(
 ) -> None:
     """Recompute the dose of an RT Ion Plan, all fractions, on a CT or a phantom."""
     # Imported late: the engine brings a compiler, and other commands need none.
-    from tps_engine.beamdata import model  # noqa: PLC0415
+    from tps_engine.beamdata import ion_files, model  # noqa: PLC0415
     from tps_engine.dose import engines, recompute  # noqa: PLC0415
 
     engine = engines.full_engine_of(engine_name)
@@ -89,7 +89,8 @@ def dose(
     if not 0.5 <= spacing <= 20.0:
         raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
     plan = recompute.turned(ion_plan.from_dataset(files.read_file(plan_file)), _angles(gantry))
-    beam_model = None if plan.radiation == "ION" else model.load(machine)
+    tables = plan.radiation == "ION" and ion_files.found(machine)
+    beam_model = None if tables else model.load(machine)
     if beam_model is not None:
         recompute.check(plan, beam_model)
     patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), calibration)

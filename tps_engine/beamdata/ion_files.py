@@ -37,15 +37,24 @@ def save(machine: IonMachine, path: Path) -> None:
     write_atomic(path, text.encode())
 
 
+def found(name_or_path: str | Path) -> bool:
+    """Whether there is the head of a machine of tables by this name or path; a beam model has no tables."""
+    path = _path(name_or_path)
+    return path.is_file() and b"\ntables:" in path.read_bytes()
+
+
+def _path(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    return path if path.suffix == ".yaml" else CONFIG / _FOLDER / f"{name_or_path}.yaml"
+
+
 def load(name_or_path: str | Path) -> IonMachine:
     """Read and check a machine: a name in `config/ion_models`, or the path of a head.
 
     Raises BadConfig for a head that does not fit its schema or tables that cannot be read or used, Tampered
     for tables that are not those of the head.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".yaml":
-        path = CONFIG / _FOLDER / f"{name_or_path}.yaml"
+    path = _path(name_or_path)
     head = load_checked(path, "ion_machine")
     data = path.parent / head["tables"]["file"]
     try:
