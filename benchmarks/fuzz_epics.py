@@ -20,7 +20,7 @@ from typing import Any
 HOST = "127.0.0.1"
 PV = "PTCS:gateway:Names"
 GET_PVA = "from p4p.client.thread import Context; Context('pva', nt=False).get({pv!r}, timeout=20)"
-GET_CA = "from caproto.sync.client import read; print(read({pv!r}, timeout=20).data)"
+GET_CA = "from caproto.sync.client import read; print(read({pv!r}, timeout=20, repeater=False).data)"
 
 
 def pva_frame(command: int, body: bytes, flags: int = 0x00) -> bytes:

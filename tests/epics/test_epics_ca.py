@@ -39,7 +39,7 @@ def test_channel_access_monitors_and_puts_under_the_same_log_in(epics_room: Epic
     code = f"""
 seen, texts = [], []
 def put(name, value):
-    # libca reports a refused put to its exception handler only; a repeater would keep this client's pipes open
+    # libca tells a refused put to its exception handler only; a repeater would hold this client's pipes open
     from caproto.sync.client import write
     try:
         write(name, value, notify=True, timeout=10, repeater=False)
