@@ -121,7 +121,7 @@ def test_the_kernel_is_its_formula(beam):
     mu = np.array([0.5, 1.0, 0.1])
     direct = engine.forward(voxels, beam, some, mu)
     plain = plain_numpy(beam, voxels, some, mu)
-    assert np.abs(direct - plain).max() < 1e-4 * plain.max()
+    assert np.abs(direct - plain).max() < 1e-5 * plain.max()
 
 
 @pytest.mark.requirement("TPS-DOSE")

@@ -130,10 +130,7 @@ def test_two_body_kinematics():
 
 @pytest.mark.parametrize(("energy", "shape"), [(100, 0.02), (150, 0.02), (200, 0.03)])
 def test_depth_dose_is_that_of_mcsquare(shared_data, energy, shape):
-    """With its stopping power (Geant4's): R80, twelfths of the plateau, peak within 4 %.
-
-    MCsquare ends 0.3 % before the range of its own table, ours at it: up to 0.7 mm apart at 200 MeV.
-    """
+    """With its stopping power (Geant4's): R80 within 0.5 mm, twelfths of the plateau, peak within 4 %."""
     depth, theirs = np.loadtxt(
         shared_data / "reference" / f"ref_mcsquare_{energy}MeV_s0.csv", delimiter=",", skiprows=1, unpack=True
     )
@@ -141,7 +138,7 @@ def test_depth_dose_is_that_of_mcsquare(shared_data, energy, shape):
     found = run(slabs(), energy, 30_000, beam=replace(NARROW, water=water_from(stopping)))
     ours = found.dose_to_water[0, :, 0].astype(float)
     r80 = bragg.distal_depth(depth, theirs, 0.8)
-    assert bragg.distal_depth(depth, ours, 0.8) == pytest.approx(r80, abs=0.75)
+    assert bragg.distal_depth(depth, ours, 0.8) == pytest.approx(r80, abs=0.5)
     plateau = np.flatnonzero(depth < r80 - 8.0)
     scale = (ours[plateau] @ theirs[plateau]) / (ours[plateau] @ ours[plateau])
     for part in np.array_split(plateau, 12):
