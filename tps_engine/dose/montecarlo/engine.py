@@ -1,7 +1,7 @@
 """Monte Carlo dose of proton beams: whole fields with uncertainty and LET, and beamlets one by one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,14 @@ from tps_engine.dose.hardware import parts, ripple
 from tps_engine.dose.montecarlo import region, transport, work
 from tps_engine.dose.montecarlo.media import Medium, on_grid
 from tps_engine.dose.montecarlo.source import cumulative
+from tps_engine.dose.montecarlo.tallies import (
+    JOULE_PER_MEV,
+    EnergyBalance,
+    Histories,
+    MonteCarloDose,
+    Tallies,
+    silent,
+)
 from tps_engine.dose.parallel import spread, workers
 from tps_engine.dose.spots import Spots
 from tps_engine.dose.upstream import Upstream, upstream_of
@@ -23,85 +31,12 @@ from tps_engine.patient.grid import Floats, Grid, resample_nearest
 from tps_engine.patient.model import Patient
 from tps_engine.plan.geometry import BeamFrame, beam_frame
 
+__all__ = ["EnergyBalance", "Histories", "MonteCarloDose", "beam_dose", "influence", "spot_dose"]
+
 MEMORY_LIMIT = 6 * 2**30
 """Bytes that tallies may take unless the caller says otherwise."""
 
-_JOULE_PER_MEV = 1.602176634e-13
-_FIRST_ROUND = 400_000  # histories after which noise is looked at for the first time
-_GROWTH = 6.0  # a round takes the histories to no more than this many times what they were
 _ASIDE_MM, _SIGMAS = 60.0, 5.0  # how far from spots protons are followed: halo, and standard deviations
-
-
-def _silent(_done: float) -> None:
-    """Progress that nobody looks at."""
-
-
-@dataclass(frozen=True)
-class Histories:
-    """How much to simulate. count: protons in all. seed: the same seed gives the same dose on any machine.
-
-    batches: groups of equal size whose scatter tells the uncertainty. threads: 0 for all cores; the result
-    does not depend on it. noise: rounds of batches are added until the mean uncertainty above half of the
-    largest dose is this fraction or less, or `count` is reached; None: `count` protons, whatever the noise.
-    """
-
-    count: int
-    seed: int = 1
-    batches: int = 20
-    threads: int = 0
-    noise: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.noise is not None and not 1e-4 <= self.noise <= 0.5:
-            raise BadInput(
-                _("noise of {percent} %: allowed are 0.01 to 50 %").format(percent=f"{100 * self.noise:g}")
-            )
-        if self.batches < 2 or self.count < self.batches or self.seed < 0 or self.threads < 0:
-            raise BadInput(
-                _(
-                    "{count} histories in {batches} batches, seed {seed}: allowed are two batches or more, "
-                    "a history or more in each, and a seed and threads that are not negative"
-                ).format(count=self.count, batches=self.batches, seed=self.seed)
-            )
-
-
-@dataclass(frozen=True)
-class EnergyBalance:
-    """Mean energy in MeV of one source proton, and where it went; started is the sum of the others.
-
-    escaped: left the grid or never met it. neutral: neutrons and photons, not followed. separation: spent on
-    taking nuclei apart. upstream: stayed in air and range shifter before the grid.
-    """
-
-    started: float
-    deposited: float
-    escaped: float
-    neutral: float
-    separation: float
-    upstream: float
-
-
-@dataclass(frozen=True)
-class MonteCarloDose:
-    """Arrays (nz, ny, nx) float32 on the medium's grid.
-
-    dose_to_water, dose_to_medium: Gy. sigma: Gy, one standard deviation of dose_to_water. let: dose-averaged
-    unrestricted LET in water of protons, primary and secondary, keV/um (0 where none came). histories: as
-    asked for, with the count that was simulated.
-    """
-
-    grid: Grid
-    dose_to_water: NDArray[np.float32] = field(repr=False)
-    dose_to_medium: NDArray[np.float32] = field(repr=False)
-    sigma: NDArray[np.float32] = field(repr=False)
-    let: NDArray[np.float32] = field(repr=False)
-    balance: EnergyBalance
-    histories: Histories
-
-    def mean_uncertainty(self, level: float = 0.5) -> float:
-        """Mean of sigma over dose where the dose is above `level` of its maximum, as a fraction."""
-        high = self.dose_to_water > level * self.dose_to_water.max()
-        return float(np.mean(self.sigma[high] / self.dose_to_water[high]))
 
 
 def beam_dose(
@@ -110,7 +45,7 @@ def beam_dose(
     beam: IonBeam,
     model: BeamModel,
     histories: Histories,
-    progress: Callable[[float], object] = _silent,
+    progress: Callable[[float], object] = silent,
 ) -> MonteCarloDose:
     """Dose of one fraction of a planned beam on `grid`; given inside the body only, like the pencil beam's.
 
@@ -180,7 +115,7 @@ def spot_dose(
     memory_limit: int = MEMORY_LIMIT,
     upstream: Upstream | None = None,
     counted: NDArray[np.bool_] | None = None,
-    progress: Callable[[float], object] = _silent,
+    progress: Callable[[float], object] = silent,
 ) -> MonteCarloDose:
     """Dose of any spots with metersets (n,) MU; protons are drawn in proportion to those that a spot holds.
 
@@ -194,7 +129,7 @@ def spot_dose(
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
     threads = min(histories.threads or workers(), histories.batches)
     work.refuse_too_large(medium.grid, threads, memory_limit)
-    tallies = _Tallies(medium, histories, threads, None if counted is None else counted.ravel(), progress)
+    tallies = Tallies(medium, histories, threads, None if counted is None else counted.ravel(), progress)
     tallies.run(work.prepare(medium, frame, model, spots, upstream), cumulative(protons))
     return tallies.result(float(protons.sum()))
 
@@ -222,7 +157,7 @@ def influence(
         raise BadInput(_("beamlets need one spot, one voxel and one history or more"))
     work.refuse_too_large(medium.grid, workers(), memory_limit)
     ready = work.prepare(medium, frame, model, spots, upstream)
-    scale = spot_module.protons(model, spots, np.ones(len(spots))) / per_spot * _JOULE_PER_MEV
+    scale = spot_module.protons(model, spots, np.ones(len(spots))) / per_spot * JOULE_PER_MEV
     mass = medium.mass.ravel()[voxels]
 
     def some(first: int, behind: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
@@ -241,92 +176,3 @@ def influence(
     indptr = np.r_[0, np.cumsum([len(rows) for rows, _ in columns])].astype(np.int64)
     rows, values = (np.concatenate([column[k] for column in columns]) for k in (0, 1))
     return Influence(len(voxels), indptr, rows.astype(np.int32), values.astype(np.float32))
-
-
-class _Tallies:
-    """Energies of all batches so far, in the order of batches: the same sums on any number of threads."""
-
-    def __init__(
-        self,
-        medium: Medium,
-        histories: Histories,
-        threads: int,
-        counted: NDArray[np.bool_] | None,
-        progress: Callable[[float], object],
-    ) -> None:
-        self._medium, self._asked, self._threads = medium, histories, threads
-        self._counted, self._progress = counted, progress
-        self._mass = medium.mass.ravel()
-        self._total = np.zeros((medium.grid.size, transport.TALLIES))
-        self._variance = np.zeros(medium.grid.size)
-        self._balance = np.zeros(transport.BALANCE)
-        self._done = 0
-
-    def run(self, ready: work.Work, edges: Floats) -> None:
-        """Rounds of batches until what was asked for is reached."""
-        asked = self._asked
-        goal = asked.count if asked.noise is None else min(asked.count, _FIRST_ROUND)
-        expected = float(goal if asked.noise is None else 10 * goal)
-        while True:
-            self._round(ready, edges, (goal - self._done) // asked.batches, expected)
-            if asked.noise is None or asked.count - self._done < asked.batches:
-                break
-            noise = self._noise()
-            if noise <= asked.noise:
-                break
-            expected = self._done * 1.03 * (noise / asked.noise) ** 2
-            goal = int(min(asked.count, max(expected, self._done + asked.batches), self._done * _GROWTH))
-        self._progress(1.0)
-
-    def _round(self, ready: work.Work, edges: Floats, per_batch: int, expected: float) -> None:
-        """Add the batches of one round; their scatter gives the variance of their sum."""
-        n, start = self._asked.batches, self._done
-        total, squares = np.zeros_like(self._total), np.zeros_like(self._variance)
-        for begin in range(0, n, self._threads):
-
-            def some(first: int, behind: int, begin: int = begin) -> list[tuple[Floats, Floats]]:
-                numbers = range(begin + first, begin + behind)
-                return [
-                    ready.batch(self._asked.seed, start + k * per_batch, per_batch, edges) for k in numbers
-                ]
-
-            parts = spread(some, min(self._threads, n - begin), parts=self._threads)
-            for tally, gone in (pair for part in parts for pair in part):
-                total += tally
-                squares += tally[:, transport.WATER] ** 2
-                self._balance += gone
-                self._done += per_batch
-            self._progress(min(self._done / expected, 1.0))
-        self._total += total
-        self._variance += np.maximum(squares - total[:, transport.WATER] ** 2 / n, 0.0) * n / (n - 1)
-
-    def _noise(self) -> float:
-        """Mean of sigma over dose where dose is above half of its maximum."""
-        usable = self._mass > 0.0
-        if self._counted is not None:
-            usable &= self._counted
-        dose = np.zeros(len(usable))
-        dose[usable] = self._total[usable, transport.WATER] / self._mass[usable]
-        high = dose > 0.5 * dose.max()
-        if not high.any():
-            return np.inf
-        return float(np.mean(np.sqrt(self._variance[high]) / self._total[high, transport.WATER]))
-
-    def result(self, protons: float) -> MonteCarloDose:
-        """Energies to doses, uncertainty and LET. protons: of the field."""
-        scale = protons / self._done * _JOULE_PER_MEV
-        mass, total = self._mass, self._total
-        gray = np.divide(scale, mass, out=np.zeros(len(mass)), where=mass > 0.0)
-        proton = total[:, transport.PROTON]
-        let = np.divide(total[:, transport.LET], proton, out=np.zeros(len(mass)), where=proton > 0.0)
-        names = ("deposited", "escaped", "neutral", "separation", "started", "upstream")
-        shape = self._medium.grid.shape
-        return MonteCarloDose(
-            grid=self._medium.grid,
-            dose_to_water=(total[:, transport.WATER] * gray).reshape(shape).astype(np.float32),
-            dose_to_medium=(total[:, transport.MEDIUM] * gray).reshape(shape).astype(np.float32),
-            sigma=(np.sqrt(self._variance) * gray).reshape(shape).astype(np.float32),
-            let=let.reshape(shape).astype(np.float32),
-            balance=EnergyBalance(**dict(zip(names, map(float, self._balance / self._done), strict=True))),
-            histories=replace(self._asked, count=self._done),
-        )
