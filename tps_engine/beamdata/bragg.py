@@ -6,7 +6,9 @@ that at the end of range. Two things differ from the closed form: residual energ
 stopping-power table instead of a power law, so that the range is the table's, and of the energy
 lost in nuclear reactions one part stays where the reaction happens and another is carried forward
 by secondary protons (an exponential that ends with the range), which gives the build-up behind the entrance
-and the dose of degraded protons before the peak.
+and the dose of degraded protons before the peak. A third: a part of the protons stops short, having lost much
+at once, to a nucleus that stayed whole or to a fast electron: their ranges fall short by an exponential.
+Without it the Gaussian must be too wide behind the peak to be low enough in it.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_banded
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
 
 from tps_engine.beamdata.water import Floats, WaterTable
 
@@ -25,7 +28,11 @@ _FINE_MM = 0.1
 
 @dataclass(frozen=True)
 class DepthDoseParameters:
-    """Parameters of the model; lengths in cm as in the literature, see the beam model's schema."""
+    """Parameters of the model; lengths in cm as in the literature, see the beam model's schema.
+
+    short_fraction: part of the protons that stop short of the Gaussian. short_length: by how much on average,
+    in ranges.
+    """
 
     fluence_loss_per_cm: float
     straggling_factor: float
@@ -33,6 +40,8 @@ class DepthDoseParameters:
     secondary_fraction: float
     secondary_length_cm: float
     secondary_length_power: float
+    short_fraction: float = 0.0
+    short_length: float = 0.0
 
 
 REFERENCE_RANGE_MM = 157.7
@@ -105,7 +114,8 @@ class DepthDoseParts:
 
     middle: (n,) mm. primary, local, secondary: from protons that did not react, from reactions on the spot,
     from secondary protons. primary_let: primary times LET, MeV/mm keV/um. residual: (n,) mm to the end of
-    range. sigma: of the range, mm.
+    range. sigma: of the range, mm. short_fraction: part of the protons whose range is shorter than that by
+    short_length mm on average.
     """
 
     middle: Floats
@@ -115,12 +125,25 @@ class DepthDoseParts:
     primary_let: Floats
     residual: Floats
     sigma: float
+    short_fraction: float = 0.0
+    short_length: float = 0.0
 
     def at(self, depth: Floats, values: Floats) -> Floats:
         """Values (n,) of the cells, blurred by the range's width, at depths in mm, in Gy mm2 for MeV/mm."""
-        blurred = gaussian_filter1d(values, self.sigma / _FINE_MM, mode="nearest", truncate=6.0)
+        blurred = gaussian_filter1d(
+            self._shortened(values), self.sigma / _FINE_MM, mode="nearest", truncate=6.0
+        )
         # MeV/mm in water of 1 g/cm3 is 10 MeV cm2/g
         return np.asarray(np.interp(depth, self.middle, blurred, right=0.0)) * (10.0 * GY_MM2_PER_MEV_CM2_G)
+
+    def _shortened(self, values: Floats) -> Floats:
+        """Values (n,) of the cells when a part of the protons has an exponentially shorter range."""
+        if self.short_fraction <= 0.0 or self.short_length <= 0.0:
+            return values
+        kept = np.exp(-_FINE_MM / self.short_length)
+        # a proton shorter by d has at a depth what the others have d deeper
+        short = lfilter([1.0 - kept], [1.0, -kept], values[::-1])[::-1]
+        return np.asarray((1.0 - self.short_fraction) * values + self.short_fraction * short)
 
 
 def depth_dose_parts(
@@ -150,6 +173,8 @@ def depth_dose_parts(
         primary_let=fluence * (squared[:-1] - squared[1:]) / _FINE_MM,
         residual=residual,
         sigma=sigma,
+        short_fraction=parameters.short_fraction,
+        short_length=parameters.short_length * range_mm,
     )
 
 

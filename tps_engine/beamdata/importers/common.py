@@ -32,6 +32,7 @@ class Table:
     """What a foreign table says, in the units of the format.
 
     rows: (e, 10) energy table of format 2. second: (e, 7) second Gaussian, or empty. plane: mm upstream.
+    depth_dose: parameters of the depth dose that the table's protons per MU go with, None: the generic ones.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Table:
     mean_excitation_ev: float
     second: Floats = field(default_factory=lambda: np.zeros((0, 7)))
     range_shifters: tuple[Mapping[str, Any], ...] = ()
+    depth_dose: Mapping[str, float] | None = None
 
 
 def write(table: Table, path: Path) -> model.BeamModel:
@@ -84,7 +86,7 @@ def _content(table: Table) -> dict[str, Any]:
         "mean_excitation_ev": float(table.mean_excitation_ev),
         "energy_selection": "continuous",
         "nuclear_halo": dict(NUCLEAR_HALO),
-        "depth_dose": asdict(model.load(GENERIC).depth_dose),
+        "depth_dose": dict(table.depth_dose or asdict(model.load(GENERIC).depth_dose)),
     }
     if table.range_shifters:
         content["range_shifters"] = [dict(row) for row in table.range_shifters]
