@@ -25,9 +25,9 @@ DEPTH_DOSE = {
     "secondary_length_cm": 8.11,
     "secondary_length_power": 0.727,
 }
-"""Depth dose that these protons per MU go with: the clinic's own Monte Carlo, which they were calibrated with,
-gives 1 to 2 % less dose per proton before the peak than MCsquare and the Monte Carlo engine here, to which
-the generic depth dose is fitted. (MCsquare lies 0.8 to 1.5 % above the clinical doses with this table.)"""
+"""Depth dose that goes with these protons per MU: up to 2.5 % less dose per proton before the peak than the
+generic one. With the generic one the clinic's doses are exceeded by 1.0 to 1.5 %, as they are by MCsquare
+(0.8 to 1.5 %): protons per MU were calibrated with another Monte Carlo. This one keeps their absolute dose."""
 
 _PLANE = re.compile(r"BMODPOS\s+([0-9.]+)\s*mm")
 
