@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from tps_engine.dose.montecarlo.materials import REFERENCE_MEV, MaterialTable
 from tps_engine.dose.montecarlo.tables import ENERGY, HINGE, TransportTables
-from tps_engine.dose.montecarlo.transport import DEPOSITED, ESCAPED, NEUTRAL, SPENT, UPSTREAM, at, follow
+from tps_engine.dose.montecarlo.transport import (
+    BALANCE,
+    DEPOSITED,
+    ESCAPED,
+    NEUTRAL,
+    SPENT,
+    UPSTREAM,
+    at,
+    follow,
+    take,
+)
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.stopping_power import AIR
 
@@ -95,20 +105,22 @@ def slabs_of(
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _through(physics, geometry, scratch, bank, count, behind, balance):  # type: ignore[no-untyped-def]
+def _through(physics, geometry, scratch, bank, count, behind, sums, balance):  # type: ignore[no-untyped-def]
     """Follow bank[:count] through one slab, in its own coordinates; returns how many are behind[:...]."""
     p, cell, stack = scratch[1], scratch[2], scratch[3]
-    tally, own = np.zeros((1, 4)), np.zeros(len(balance))
+    tally, own = sums
+    for row in range(BALANCE):
+        own[row] = 0.0
     left = 0
     for k in range(count):
-        stack[0, :] = bank[k]
+        take(stack[0], bank[k])
         waiting = 1
         while waiting > 0:
             waiting -= 1
-            p[:] = stack[waiting]
+            take(p, stack[waiting])
             waiting = follow(physics, geometry, scratch, tally, own, waiting)
             if cell[2] == 1 and left < len(behind):
-                behind[left, :] = p
+                take(behind[left], p)
                 left += 1
                 own[ESCAPED] -= at(physics[0], ENERGY, p[6])
     balance[UPSTREAM] += own[DEPOSITED]
@@ -119,11 +131,12 @@ def _through(physics, geometry, scratch, bank, count, behind, balance):  # type:
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def descend(slabs, scratch, bank, balance):  # type: ignore[no-untyped-def]
+def descend(slabs, scratch, room, bank, balance):  # type: ignore[no-untyped-def]
     """Take the proton bank[0, 0], in the gantry's axes at the isocentre plane, through all slabs.
 
-    slabs: `Nozzle.arrays`. bank: (2, BANK, PLACES). Returns how many protons are now in bank[0], in the
-    gantry's axes at the last slab's lower face. What was lost is counted in `balance`.
+    slabs: `Nozzle.arrays`. room: a slab's material (1,) u1, shape (3,) i8, spacing (3,), tally (1, TALLIES),
+    balance (BALANCE,). bank: (2, BANK, PLACES). Returns how many protons are now in bank[0], in the gantry's
+    axes at the last slab's lower face. What was lost is counted in `balance`.
     """
     top, thickness, density, water, ratio, relative = slabs
     count = 1
@@ -132,7 +145,10 @@ def descend(slabs, scratch, bank, balance):  # type: ignore[no-untyped-def]
     p = bank[0, 0]
     away = -top[0] / p[5]
     p[0], p[1], p[2] = p[0] - away * p[3], p[1] - away * p[4], top[0]
-    material, shape, spacing = np.zeros(1, np.uint8), np.ones(3, np.int64), np.full(3, 2.0 * _WIDE)
+    material, shape, spacing, tally, own = room
+    material[0] = 0
+    for axis in range(3):
+        shape[axis], spacing[axis] = 1, 2.0 * _WIDE
     for k in range(len(top)):
         for one in range(count):  # z counts downstream in a slab
             p = bank[0, one]
@@ -140,9 +156,9 @@ def descend(slabs, scratch, bank, balance):  # type: ignore[no-untyped-def]
         spacing[2] = thickness[k]
         geometry = (material, density[k : k + 1], shape, spacing)
         physics = (water[k], ratio[k : k + 1], relative[k : k + 1])
-        count = _through(physics, geometry, scratch, bank[0], count, bank[1], balance)
+        count = _through(physics, geometry, scratch, bank[0], count, bank[1], (tally, own), balance)
         for one in range(count):
             p = bank[1, one]
             p[0], p[1], p[2], p[5] = p[0] - _WIDE, p[1] - _WIDE, top[k] - thickness[k], -p[5]
-            bank[0, one, :] = p
+            take(bank[0, one], p)
     return count

@@ -28,8 +28,9 @@ from tps_engine.dose.montecarlo.tables import (
     STRAGGLING,
 )  # fmt: skip
 
-STACK, PLACES = 64, 8
-"""Protons that wait at most; numbers of each: x, y, z mm from the low corner, direction, range mm, pv0^2."""
+STACK, PLACES, EMITTED = 64, 8, 8
+"""Protons that wait at most; numbers of each: x, y, z mm from the low corner, direction, range mm, pv0^2;
+protons that one reaction gives off at most."""
 
 DEPOSITED, ESCAPED, NEUTRAL, SPENT, STARTED, UPSTREAM = range(6)
 BALANCE = 6
@@ -54,8 +55,21 @@ def at(water, column, residual):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _lose(water, tally, stopping, before, after):  # type: ignore[no-untyped-def]
-    """Score in a voxel's tally (TALLIES,) what a proton loses between two residual ranges; returns MeV."""
+def score(tally, voxel, column, value):  # type: ignore[no-untyped-def]
+    """Add to a tally (voxels, TALLIES). Another kind of processor replaces this one function."""
+    tally[voxel, column] += value
+
+
+@njit(nogil=True, cache=True)
+def take(target, source):  # type: ignore[no-untyped-def]
+    """Copy a proton, (PLACES,)."""
+    for k in range(PLACES):
+        target[k] = source[k]
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _lose(water, tally, voxel, stopping, before, after):  # type: ignore[no-untyped-def]
+    """Score in a voxel what a proton loses between two residual ranges; returns MeV."""
     place = np.sqrt(before) * _PER
     row = min(int(place), len(water) - 2)
     part = place - row
@@ -66,10 +80,10 @@ def _lose(water, tally, stopping, before, after):  # type: ignore[no-untyped-def
     part = place - row
     lost -= water[row, ENERGY] + part * (water[row + 1, ENERGY] - water[row, ENERGY])
     let -= water[row, LET_SUM] + part * (water[row + 1, LET_SUM] - water[row, LET_SUM])
-    tally[MEDIUM] += lost
-    tally[WATER] += lost / stopping
-    tally[LET] += let
-    tally[PROTON] += lost
+    score(tally, voxel, MEDIUM, lost)
+    score(tally, voxel, WATER, lost / stopping)
+    score(tally, voxel, LET, let)
+    score(tally, voxel, PROTON, lost)
     return lost
 
 
@@ -229,7 +243,7 @@ def follow(physics, geometry, scratch, tally, balance, waiting):  # type: ignore
         stopping = ratio[material[voxel], row]
         face, axis = _nearest(p, cell, spacing)
         if residual < _AT_REST_MM or (residual < _NEAR_REST_MM and residual < face * rho * stopping):
-            balance[DEPOSITED] += _lose(water, tally[voxel], stopping, residual, 0.0)
+            balance[DEPOSITED] += _lose(water, tally, voxel, stopping, residual, 0.0)
             return waiting
         hinge, electron, hydrogen, elastic, all_kinds = _rates(water, here, row)
         step = min(face, _LONGEST * residual / (rho * stopping + 1e-12))
@@ -251,13 +265,13 @@ def follow(physics, geometry, scratch, tally, balance, waiting):  # type: ignore
                 after, straggling = _straggle(state, water, row, after, straggling), 0.0
             elif kind < electron:
                 after = max(_electron(state, water, row, after), 0.5 * after)
-        balance[DEPOSITED] += _lose(water, tally[voxel], stopping, residual, after)
+        balance[DEPOSITED] += _lose(water, tally, voxel, stopping, residual, after)
         p[6] = after
         if event and kind >= electron and waiting + len(emitted) < STACK:
             which = 0 if kind < hydrogen else 1 if kind < elastic else 2
             waiting, p[6], local = _react(state, water, p, which, stack, waiting, emitted, balance)
-            tally[voxel, MEDIUM] += local
-            tally[voxel, WATER] += local / stopping
+            score(tally, voxel, MEDIUM, local)
+            score(tally, voxel, WATER, local / stopping)
             balance[DEPOSITED] += local
             if p[6] <= 0.0:
                 return waiting
@@ -271,12 +285,12 @@ def history(physics, geometry, scratch, tally, balance):  # type: ignore[no-unty
     """Follow the proton in stack[0] and all that it makes.
 
     physics: water, ratio, relative of `TransportTables`. geometry: material, density (flat), shape (z, y,
-    x), spacing (x, y, z) mm. scratch: random state, a proton's PLACES, a cell (3,) i8, stack (STACK,
-    PLACES), emitted (n, 2). tally: (voxels, TALLIES). balance: (BALANCE,). Both are added to.
+    x), spacing (x, y, z) mm. scratch: random state (2,) u8, a proton's PLACES, a cell (3,) i8, stack (STACK,
+    PLACES), emitted (EMITTED, 2). tally: (voxels, TALLIES). balance: (BALANCE,). Both are added to.
     """
     p, stack = scratch[1], scratch[3]
     waiting = 1
     while waiting > 0:
         waiting -= 1
-        p[:] = stack[waiting]
+        take(p, stack[waiting])
         waiting = follow(physics, geometry, scratch, tally, balance, waiting)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from common.errors import BadInput
 from common.text import _
@@ -18,37 +19,68 @@ from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats, Grid
 from tps_engine.plan.geometry import BeamFrame
 
-_EMITTED = 8  # protons that one reaction gives off at most
 _OFFSETS = np.uint64(1 << 63)  # the streams of batches lie apart from those of histories
 
 
 @njit(nogil=True, cache=True)
-def _run(seed, first, count, edges, beam, slabs, physics, geometry, tally, balance):  # type: ignore[no-untyped-def]
-    """Histories first .. first + count of a batch; spots in proportion, in order, from a random start."""
-    spots, rotation, place, air = beam
-    water = physics[0]
-    state = np.empty(2, dtype=np.uint64)
-    p = np.zeros(transport.PLACES)
-    stack = np.zeros((transport.STACK, transport.PLACES))
-    bank = np.zeros((2, nozzle.BANK, transport.PLACES))
-    scratch = (state, p, np.zeros(3, dtype=np.int64), stack, np.zeros((_EMITTED, 2)))
+def offset_of(state, seed, first):  # type: ignore[no-untyped-def]
+    """Where in (0, 1) a batch that begins with the history `first` starts to deal out histories to spots."""
     rng.start(state, seed, np.uint64(first) + _OFFSETS)
-    offset = rng.uniform(state)
-    spot = 0
+    return rng.uniform(state)
+
+
+@njit(nogil=True, cache=True)
+def spot_of(edges, count, place):  # type: ignore[no-untyped-def]
+    """The spot of a place in (0, count): spots in order, in proportion to what they hold."""
+    low, high = 0, len(edges) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if edges[middle] * count <= place:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(nogil=True, cache=True)
+def one_history(seed, number, spot, beam, slabs, physics, geometry, scratch, room, bank, tally, balance):  # type: ignore[no-untyped-def]
+    """A proton from the plane of the beam model to its end, and all that it makes.
+
+    number: of the history, which names its random stream. spot: (COLUMNS,). beam: rotation, place, air. The
+    others as in `nozzle.descend` and `transport.history`.
+    """
+    rotation, place, air = beam
+    water, stack = physics[0], scratch[3]
+    rng.start(scratch[0], seed, np.uint64(number))
+    source.emit(scratch[0], spot, place, water, bank[0, 0], balance)
+    for one in range(nozzle.descend(slabs, scratch, room, bank, balance)):
+        energy = transport.at(water, ENERGY, bank[0, one, 6])
+        way = source.enter(bank[0, one], rotation, place, stack[0])
+        if way < 0.0:
+            balance[transport.ESCAPED] += energy
+            continue
+        stack[0, 6] -= min(way * air, stack[0, 6])
+        balance[transport.UPSTREAM] += energy - transport.at(water, ENERGY, stack[0, 6])
+        transport.history(physics, geometry, scratch, tally, balance)
+
+
+@njit(nogil=True, cache=True)
+def _run(seed, first, count, edges, spots, beam, slabs, physics, geometry, tally, balance):  # type: ignore[no-untyped-def]
+    """Histories first .. first + count of a batch."""
+    state, p, cell = np.empty(2, dtype=np.uint64), np.zeros(transport.PLACES), np.zeros(3, dtype=np.int64)
+    stack, emitted = np.zeros((transport.STACK, transport.PLACES)), np.zeros((transport.EMITTED, 2))
+    scratch = (state, p, cell, stack, emitted)
+    room = (
+        np.zeros(1, dtype=np.uint8), np.ones(3, dtype=np.int64), np.zeros(3),
+        np.zeros((1, transport.TALLIES)), np.zeros(transport.BALANCE),
+    )  # fmt: skip
+    bank = np.zeros((2, nozzle.BANK, transport.PLACES))
+    offset = offset_of(state, seed, first)
     for k in range(count):
-        while spot < len(edges) - 1 and edges[spot] * count <= k + offset:
-            spot += 1
-        rng.start(state, seed, np.uint64(first + k))
-        source.emit(state, spots[spot], place, water, bank[0, 0], balance)
-        for one in range(nozzle.descend(slabs, scratch, bank, balance)):
-            energy = transport.at(water, ENERGY, bank[0, one, 6])
-            way = source.enter(bank[0, one], rotation, place, stack[0])
-            if way < 0.0:
-                balance[transport.ESCAPED] += energy
-                continue
-            stack[0, 6] -= min(way * air, stack[0, 6])
-            balance[transport.UPSTREAM] += energy - transport.at(water, ENERGY, stack[0, 6])
-            transport.history(physics, geometry, scratch, tally, balance)
+        spot = spots[spot_of(edges, count, k + offset)]
+        one_history(
+            seed, first + k, spot, beam, slabs, physics, geometry, scratch, room, bank, tally, balance
+        )
 
 
 discard_stale(Path(__file__).parent, Path(_run.stats.cache_path))
@@ -78,14 +110,24 @@ class Work:
     def _run(
         self, seed: int, first: int, count: int, edges: Floats, spots: Floats, tally: Floats, balance: Floats
     ) -> None:
-        grid, protons, tables = self.medium.grid, self.protons, self.tables
-        geometry = (
+        beam = (self.protons.rotation, self.protons.place, self.slabs.air)
+        _run(
+            np.uint64(seed), first, count, edges, spots, beam, self.slabs.arrays, self.physics, self.geometry,
+            tally, balance,
+        )  # fmt: skip
+
+    @property
+    def physics(self) -> tuple[Floats, Floats, Floats]:
+        """What `transport.history` takes as physics."""
+        return self.tables.water, self.tables.ratio, self.tables.relative
+
+    @property
+    def geometry(self) -> tuple[NDArray[np.generic], ...]:
+        """What `transport.history` takes as geometry."""
+        grid = self.medium.grid
+        return (
             self.medium.material.ravel(), self.medium.density.ravel(), np.asarray(grid.shape),
             np.asarray(grid.spacing, dtype=np.float64),
-        )  # fmt: skip
-        _run(
-            np.uint64(seed), first, count, edges, (spots, protons.rotation, protons.place, self.slabs.air),
-            self.slabs.arrays, (tables.water, tables.ratio, tables.relative), geometry, tally, balance,
         )  # fmt: skip
 
 
