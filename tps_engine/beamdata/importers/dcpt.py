@@ -27,7 +27,7 @@ DEPTH_DOSE = {
 }
 """Depth dose that goes with these protons per MU: up to 2.5 % less dose per proton before the peak than the
 generic one. With the generic one the clinic's doses are exceeded by 1.0 to 1.5 %, as they are by MCsquare
-(0.8 to 1.5 %): protons per MU were calibrated with another Monte Carlo. This one keeps their absolute dose."""
+(0.8 to 1.5 %): protons per MU were calibrated with another Monte Carlo. This one keeps the absolute dose."""
 
 _PLANE = re.compile(r"BMODPOS\s+([0-9.]+)\s*mm")
 
