@@ -14,11 +14,13 @@ from tps_engine.dose.field import FieldVoxels
 from tps_engine.dose.ions import kernel
 from tps_engine.dose.ions.groups import Job, Tissues, prepare_job
 from tps_engine.dose.ions.tables import CUTOFF
-from tps_engine.dose.parallel import spread
+from tps_engine.dose.parallel import spread, workers
 from tps_engine.dose.spots import Spots
 
 _PARTS = 8
 """Pieces of a forward sum: a fixed number, so that the dose does not depend on the number of cores."""
+
+_SHARES = 4  # pieces of work a core: short ones, so that a stop of the process does not wait
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,11 @@ def _counts(job: Job) -> NDArray[np.int64]:
     counts = np.zeros(len(job.turn), dtype=np.int64)
 
     def work(first: int, behind: int) -> None:
-        scratch = job.scratch()
+        room = job.room()
         for group in job.groups[first:behind]:
-            arguments = job.read(group, scratch)
-            kernel.count_columns(*arguments, group.first, group.behind, counts)
+            kernel.count_columns(*job.read(group, room)[1], counts)
 
-    spread(work, len(job.groups), parts=len(job.groups))
+    spread(work, len(job.groups), parts=_SHARES * workers())
     out = np.empty_like(counts)
     out[job.turn] = counts
     return out
@@ -133,14 +134,14 @@ def _filled(
     begins = indptr[:-1][job.turn]
 
     def work(first: int, behind: int) -> None:
-        scratch = job.scratch()
+        room = job.room()
         for group in job.groups[first:behind]:
-            arguments = job.read(group, scratch)
             kernel.fill_columns(
-                *arguments, group.first, group.behind, job.scale, job.columns, order, begins, indices, *values
-            )
+                *job.read(group, room)[1], room.kept, room.scratch,
+                job.scale, job.columns, order, begins, indices, *values,
+            )  # fmt: skip
 
-    spread(work, len(job.groups), parts=len(job.groups))
+    spread(work, len(job.groups), parts=_SHARES * workers())
     return indices, values
 
 
@@ -149,10 +150,10 @@ def _sum(job: Job, mu: Floats) -> NDArray[np.float64]:
     scale = job.scale * mu
 
     def work(first: int, behind: int) -> NDArray[np.float64]:
-        scratch, part = job.scratch(), np.zeros((4, len(job.rays)))
+        room, part = job.room(summed=True), np.zeros((4, len(job.rays)))
         for group in job.groups[first:behind]:
-            arguments = job.read(group, scratch)
-            kernel.add_dose(*arguments, group.first, group.behind, scale, job.columns, part)
+            count, shared = job.read(group, room)
+            kernel.add_dose(*shared, room.kept, room.scratch, scale, job.columns, count, part)
         return part
 
     return np.asarray(np.sum(spread(work, len(job.groups), parts=_PARTS), axis=0))

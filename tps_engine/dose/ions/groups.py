@@ -31,11 +31,30 @@ class Group:
     across: float
 
 
+class Room:
+    """What one thread writes while it works on one group after the other; see the kernels.
+
+    place: (3,) low u, low v, bin size mm. begin, kept, read: by `kernel.evaluate`. scratch: for the kernels.
+    """
+
+    def __init__(self, voxels: FieldVoxels, gaussians: int, summed: bool) -> None:
+        count = len(voxels.voxels)
+        self.place = np.array([voxels.low[0], voxels.low[1], BIN_MM])
+        self.begin = np.zeros((voxels.bins[0], voxels.bins[1] + 1), dtype=np.int64)
+        self.kept = np.empty(count, dtype=np.int32)
+        self.read = np.empty((kernel.HEAD + 3 * gaussians, count), dtype=np.float32)
+        self.scratch = (
+            np.empty(count + 1, dtype=np.float32), np.empty(count + 1, dtype=np.uint8),
+            np.empty(count + 1, dtype=np.int32), np.empty(count + 1, dtype=np.float32),
+            np.empty(count if summed else 0),
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Job:
     """What the kernels need for a set of spots. turn: (n,) the caller's index of each spot, by groups.
 
-    spots: (n, 2) f4 x, y mm in turn. scale: (n,) particles a MU in turn. rays: as `count_columns` has them.
+    spots: (n, 2) f4 x, y mm in turn. scale: (n,) particles a MU in turn. rays: as `kernel.evaluate` has them.
     """
 
     turn: NDArray[np.int64] = field(repr=False)
@@ -46,24 +65,23 @@ class Job:
     columns: NDArray[np.int64]
     voxels: FieldVoxels = field(repr=False)
     rays: NDArray[np.float32] = field(repr=False)
-    depth: NDArray[np.float32] = field(repr=False)
     tissue: Tissues = field(repr=False)
 
-    def scratch(self) -> NDArray[np.float32]:
-        """Room for what one group reads; one a thread."""
-        return np.empty((len(self.rays), kernel.HEAD + 3 * self.tables.gaussians), dtype=np.float32)
+    def room(self, summed: bool = False) -> Room:
+        """Room for what one thread writes. summed: also for sums over a group's spots."""
+        return Room(self.voxels, self.tables.gaussians, summed)
 
-    def read(self, group: Group, out: NDArray[np.float32]) -> tuple[object, ...]:
-        """Read the tables of a group into `out`; return the arguments that the kernels share."""
+    def read(self, group: Group, room: Room) -> tuple[int, tuple[object, ...]]:
+        """Read the tables of a group; how many voxels it has, and the arguments that the kernels share."""
         here = self.spots[group.first : group.behind].astype(np.float64)
         low, high = here.min(axis=0) - group.across, here.max(axis=0) + group.across
-        place = np.array([self.voxels.low[0], self.voxels.low[1], BIN_MM])
-        kernel.evaluate(
+        count = kernel.evaluate(
             np.array([low[0], high[0], low[1], high[1]]), group.variance, self.tables.table[group.row],
-            self.tables.reach[group.row], STEP_MM, self.columns, place, self.voxels.bins, self.voxels.start,
-            self.depth, self.tissue, out,
+            self.tables.reach[group.row], STEP_MM, self.columns, room.place, self.voxels.bins,
+            self.voxels.start, self.rays, self.tissue, room.begin, room.kept, room.read,
         )  # fmt: skip
-        return self.spots, group.across, place, self.voxels.bins, self.voxels.start, self.rays, out
+        shared = (self.spots, group.across, room.place, self.voxels.bins, room.begin, room.read)
+        return count, (*shared, group.first, group.behind)
 
 
 def prepare_job(
@@ -84,8 +102,8 @@ def prepare_job(
     tables = build(machine, used, widest, let, tissue is not None, cutoff)
     sad = np.asarray(voxels.frame.sad, dtype=np.float32)
     u, v, height, depth = voxels.voxels.T
-    rays = np.column_stack([u, v, 1.0 - height / sad[0], 1.0 - height / sad[1]]).astype(np.float32)
-    nearest = float(rays[:, 2:].min()) if len(rays) else 1.0
+    rays = np.column_stack([u, v, 1.0 - height / sad[0], 1.0 - height / sad[1], depth]).astype(np.float32)
+    nearest = float(rays[:, 2:4].min()) if len(rays) else 1.0
     across = np.sqrt(tables.table[:, :, 1].max(axis=1)).astype(np.float64) / nearest
     turn, groups = _grouped(which, variance, across)
     return Job(
@@ -97,7 +115,6 @@ def prepare_job(
         np.array([tables.gaussians, tables.let, tables.biology], dtype=np.int64),
         voxels,
         rays,
-        np.ascontiguousarray(depth),
         _ordered(voxels, machine, tissue),
     )
 
