@@ -6,13 +6,14 @@ Gantry g: f turned about y by the gantry angle, clockwise seen by who faces the 
 stands at +z_g. Spot positions (x, y) lie in the isocentric plane z_g = 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
 from common.text import _
+from tps_engine.patient.grid import Grid
 
 Floats = NDArray[np.float64]
 
@@ -91,3 +92,13 @@ def beam_frame(
 ) -> BeamFrame:
     """The coordinates of a beam. Raises BadInput for an unknown patient position."""
     return BeamFrame(patient_to_gantry(gantry, couch, position), np.asarray(isocentre, dtype=float), sad)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a field is calculated. rsp: (nz, ny, nx) on `grid`. points: (n, 3) patient mm."""
+
+    rsp: NDArray[np.float32] = field(repr=False)
+    grid: Grid
+    frame: BeamFrame
+    points: Floats = field(repr=False)

@@ -1,13 +1,18 @@
 """The objectives of a standard plan: cover the target, fall off around it, spare organs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tps_engine.optimise.objectives import MeanDose, Objective, Overdose, Underdose
+from common.errors import BadInput
+from common.text import _
+from tps_engine.optimise.constraints import Constraint
+from tps_engine.optimise.objectives import Index, MeanDose, Objective, Overdose, Underdose
 from tps_engine.patient import masks
-from tps_engine.plan.request import Prescription
+from tps_engine.plan.aims import PLAN_DOSE, Aim, parse
+from tps_engine.plan.request import PlanOptions, Prescription
 from tps_engine.plan.scene import Scene
 
 RING_MM = 25.0
@@ -19,19 +24,65 @@ _WEIGHTS = {"under": 100.0, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30
 
 
 @dataclass(frozen=True)
-class OptimisationVoxels:
-    """flat: (n,) voxels of the dose grid that any objective looks at. objectives index into `flat`.
+class Wanted:
+    """flat: (n,) voxels of the dose grid that anything looks at; objectives and constraints index into it.
 
-    negligible: a value of the objectives that no clinician would tell from 0, Gy2.
+    objectives: by quantity; the first of the plan's dose is on the target. constraints: likewise. aims: what
+    the planner added, each with where it looks. negligible: a value of the objectives that no clinician
+    would tell from 0, Gy2.
     """
 
     flat: NDArray[np.int64] = field(repr=False)
-    objectives: tuple[Objective, ...]
+    objectives: Mapping[str, tuple[Objective, ...]]
+    constraints: Mapping[str, tuple[Constraint, ...]]
+    aims: tuple[tuple[Aim, bool, Index], ...]
     negligible: float
 
+    @property
+    def target(self) -> Index:
+        """Where the prescription is wanted."""
+        return self.objectives[PLAN_DOSE][0].voxels
 
-def standard(scene: Scene, wanted: Prescription, beyond: float = 0.0) -> OptimisationVoxels:
-    """Objectives in RBE-weighted Gy per fraction.
+
+def wanted_of(scene: Scene, prescription: Prescription, options: PlanOptions, beyond: float = 0.0) -> Wanted:
+    """The standard objectives and those of the planner. Raises BadInput for one on no voxel.
+
+    beyond: as `standard` takes it.
+    """
+    aims = [(parse(text), False) for text in options.objectives]
+    aims += [(parse(text), True) for text in options.constraints]
+    flat, found = standard(scene, prescription, beyond)
+    place = np.full(scene.grid.size, -1, dtype=np.int64)
+    place[flat] = np.arange(len(flat))
+    objectives: dict[str, list[Objective]] = {PLAN_DOSE: list(found)}
+    constraints: dict[str, list[Constraint]] = {}
+    placed = []
+    for aim, hard in aims:
+        at = place[np.flatnonzero(scene.drawn[aim.region])]
+        if not len(at):
+            raise BadInput(
+                _("{text}: the region holds no voxel of the dose grid; take a finer grid").format(
+                    text=aim.text
+                )
+            )
+        placed.append((aim, hard, at))
+        if hard:
+            constraints.setdefault(aim.quantity, []).append(aim.constraint(at, prescription.fractions))
+        else:
+            objectives.setdefault(aim.quantity, []).append(aim.objective(at, prescription.fractions))
+    return Wanted(
+        flat,
+        {name: tuple(group) for name, group in objectives.items()},
+        {name: tuple(group) for name, group in constraints.items()},
+        tuple(placed),
+        _WEIGHTS["under"] * (_NEGLIGIBLE * prescription.dose_per_fraction) ** 2,
+    )
+
+
+def standard(
+    scene: Scene, wanted: Prescription, beyond: float = 0.0
+) -> tuple[NDArray[np.int64], tuple[Objective, ...]]:
+    """Voxels (n,) that are looked at, and objectives on them in RBE-weighted Gy per fraction.
 
     Planning target: no less than the prescription and no more than 2 % above; around it a ring in which
     the dose falls to half; farther away a sample of the body below 80 %; organs: low mean dose outside
@@ -47,6 +98,8 @@ def standard(scene: Scene, wanted: Prescription, beyond: float = 0.0) -> Optimis
     used = planning_target | ring | rest
     for mask in scene.organs.values():
         used |= mask
+    for part in scene.fractions.values():
+        used |= part > 0.0
     flat = np.flatnonzero(used)
     place = np.full(grid.size, -1, dtype=np.int64)
     place[flat] = np.arange(len(flat))
@@ -64,11 +117,11 @@ def standard(scene: Scene, wanted: Prescription, beyond: float = 0.0) -> Optimis
     if rest.any():
         found.append(Overdose(at(rest), 0.8 * dose, _WEIGHTS["far"]))
     limits = {organ.name: organ.max_gy for organ in wanted.organs}
-    for name, mask in scene.organs.items():
+    for name, limit in limits.items():
+        mask = scene.organs.get(name, np.zeros_like(body))
         outside = mask & ~planning_target
         if outside.any():
             found.append(MeanDose(at(outside), _WEIGHTS["mean"]))
-            limit = limits.get(name)
             if limit is not None:
                 found.append(Overdose(at(outside), limit / wanted.fractions, _WEIGHTS["limit"]))
-    return OptimisationVoxels(flat, tuple(found), _WEIGHTS["under"] * (_NEGLIGIBLE * dose) ** 2)
+    return flat, tuple(found)

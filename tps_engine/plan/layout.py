@@ -1,6 +1,7 @@
 """Where spots go: energy layers through the depth of the target, a hexagonal lattice across the beam."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +9,22 @@ from scipy.spatial import cKDTree
 
 from common.errors import BadInput
 from common.text import _
-from tps_engine.beamdata.model import BeamModel
 from tps_engine.patient.grid import Floats
+
+
+class Reach(Protocol):
+    """Which depths a machine reaches."""
+
+    @property
+    def name(self) -> str:
+        """Of the machine."""
+
+    @property
+    def energies(self) -> Floats:
+        """(e,) rising."""
+
+    def peaks(self) -> tuple[Floats, Floats]:
+        """Depth of each energy's Bragg peak and its standard deviation, mm of water."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,10 @@ class LayoutOptions:
     beyond: float = 0.0
     range_part: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.lateral <= 50.0 or not self.width_factor > 0.0 or not self.least_step > 0.0:
+            raise BadInput(_("spots lie 1 to 50 mm apart, layers more than 0"))
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -41,7 +60,7 @@ class Layout:
 
 
 def choose_layers(
-    model: BeamModel, shallowest: float, deepest: float, options: LayoutOptions
+    model: Reach, shallowest: float, deepest: float, options: LayoutOptions
 ) -> tuple[Floats, Floats]:
     """Machine energies (k,), falling, and their peak depths, mm, that cover a span of depths in water.
 
@@ -74,7 +93,7 @@ def choose_layers(
 
 
 def place_spots(
-    model: BeamModel, projected: Floats, depth: NDArray[np.float32], options: LayoutOptions
+    model: Reach, projected: Floats, depth: NDArray[np.float32], options: LayoutOptions
 ) -> Layout:
     """Spots whose Bragg peak lies in a target, or one lattice distance beside it.
 

@@ -9,14 +9,15 @@ from common.dicom.ct import CtVolume
 from common.dicom.structures import StructureSet
 from common.errors import BadInput
 from common.text import _
-from tps_engine.beamdata.model import BeamModel
-from tps_engine.dose.raytrace import water_depth
-from tps_engine.dose.spots import Spots, nominal
+from tps_engine.dose.spots import Spots
 from tps_engine.patient import masks, model, stopping_power
 from tps_engine.patient.grid import Grid, dose_grid, resample_nearest
 from tps_engine.patient.model import Patient
-from tps_engine.plan.geometry import BeamFrame, beam_frame
+from tps_engine.plan.aims import parse
+from tps_engine.plan.geometry import BeamFrame, Place, beam_frame
 from tps_engine.plan.layout import Layout, place_spots
+from tps_engine.plan.motion import Moved, moved
+from tps_engine.plan.radiation import Machine, of
 from tps_engine.plan.request import FieldRequest, PlanOptions, Prescription
 
 Mask = NDArray[np.bool_]
@@ -27,14 +28,26 @@ _EDGE_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Scene:
-    """Masks (nz, ny, nx) on the dose grid. planning_target: the target with its margin, inside the body."""
+    """Masks (nz, ny, nx) on the dose grid. planning_target: the target with its margin, inside the body.
+
+    fractions: parts (0..1) of the voxels inside what is drawn, 0 where no dose is calculated: outside the
+    body. phases: of the breathing cycle, beside the reference.
+    """
 
     patient: Patient
     grid: Grid
+    target_name: str
     body: Mask = field(repr=False)
     target: Mask = field(repr=False)
     planning_target: Mask = field(repr=False)
     organs: dict[str, Mask] = field(repr=False)
+    fractions: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    phases: tuple[Moved, ...] = ()
+
+    @property
+    def drawn(self) -> dict[str, Mask]:
+        """All regions that something may be asked of."""
+        return {**self.organs, self.target_name: self.target}
 
     @property
     def isocentre(self) -> tuple[float, float, float]:
@@ -65,7 +78,8 @@ def build_scene(
     calibration: stopping_power.CtCalibration,
 ) -> Scene:
     """The patient model and its regions on the dose grid. Raises BadInput as `patient.model.build` does."""
-    names = [organ.name for organ in prescription.organs]
+    asked = [parse(text).region for text in (*options.objectives, *options.constraints)]
+    names = list(dict.fromkeys([*(organ.name for organ in prescription.organs), *asked, *options.tissues]))
     patient = model.build(ct, structures, names, prescription.target, calibration)
     grid = dose_grid(patient.grid, patient.body, options.dose_spacing)
     body = resample_nearest(patient.body, patient.grid, grid)
@@ -81,33 +95,46 @@ def build_scene(
         for name in names
         if name != prescription.target
     }
-    return Scene(patient, grid, body, target, masks.expand(target, grid, options.margin) & body, organs)
+    inside = model.fractions_on(structures, [prescription.target, *organs], grid)
+    fractions = {name: np.where(body, part.whole(grid), np.float32(0.0)) for name, part in inside.items()}
+    phases = options.robust.phases if options.robust else ()
+    return Scene(
+        patient, grid, prescription.target, body, target,
+        masks.expand(target, grid, options.margin) & body, organs,
+        {name: part for name, part in fractions.items() if part.any()},
+        tuple(moved(phase, patient, calibration) for phase in phases),
+    )  # fmt: skip
 
 
 def lay_out(
     scene: Scene,
     request: FieldRequest,
     isocentre: tuple[float, float, float],
-    beam_model: BeamModel,
+    machine: Machine,
     options: PlanOptions,
 ) -> PlannedField:
-    """The spots of one field.
+    """The spots of one field, which reach the target in every phase.
 
     Raises BadInput where its rays enter the body at the end of the image, and for a target out of the
     machine's range or scan limits.
     """
+    radiation = of(machine)
     position = scene.patient.position
-    frame = beam_frame(request.gantry, request.couch, isocentre, beam_model.virtual_sad, position)
+    frame = beam_frame(request.gantry, request.couch, isocentre, radiation.virtual_sad, position)
     points = scene.grid.points(np.flatnonzero(scene.planning_target))
-    depth, surface = water_depth(scene.patient.rsp, scene.patient.grid, frame, points)
-    if float((surface > _TISSUE).mean()) > _EDGE_SHARE:
-        raise BadInput(
-            _(
-                "field {name} enters the body where the image ends: its depth is unknown; "
-                "choose another angle or take a wider scan"
-            ).format(name=request.name)
-        )
-    layout = place_spots(beam_model, frame.project(points), depth, options.layout)
-    placed = nominal(beam_model, layout.energy, layout.x, layout.y)
-    shallow = float((depth < beam_model.peaks()[0][0] - options.layout.least_step).mean())
+    depths, projected = [], []
+    for patient, here in ((scene.patient, points), *((one.patient, one.of(points)) for one in scene.phases)):
+        depth, surface = radiation.depth(Place(patient.rsp, patient.grid, frame, here))
+        if float((surface > _TISSUE).mean()) > _EDGE_SHARE:
+            raise BadInput(
+                _(
+                    "field {name} enters the body where the image ends: its depth is unknown; "
+                    "choose another angle or take a wider scan"
+                ).format(name=request.name)
+            )
+        depths.append(depth)
+        projected.append(frame.project(here))
+    layout = place_spots(radiation, np.concatenate(projected), np.concatenate(depths), options.layout)
+    placed = radiation.spots(layout.energy, layout.x, layout.y)
+    shallow = float((depths[0] < radiation.peaks()[0][0] - options.layout.least_step).mean())
     return PlannedField(request, frame, layout, placed, shallow)

@@ -1,34 +1,41 @@
-"""What the optimiser is given: the standard objectives, in one scenario or in many."""
+"""What the optimiser is given: objectives and constraints, in one situation or in many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tps_engine.beamdata.model import BeamModel
-from tps_engine.dose.engine import Influence
 from tps_engine.evaluate.dvh import Dvh, dvh
-from tps_engine.optimise import products, robust, scenarios
+from tps_engine.optimise import augmented, robust
+from tps_engine.optimise.augmented import Limited, Standing
 from tps_engine.optimise.deliverable import Minimise
-from tps_engine.optimise.functions import Function, Term
+from tps_engine.optimise.functions import Function, Sum, Term
 from tps_engine.optimise.lbfgs import Descent
 from tps_engine.optimise.objectives import Floats, Objective, Underdose
-from tps_engine.optimise.quantities import LinearDose, Pull, Quantity
+from tps_engine.optimise.quantities import Accumulated, Pull, Quantity
 from tps_engine.optimise.solver import solve
-from tps_engine.plan import goals
-from tps_engine.plan.goals import OptimisationVoxels
-from tps_engine.plan.request import Prescription, Robustness
-from tps_engine.plan.scene import PlannedField, Scene
+from tps_engine.optimise.volume import DvhMin, EudMin
+from tps_engine.plan.aims import PLAN_DOSE
+from tps_engine.plan.effects import Effects
+from tps_engine.plan.goals import Wanted
+from tps_engine.plan.scene import Scene
+from tps_engine.plan.situations import Situation
 
 Report = Callable[[int, float], None]
+
+SLACK = 0.005
+"""What a constraint may be exceeded by in the optimiser: Gy of a fraction, or keV/um."""
+
+_TEMPERATURE = 0.02
+_COLD = (Underdose, DvhMin, EudMin)
 
 
 @dataclass(frozen=True)
 class _Corrected:
-    """Dose of a matrix and what the exact calculation adds to it at weights near by, Gy."""
+    """A quantity by matrices, and what the exact calculation adds to it at weights near by."""
 
-    approximate: LinearDose = field(repr=False)
+    approximate: Quantity = field(repr=False)
     offset: Floats = field(repr=False)
 
     @property
@@ -42,87 +49,147 @@ class _Corrected:
         return self.approximate.spots
 
     def evaluate(self, weights: Floats) -> tuple[Floats, Pull]:
-        """Dose (voxels,) at weights (spots,), and the map from its gradient to theirs."""
+        """Values (voxels,) at weights (spots,), and the map from their gradient to the weights'."""
         values, pull = self.approximate.evaluate(weights)
         return values + self.offset, pull
 
 
+@dataclass
+class Record:
+    """What the last run of a minimiser found about the constraints."""
+
+    standings: tuple[Standing, ...] = ()
+
+
 @dataclass(frozen=True)
 class Task:
-    """Objectives and a matrix a scenario, the nominal one first; dose in RBE-weighted Gy per MU."""
+    """situations: the nominal one first. aim: nominal, worst, expected or voxel.
 
-    names: tuple[str, ...]
-    matrices: tuple[Influence, ...] = field(repr=False)
-    wanted: OptimisationVoxels = field(repr=False)
+    factor: what the spots' dose is multiplied by (single fields as if they gave the whole dose). offsets:
+    (n,) by quantity, what the exact values have more, in every situation alike. extra: of the metersets alone.
+    """
+
+    situations: tuple[Situation, ...] = field(repr=False)
+    wanted: Wanted = field(repr=False)
     aim: str
+    effects: Effects = field(repr=False)
+    factor: float = 1.0
+    offsets: Mapping[str, Floats] = field(default_factory=dict, repr=False)
+    extra: tuple[Function, ...] = ()
 
-    def minimiser(self, report: Report, offset: Floats | None = None) -> Minimise:
-        """The minimiser of this task; report(iteration, value) after each.
+    @property
+    def spots(self) -> int:
+        """Number of weights."""
+        return next(iter(self.situations[0].phases[0].values())).spots
 
-        offset: (n,) Gy that the exact dose has more than the matrix gives, in every scenario alike.
-        """
-        added = np.zeros(self.matrices[0].voxels) if offset is None else offset
-        doses = tuple(_Corrected(LinearDose(matrix), added) for matrix in self.matrices)
-        functions = tuple(Term(dose, self.wanted.objectives) for dose in doses)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the situations."""
+        return tuple(one.name for one in self.situations)
+
+    def part(self, first: int, behind: int, factor: float) -> "Task":
+        """The task of the spots first .. behind alone."""
+        parts = tuple(one.part(first, behind) for one in self.situations)
+        return replace(self, situations=parts, factor=factor, offsets={})
+
+    def free(self) -> "Task":
+        """Without constraints."""
+        return replace(self, wanted=replace(self.wanted, constraints={}))
+
+    def quantity(self, name: str, situation: Situation) -> Quantity:
+        """A quantity in a situation, corrected where the exact values are known."""
+        parts = tuple(self.effects.quantity(name, one, self.factor) for one in situation.phases)
+        found = parts[0] if len(parts) == 1 else Accumulated(parts, (1.0 / len(parts),) * len(parts))
+        return _Corrected(found, self.offsets[name]) if name in self.offsets else found
+
+    def values(self, name: str, situation: Situation, weights: Floats) -> Floats:
+        """(n,) a quantity of these metersets, corrected."""
+        return self.quantity(name, situation).evaluate(weights)[0]
+
+    def function(self, weights: Floats) -> Function:
+        """All objectives as one function; of the worst situation a smooth maximum near these weights."""
+        functions = self._functions()
+        if self.aim == "worst" and len(functions) > 1:
+            worst = max(function.evaluate(weights)[0] for function in functions)
+            temperature = max(_TEMPERATURE * (worst + self.wanted.negligible), 1e-12)
+            return robust.WorstCase(functions, temperature)
+        if self.aim == "expected":
+            return robust.expected(functions, (1.0 / len(functions),) * len(functions))
+        return self._voxelwise() if self.aim == "voxel" else functions[0]
+
+    def minimiser(self, report: Report, record: Record | None = None) -> Minimise:
+        """The minimiser of this task; report(iteration, value) after each; record: of the constraints."""
         floor = self.wanted.negligible
+        if any(self.wanted.constraints.values()):
+            return self._within(report, record or Record())
         if self.aim == "worst":
+            functions = self._functions()
             return lambda start, bounds, tolerance: robust.minimise_worst(
                 functions, start, bounds, tolerance, floor, report
             )
-        function = self._function(functions, doses)
 
         def minimise(start: Floats, bounds: tuple[Floats, Floats], tolerance: float) -> Descent:
-            return solve(function, start, bounds, tolerance, floor, report)
+            return solve(self.function(start), start, bounds, tolerance, floor, report)
 
         return minimise
 
-    def _function(self, functions: tuple[Function, ...], doses: tuple[Quantity, ...]) -> Function:
-        if self.aim == "expected":
-            return robust.expected(functions, (1.0 / len(functions),) * len(functions))
-        if self.aim == "voxel":
-            cold: tuple[Objective, ...] = tuple(o for o in self.wanted.objectives if isinstance(o, Underdose))
-            hot = tuple(o for o in self.wanted.objectives if not isinstance(o, Underdose))
-            return robust.VoxelWorst(doses, cold, hot)
-        return functions[0]
-
-    def offset(self, dose: NDArray[np.float32], mu: NDArray[np.float32]) -> Floats:
-        """What an exact dose on the dose grid has more than the nominal matrix gives, (n,) Gy."""
-        given = products.dose(self.matrices[0], mu.astype(np.float64))
-        return dose.ravel()[self.wanted.flat].astype(np.float64) - given
-
-    def histograms(
-        self, scene: Scene, mu: NDArray[np.float32], prescription: Prescription, offset: Floats
-    ) -> dict[str, dict[str, Dvh]]:
-        """Dose-volume histograms of target and organs by scenario, RBE-weighted Gy of one fraction.
-
-        offset: as in `minimiser`; the nominal scenario is then the exact dose.
-        """
-        regions = {prescription.target: scene.target, **scene.organs}
-        inside = {name: mask.ravel()[self.wanted.flat] for name, mask in regions.items() if mask.any()}
+    def histograms(self, scene: Scene, weights: Floats) -> dict[str, dict[str, Dvh]]:
+        """Dose-volume histograms of target and organs by situation, RBE-weighted Gy of one fraction."""
+        inside = {
+            name: scene.fractions.get(name, mask).ravel()[self.wanted.flat]
+            for name, mask in {scene.target_name: scene.target, **scene.organs}.items()
+            if mask.any()
+        }
         found = {}
-        for name, matrix in zip(self.names, self.matrices, strict=True):
-            dose = np.maximum(products.dose(matrix, mu.astype(np.float64)) + offset, 0.0)
-            found[name] = {
-                region: dvh(dose, mask, 1000.0 * scene.grid.voxel_cm3) for region, mask in inside.items()
+        for situation in self.situations:
+            dose = np.maximum(self.values(PLAN_DOSE, situation, weights), 0.0)
+            found[situation.name] = {
+                region: dvh(dose, part, 1000.0 * scene.grid.voxel_cm3) for region, part in inside.items()
             }
         return found
 
+    def _functions(self) -> tuple[Function, ...]:
+        return tuple(self._function(one, self.wanted.objectives) for one in self.situations)
 
-def build_task(
-    scene: Scene,
-    planned: Sequence[PlannedField],
-    prescription: Prescription,
-    beam_model: BeamModel,
-    errors: Robustness | None,
-) -> Task:
-    """The task of a plan. Raises BadInput for errors that are no scenarios, and for too little memory."""
-    if errors is None:
-        wanted, asked = goals.standard(scene, prescription), scenarios.standard(0.0, 0.0)
-    else:
-        deepest = max(float(field.layout.energy.max()) for field in planned)
-        depth = float(np.interp(deepest, beam_model.energies, beam_model.peaks()[0]))
-        beyond = max(errors.shift, 0.01 * errors.range_percent * depth)
-        wanted = goals.standard(replace(scene, planning_target=scene.target), prescription, beyond)
-        asked = scenarios.standard(errors.shift, errors.range_percent)
-    matrices = scenarios.matrices(scene, planned, wanted.flat, beam_model, asked, prescription.rbe)
-    return Task(tuple(s.name for s in asked), matrices, wanted, errors.aim if errors else "nominal")
+    def _function(self, situation: Situation, asked: Mapping[str, tuple[Objective, ...]]) -> Function:
+        terms: list[Function] = [Term(self.quantity(name, situation), some) for name, some in asked.items()]
+        parts = (*terms, *self.extra)
+        return parts[0] if len(parts) == 1 else Sum(parts)
+
+    def _voxelwise(self) -> Function:
+        """Coldest and hottest of each voxel for the plan's dose; the mean over situations for the rest."""
+        doses = tuple(self.quantity(PLAN_DOSE, one) for one in self.situations)
+        on_dose = self.wanted.objectives[PLAN_DOSE]
+        cold = tuple(one for one in on_dose if isinstance(one, _COLD))
+        hot = tuple(one for one in on_dose if not isinstance(one, _COLD))
+        rest = {name: some for name, some in self.wanted.objectives.items() if name != PLAN_DOSE}
+        parts: list[Function] = [robust.VoxelWorst(doses, cold, hot), *self.extra]
+        share = 1.0 / len(self.situations)
+        factors = [1.0] * len(parts)
+        for name, some in rest.items():
+            parts += [Term(self.quantity(name, one), some) for one in self.situations]
+            factors += [share] * len(self.situations)
+        return Sum(tuple(parts), tuple(factors))
+
+    def _within(self, report: Report, record: Record) -> Minimise:
+        limited = tuple(
+            Limited(self.quantity(name, situation), group)
+            for situation in self.situations
+            for name, group in self.wanted.constraints.items()
+        )
+
+        def minimise(start: Floats, bounds: tuple[Floats, Floats], tolerance: float) -> Descent:
+            found = augmented.minimise_within(
+                self.function(start), limited, start, bounds, SLACK, tolerance, self.wanted.negligible,
+                report=report,
+            )  # fmt: skip
+            record.standings = found.standings
+            nothing = np.zeros(len(found.weights))
+            return Descent(found.weights, found.value, nothing, (found.value,), found.converged, found.rounds)
+
+        return minimise
+
+
+def flat_of(dose: NDArray[np.floating], wanted: Wanted) -> Floats:
+    """(n,) values of an array (nz, ny, nx) in the optimiser's voxels."""
+    return dose.ravel()[wanted.flat].astype(np.float64)

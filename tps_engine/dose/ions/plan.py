@@ -51,7 +51,7 @@ def plan_dose(
         raise BadInput(_("a plan needs one field or more"))
     if tissue is not None and tissue.shape != grid.shape:
         raise BadInput(f"tissues on {tissue.shape} voxels: allowed is the dose grid's {grid.shape}")
-    placed = [_spots_of(beam, machine) for beam in beams]
+    placed = [spots_of(beam, machine) for beam in beams]
     flat = np.flatnonzero(resample_nearest(patient.body, patient.grid, grid))
     here = None if tissue is None else tissue.ravel()[flat]
     sums = np.zeros((4, len(flat)))
@@ -70,7 +70,27 @@ def plan_dose(
     )
 
 
-def _spots_of(beam: IonBeam, machine: IonMachine) -> tuple[Spots, Floats]:
+def beam_sums(
+    patient: Patient,
+    grid: Grid,
+    beam: IonBeam,
+    machine: IonMachine,
+    tissue: NDArray[np.int8] | None = None,
+    let: bool = False,
+) -> Floats:
+    """(4, voxels) dose Gy, LET x dose, alpha x dose and sqrt(beta) x dose of one beam on the whole grid.
+
+    Arguments and errors as `plan_dose`; 0 outside the body and for what is not asked for.
+    """
+    own, mu = spots_of(beam, machine)
+    flat = np.flatnonzero(resample_nearest(patient.body, patient.grid, grid))
+    here = None if tissue is None else tissue.ravel()[flat]
+    out = np.zeros((4, grid.size))
+    out[:, flat] = _sums(patient, grid.points(flat), beam, machine, own, mu, here, let)
+    return out
+
+
+def spots_of(beam: IonBeam, machine: IonMachine) -> tuple[Spots, Floats]:
     """All spots of a beam with the machine's widths, and their metersets (n,) MU."""
     parts = [beam.range_shifter, beam.aperture and beam.aperture.id, beam.compensator and beam.compensator.id]
     held = [part for part in (*parts, *beam.accessories) if part]

@@ -1,0 +1,158 @@
+"""What planning needs of a machine, the same for protons and for ions with tables.
+
+Protons have beam models, whose matrix is quick and approximate against their forward dose; a plan's last
+pass works on the difference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.dicom.plan import IonBeam
+from common.errors import BadInput
+from common.text import _
+from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.beamdata.model import BeamModel
+from tps_engine.biology import ion_models, mkm_set, parameters, rbe
+from tps_engine.dose import beam, engine, spots
+from tps_engine.dose.field import prepare
+from tps_engine.dose.raytrace import water_depth
+from tps_engine.dose.spots import Spots
+from tps_engine.patient.grid import Floats, Grid
+from tps_engine.patient.model import Patient
+from tps_engine.plan.effects import DOSE, LET_DOSE, PHYSICAL, Effects, Matrices, Sums
+from tps_engine.plan.geometry import Place
+from tps_engine.plan.ion_radiation import Ions, Mask, Tissues
+
+MKM = "MKM"
+
+
+@dataclass(frozen=True)
+class Protons:
+    """A beam model of protons."""
+
+    model: BeamModel
+    species: str = "PROTON"
+
+    def __post_init__(self) -> None:
+        if self.model.ion != "proton":
+            raise BadInput(
+                _("machine {name} is for {ion}: allowed here is proton").format(
+                    name=self.model.name, ion=self.model.ion
+                )
+            )
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.model.name
+
+    @property
+    def version(self) -> str:
+        """The model's."""
+        return self.model.version
+
+    @property
+    def energies(self) -> Floats:
+        """(e,) MeV, rising."""
+        return self.model.energies
+
+    @property
+    def virtual_sad(self) -> tuple[float, float]:
+        """Virtual source distances x, y, mm."""
+        return self.model.virtual_sad
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest MU of a spot."""
+        return self.model.minimum_mu, self.model.maximum_mu
+
+    def index_of(self, energy: float) -> int:
+        """Row of an energy. Raises BadInput."""
+        return self.model.index_of(energy)
+
+    def peaks(self) -> tuple[Floats, Floats]:
+        """Depth of the peak and its standard deviation, mm."""
+        return self.model.peaks()
+
+    def width(self, row: int) -> tuple[float, float]:
+        """Standard deviations in air, mm."""
+        return float(self.model.sigma[row, 0]), float(self.model.sigma[row, 1])
+
+    def spots(self, energy: Floats, x: Floats, y: Floats) -> Spots:
+        """Spots of the machine's widths."""
+        return spots.nominal(self.model, energy, x, y)
+
+    def depth(self, place: Place) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Depth and entrance."""
+        return water_depth(place.rsp, place.grid, place.frame, place.points)
+
+    def effects(
+        self, model: str, shape: tuple[int, ...], regions: Mapping[str, Mask], tissues: Tissues
+    ) -> Effects:
+        """RBE models of the set `proton-rbe`, and physical dose."""
+        known = parameters.load()
+        if model != PHYSICAL:
+            known.model(model)
+        ratio = rbe.alpha_beta_map(known, shape, regions, tissues).ravel().astype(np.float64)
+        none = np.zeros(0)
+        return Effects(model, known, ratio, np.zeros(0, np.int8), (none, none))
+
+    def matrices(
+        self, place: Place, placed: Spots, sums: frozenset[str], _effects: Effects, memory: int
+    ) -> Matrices:
+        """Dose, and LET x dose where it is wanted."""
+        voxels = prepare(place.rsp, place.grid, place.frame, place.points)
+        if LET_DOSE not in sums:
+            return {DOSE: engine.influence(voxels, self.model, placed, memory)}
+        dose, weighed = engine.influence_with_let(voxels, self.model, placed, memory)
+        return {DOSE: dose, LET_DOSE: weighed}
+
+    def beam(
+        self, patient: Patient, grid: Grid, given: IonBeam, sums: frozenset[str], _effects: Effects
+    ) -> Sums:
+        """Sums of a beam."""
+        if LET_DOSE not in sums:
+            return {DOSE: beam.beam_dose(patient, grid, given, self.model).ravel().astype(np.float64)}
+        dose, let = beam.beam_dose_and_let(patient, grid, given, self.model)
+        flat = dose.ravel().astype(np.float64)
+        return {DOSE: flat, LET_DOSE: flat * let.ravel()}
+
+
+Radiation = Protons | Ions
+Machine = BeamModel | IonMachine | Protons | Ions
+"""What a caller may plan with."""
+
+
+def of(machine: Machine) -> Radiation:
+    """A machine as planning sees it. Raises BadInput for a beam model of another ion than protons."""
+    if isinstance(machine, BeamModel):
+        return Protons(machine)
+    return Ions(machine) if isinstance(machine, IonMachine) else machine
+
+
+def with_model(radiation: Radiation, wanted: str, prescribed: str) -> tuple[Radiation, str]:
+    """The machine with a biological model, and the model's name as plans carry it.
+
+    wanted: "" for the prescription's model (protons) or the machine's tables (ions); physical; an RBE model
+    of the set `proton-rbe`; for ions MKM, or MKM and a cell line of the set `carbon-mkm`. Raises BadInput.
+    """
+    if isinstance(radiation, Protons):
+        return radiation, wanted or prescribed
+    machine = radiation.machine
+    if wanted == PHYSICAL:
+        return radiation, PHYSICAL
+    if wanted == MKM or wanted.startswith(f"{MKM} "):
+        cell = wanted.removeprefix(MKM).strip() or "HSG"
+        made = ion_models.with_mkm(machine, mkm_set.load(), (cell,))
+        return Ions(made), made.biology
+    if wanted not in ("", machine.biology) or not machine.tissues:
+        own = (machine.biology,) if machine.tissues else ()
+        raise BadInput(
+            _("RBE model {name}: machine {machine} allows {allowed}").format(
+                name=wanted or "-", machine=machine.name, allowed=", ".join((*own, MKM, PHYSICAL))
+            )
+        )
+    return radiation, machine.biology
