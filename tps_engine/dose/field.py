@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from tps_engine.dose import paths
 from tps_engine.dose.parallel import spread, workers
 from tps_engine.dose.paths import Lattice
-from tps_engine.dose.raytrace import water_depth
+from tps_engine.dose.raytrace import project, water_depth
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats, Grid
 from tps_engine.patient.stopping_power import AIR
@@ -53,28 +54,28 @@ def prepare(
     window: tuple[Floats, float] | None = None,
     upstream: Upstream | None = None,
     around: bool = True,
+    projected: Floats | None = None,
 ) -> FieldVoxels:
     """Trace the rays to points (n, 3) in patient mm and sort them into bins.
 
     window: spot positions (m, 2) and a reach in mm across the beam; points farther from all of them
     than that in u or v are left out, because no spot reaches them. upstream: its air adds to the depth
     of every voxel; its range shifter is in the kernel's tables. around: also trace the lattice of
-    rays around the voxels, for kernels that look at it.
+    rays around the voxels, for kernels that look at it. projected: the points by `raytrace.project`, where
+    the caller has them.
     """
-    projected = frame.project(points)
+    projected = project(frame, points) if projected is None else projected
     kept = np.arange(len(points))
     if window is not None:
         spots, reach = window
         low, high = spots.min(axis=0) - reach, spots.max(axis=0) + reach
         kept = np.flatnonzero(((projected[:, :2] >= low) & (projected[:, :2] <= high)).all(axis=1))
         projected = projected[kept]
-    depth = _depth(rsp, grid, frame, points[kept], upstream)
+    depth = _depth(rsp, grid, frame, points[kept], projected, upstream)
     corner = projected[:, :2].min(axis=0) if len(kept) else np.zeros(2)
     cell = np.floor((projected[:, :2] - corner) / BIN_MM).astype(np.int64)
     bins = cell.max(axis=0) + 1 if len(kept) else np.ones(2, dtype=np.int64)
-    box = cell[:, 0] * bins[1] + cell[:, 1]
-    order = np.lexsort((depth, box))
-    start = np.searchsorted(box[order], np.arange(bins[0] * bins[1] + 1))
+    order, start = _sorted(cell[:, 0] * bins[1] + cell[:, 1], depth, int(bins[0] * bins[1]))
     voxels = np.ascontiguousarray(np.column_stack([projected, depth])[order].astype(np.float32))
     lattice = paths.lattice_of(rsp, grid, frame, projected, upstream) if around and len(kept) else None
     uneven, slack = _unevenness(lattice, voxels, start)
@@ -85,12 +86,44 @@ def prepare(
         voxels,
         (float(corner[0]), float(corner[1])),
         bins,
-        start.astype(np.int64),
+        start,
         upstream,
         lattice,
         uneven,
         slack,
     )
+
+
+def _sorted(
+    box: NDArray[np.int64], depth: NDArray[np.float32], boxes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order (n,) of voxels by bin and by depth within it, and the first of each bin (boxes + 1,)."""
+    order, start = _by_bin(box, boxes)
+    spread(lambda a, b: _by_depth(order, start, depth, a, b), boxes, parts=4 * workers())
+    return order, start
+
+
+@njit(nogil=True, cache=True)
+def _by_bin(box, boxes):  # type: ignore[no-untyped-def]
+    """Counting sort: order of the values of box (n,), and where each of them begins."""
+    start = np.zeros(boxes + 1, dtype=np.int64)
+    for n in range(len(box)):
+        start[box[n] + 1] += 1
+    for k in range(boxes):
+        start[k + 1] += start[k]
+    order, at = np.empty(len(box), dtype=np.int64), start.copy()
+    for n in range(len(box)):
+        order[at[box[n]]] = n
+        at[box[n]] += 1
+    return order, start
+
+
+@njit(nogil=True, cache=True)
+def _by_depth(order, start, depth, first, behind):  # type: ignore[no-untyped-def]
+    """Sort the voxels of each of the bins first..behind by depth; equals stay as they are."""
+    for k in range(first, behind):
+        here = order[start[k] : start[k + 1]].copy()
+        order[start[k] : start[k + 1]] = here[np.argsort(depth[here], kind="mergesort")]
 
 
 def _unevenness(
@@ -113,12 +146,16 @@ def _unevenness(
 
 
 def _depth(
-    rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, points: Floats, upstream: Upstream | None
+    rsp: NDArray[np.float32],
+    grid: Grid,
+    frame: BeamFrame,
+    points: Floats,
+    projected: Floats,
+    upstream: Upstream | None,
 ) -> NDArray[np.float32]:
     """Water-equivalent depth of points, with the air before the image where the beam model counts it."""
     if upstream is None or upstream.air_from is None:
-        return water_depth(rsp, grid, frame, points)[0]
+        return water_depth(rsp, grid, frame, points, projected)[0]
     # what the image holds more than air, along the ray, and air all the way from the reference plane
-    more = water_depth(rsp - AIR, grid, frame, points)[0]
-    height = frame.to_gantry(points)[:, 2]
-    return np.asarray(more + AIR * np.maximum(upstream.air_from - height, 0.0), dtype=np.float32)
+    more = water_depth(rsp - AIR, grid, frame, points, projected)[0]
+    return np.asarray(more + AIR * np.maximum(upstream.air_from - projected[:, 2], 0.0), dtype=np.float32)

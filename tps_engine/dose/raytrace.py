@@ -16,44 +16,87 @@ _PER_PART = 20_000
 
 
 @njit(nogil=True, cache=True)
-def _trace(rsp, start, step, depth, surface, first, behind):  # type: ignore[no-untyped-def]
-    """Depth and the stopping power of the last voxel for rays first..behind; start, step in voxel units."""
+def _project(points, isocentre, rotation, sad, out):  # type: ignore[no-untyped-def]
+    """u, v where the ray through each point crosses the isocentric plane, and its height; see BeamFrame."""
+    for n in range(len(points)):
+        x, y, z = points[n, 0] - isocentre[0], points[n, 1] - isocentre[1], points[n, 2] - isocentre[2]
+        height = rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z
+        for k in range(2):
+            across = rotation[k, 0] * x + rotation[k, 1] * y + rotation[k, 2] * z
+            out[n, k] = across * sad[k] / (sad[k] - height)
+        out[n, 2] = height
+
+
+def project(frame: BeamFrame, points: Floats) -> Floats:
+    """(n, 3) u, v on the isocentric plane and height of patient points (n, 3), as `BeamFrame.project`, faster."""
+    out = np.empty((len(points), 3))
+    sad = np.asarray(frame.sad, dtype=np.float64)
+    _project(np.ascontiguousarray(points, dtype=np.float64), frame.isocentre, frame.rotation, sad, out)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _axis(start, step, count):  # type: ignore[no-untyped-def]
+    """Along one axis: where a ray is inside, and how it goes on from voxel to voxel.
+
+    Distances at which it enters and leaves `count` voxels (never: leave < enter), between faces, and the
+    direction. start, step: in voxels and voxels per mm.
+    """
+    low, high = -0.5 - start, count - 0.5 - start
+    if abs(step) < 1e-12:
+        return 0.0, (1e30 if low <= 0.0 <= high else -1.0), 1e30, 1
+    a, b = low / step, high / step
+    return min(a, b), max(a, b), 1.0 / abs(step), (1 if step > 0.0 else -1)
+
+
+@njit(nogil=True, cache=True)
+def _voxel(start, step, at, count):  # type: ignore[no-untyped-def]
+    """The voxel of one axis in which a ray is at a distance."""
+    return min(max(int(np.floor(start + step * at + 0.5)), 0), count - 1)
+
+
+@njit(nogil=True, cache=True)
+def _trace(rsp, points, projected, grid, frame, depth, surface, first, behind):  # type: ignore[no-untyped-def]
+    """Depth and the stopping power of the last voxel for rays first..behind.
+
+    grid: origin, spacing. frame: rotation, source distances. projected: u, v, height of the points.
+    """
     nz, ny, nx = rsp.shape
-    count = (nx, ny, nz)
+    values = rsp.ravel()
+    origin, spacing = grid
+    rotation, sad = frame
     for ray in range(first, behind):
-        enter, leave = 0.0, 1e30
-        for axis in range(3):
-            d = step[ray, axis]
-            low, high = -0.5 - start[ray, axis], count[axis] - 0.5 - start[ray, axis]
-            if abs(d) < 1e-12:
-                if low > 0.0 or high < 0.0:
-                    leave = -1.0
-            else:
-                a, b = low / d, high / d
-                enter, leave = max(enter, min(a, b)), min(leave, max(a, b))
-        if leave <= enter:
+        p, q = -projected[ray, 0] / sad[0], -projected[ray, 1] / sad[1]
+        norm = 1.0 / np.sqrt(p * p + q * q + 1.0)
+        x = (points[ray, 0] - origin[0]) / spacing[0]
+        y = (points[ray, 1] - origin[1]) / spacing[1]
+        z = (points[ray, 2] - origin[2]) / spacing[2]
+        step_x = (p * rotation[0, 0] + q * rotation[1, 0] + rotation[2, 0]) * norm / spacing[0]
+        step_y = (p * rotation[0, 1] + q * rotation[1, 1] + rotation[2, 1]) * norm / spacing[1]
+        step_z = (p * rotation[0, 2] + q * rotation[1, 2] + rotation[2, 2]) * norm / spacing[2]
+        in_x, out_x, width_x, way_x = _axis(x, step_x, nx)
+        in_y, out_y, width_y, way_y = _axis(y, step_y, ny)
+        in_z, out_z, width_z, way_z = _axis(z, step_z, nz)
+        here = max(0.0, in_x, in_y, in_z)
+        if min(out_x, out_y, out_z) <= here:
             continue
-        total, here = 0.0, enter
-        ix = min(max(int(np.floor(start[ray, 0] + step[ray, 0] * enter + 0.5)), 0), nx - 1)
-        iy = min(max(int(np.floor(start[ray, 1] + step[ray, 1] * enter + 0.5)), 0), ny - 1)
-        iz = min(max(int(np.floor(start[ray, 2] + step[ray, 2] * enter + 0.5)), 0), nz - 1)
-        value = 0.0
-        while True:
-            value = rsp[iz, iy, ix]
-            tx = _face(ix, start[ray, 0], step[ray, 0])
-            ty = _face(iy, start[ray, 1], step[ray, 1])
-            tz = _face(iz, start[ray, 2], step[ray, 2])
-            nearest = min(tx, ty, tz)
-            total += max(nearest - here, 0.0) * value
-            here = max(nearest, here)
-            if nearest == tx:
-                ix += 1 if step[ray, 0] > 0.0 else -1
-            elif nearest == ty:
-                iy += 1 if step[ray, 1] > 0.0 else -1
+        ix, iy, iz = _voxel(x, step_x, here, nx), _voxel(y, step_y, here, ny), _voxel(z, step_z, here, nz)
+        next_x, next_y, next_z = _face(ix, x, step_x), _face(iy, y, step_y), _face(iz, z, step_z)
+        left_x = nx - ix if way_x > 0 else ix + 1
+        left_y = ny - iy if way_y > 0 else iy + 1
+        left_z = nz - iz if way_z > 0 else iz + 1
+        at, total, value = (iz * ny + iy) * nx + ix, 0.0, 0.0
+        while left_x > 0 and left_y > 0 and left_z > 0:
+            value = values[at]
+            nearest = max(min(next_x, next_y, next_z), here)
+            total += (nearest - here) * value
+            here = nearest
+            if next_x <= next_y and next_x <= next_z:
+                next_x, left_x, at = next_x + width_x, left_x - 1, at + way_x
+            elif next_y <= next_z:
+                next_y, left_y, at = next_y + width_y, left_y - 1, at + way_y * nx
             else:
-                iz += 1 if step[ray, 2] > 0.0 else -1
-            if ix < 0 or iy < 0 or iz < 0 or ix >= nx or iy >= ny or iz >= nz:
-                break
+                next_z, left_z, at = next_z + width_z, left_z - 1, at + way_z * nx * ny
         depth[ray] = total
         surface[ray] = value
 
@@ -69,22 +112,23 @@ def _face(index, start, step):  # type: ignore[no-untyped-def]
 
 
 def water_depth(
-    rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, points: Floats
+    rsp: NDArray[np.float32], grid: Grid, frame: BeamFrame, points: Floats, projected: Floats | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Water-equivalent depth (n,) mm of patient points (n, 3) along a beam's rays.
 
     Also returns (n,) the relative stopping power of the outermost image voxel on each ray: a value of
-    tissue means that the ray enters the body where the image ends.
+    tissue means that the ray enters the body where the image ends. projected: (n, 3) by `project`, where the
+    caller has it.
     """
-    toward = frame.towards_source(frame.project(points))
-    start = np.ascontiguousarray(grid.index_of(points))
-    step = np.ascontiguousarray(toward / np.asarray(grid.spacing))
+    where = project(frame, points) if projected is None else projected
     depth = np.zeros(len(points), dtype=np.float32)
     surface = np.zeros(len(points), dtype=np.float32)
-    volume = np.ascontiguousarray(rsp)
+    volume, start = np.ascontiguousarray(rsp), np.ascontiguousarray(points, dtype=np.float64)
+    about = np.asarray(grid.origin, dtype=np.float64), np.asarray(grid.spacing, dtype=np.float64)
+    seen = np.ascontiguousarray(frame.rotation), np.asarray(frame.sad, dtype=np.float64)
     if len(points):
         spread(
-            lambda first, behind: _trace(volume, start, step, depth, surface, first, behind),
+            lambda first, behind: _trace(volume, start, where, about, seen, depth, surface, first, behind),
             len(points),
             parts=-(-len(points) // _PER_PART),
         )

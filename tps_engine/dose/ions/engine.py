@@ -115,7 +115,7 @@ def _counts(job: Job) -> NDArray[np.int64]:
     counts = np.zeros(len(job.turn), dtype=np.int64)
 
     def work(first: int, behind: int) -> None:
-        room = job.room()
+        room = job.room(counted=True)
         for group in job.groups[first:behind]:
             kernel.count_columns(*job.read(group, room)[1], counts)
 
@@ -150,7 +150,7 @@ def _sum(job: Job, mu: Floats) -> NDArray[np.float64]:
     scale = job.scale * mu
 
     def work(first: int, behind: int) -> NDArray[np.float64]:
-        room, part = job.room(summed=True), np.zeros((4, len(job.rays)))
+        room, part = job.room(summed=True), np.zeros((4, job.rays.shape[1]))
         for group in job.groups[first:behind]:
             count, shared = job.read(group, room)
             kernel.add_dose(*shared, room.kept, room.scratch, scale, job.columns, count, part)

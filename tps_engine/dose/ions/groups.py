@@ -34,15 +34,17 @@ class Group:
 class Room:
     """What one thread writes while it works on one group after the other; see the kernels.
 
-    place: (3,) low u, low v, bin size mm. begin, kept, read: by `kernel.evaluate`. scratch: for the kernels.
+    columns: what is read, as `kernel.evaluate` has it. place: (3,) low u, low v, bin size mm.
+    begin, kept, read: by `kernel.evaluate`. scratch: for the kernels.
     """
 
-    def __init__(self, voxels: FieldVoxels, gaussians: int, summed: bool) -> None:
+    def __init__(self, voxels: FieldVoxels, columns: NDArray[np.int64], summed: bool) -> None:
         count = len(voxels.voxels)
+        self.columns = columns
         self.place = np.array([voxels.low[0], voxels.low[1], BIN_MM])
         self.begin = np.zeros((voxels.bins[0], voxels.bins[1] + 1), dtype=np.int64)
         self.kept = np.empty(count, dtype=np.int32)
-        self.read = np.empty((kernel.HEAD + 3 * gaussians, count), dtype=np.float32)
+        self.read = np.empty((kernel.HEAD + 3 * int(columns[0]), count), dtype=np.float32)
         self.scratch = (
             np.empty(count + 1, dtype=np.float32), np.empty(count + 1, dtype=np.uint8),
             np.empty(count + 1, dtype=np.int32), np.empty(count + 1, dtype=np.float32),
@@ -67,18 +69,19 @@ class Job:
     rays: NDArray[np.float32] = field(repr=False)
     tissue: Tissues = field(repr=False)
 
-    def room(self, summed: bool = False) -> Room:
-        """Room for what one thread writes. summed: also for sums over a group's spots."""
-        return Room(self.voxels, self.tables.gaussians, summed)
+    def room(self, counted: bool = False, summed: bool = False) -> Room:
+        """Room for what one thread writes. counted: only counts. summed: also sums over a group's spots."""
+        columns = np.array([0, -1, -1]) if counted else self.columns
+        return Room(self.voxels, columns, summed)
 
     def read(self, group: Group, room: Room) -> tuple[int, tuple[object, ...]]:
         """Read the tables of a group; how many voxels it has, and the arguments that the kernels share."""
         here = self.spots[group.first : group.behind].astype(np.float64)
         low, high = here.min(axis=0) - group.across, here.max(axis=0) + group.across
         count = kernel.evaluate(
-            np.array([low[0], high[0], low[1], high[1]]), group.variance, self.tables.table[group.row],
-            self.tables.reach[group.row], STEP_MM, self.columns, room.place, self.voxels.bins,
-            self.voxels.start, self.rays, self.tissue, room.begin, room.kept, room.read,
+            np.array([low[0], high[0], low[1], high[1]]), group.variance.astype(np.float32), self.tables.table[group.row],
+            self.tables.reach[group.row], np.float32(STEP_MM), room.columns, room.place, self.voxels.bins,
+            self.voxels.start, self.rays, self.tissue, room.begin, room.kept, room.scratch, room.read,
         )  # fmt: skip
         shared = (self.spots, group.across, room.place, self.voxels.bins, room.begin, room.read)
         return count, (*shared, group.first, group.behind)
@@ -102,8 +105,8 @@ def prepare_job(
     tables = build(machine, used, widest, let, tissue is not None, cutoff)
     sad = np.asarray(voxels.frame.sad, dtype=np.float32)
     u, v, height, depth = voxels.voxels.T
-    rays = np.column_stack([u, v, 1.0 - height / sad[0], 1.0 - height / sad[1], depth]).astype(np.float32)
-    nearest = float(rays[:, 2:4].min()) if len(rays) else 1.0
+    rays = np.stack([u, v, 1.0 - height / sad[0], 1.0 - height / sad[1], depth]).astype(np.float32)
+    nearest = float(rays[2:4].min()) if len(depth) else 1.0
     across = np.sqrt(tables.table[:, :, 1].max(axis=1)).astype(np.float64) / nearest
     turn, groups = _grouped(which, variance, across)
     return Job(

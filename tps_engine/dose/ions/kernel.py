@@ -16,22 +16,14 @@ U, V, SCALE_X, SCALE_Y, CUT, LET, ALPHA, ROOT = range(8)
 
 HEAD = 8
 
-_HALF = np.float32(0.5)
+_HALF, _ONE = np.float32(0.5), np.float32(1.0)
 _PER_CIRCLE = np.float32(0.5 / np.pi)
 
 
 @njit(nogil=True, cache=True)
-def evaluate(  # type: ignore[no-untyped-def]
-    box, variance, own, reach, step, columns, place, bins, start, rays, tissue, begin, kept, read
-):
-    """Read the table `own` (k, c) of an energy at the depths of voxels between the corners of `box`.
-
-    box: low u, high u, low v, high v mm. variance: x, y mm2 in air. columns: number of Gaussians, column of
-    LET, first of biology (-1: none). rays: (v, 5) f4 u, v mm, the scale from the isocentric plane to the voxel
-    in x, y, and depth, which rises within a bin. begin: see `strip`. kept: (v,) i4 number of each voxel that
-    is read. read: (HEAD + 3 g, v) f4.
-    """
-    gaussians, let, biology = columns[0], columns[1], columns[2]
+def _kept(box, reach, place, bins, start, rays, begin, kept):  # type: ignore[no-untyped-def]
+    """Fill begin and kept with the voxels between the corners of `box` down to a depth; return how many."""
+    depth = rays[4]
     first_u, last_u = span(box[0], box[1], place[0], place[2], bins[0])
     first_v, last_v = span(box[2], box[3], place[1], place[2], bins[1])
     count = 0
@@ -39,34 +31,65 @@ def evaluate(  # type: ignore[no-untyped-def]
         for bin_v in range(first_v, last_v + 1):
             begin[bin_u, bin_v] = count
             for i in range(start[bin_u * bins[1] + bin_v], start[bin_u * bins[1] + bin_v + 1]):
-                if rays[i, 4] > reach:
+                if depth[i] > reach:
                     break
-                at = max(rays[i, 4], np.float32(0.0)) / np.float32(step)
-                row = int(at)
-                part = np.float32(at - row)
-                here, after = own[row], own[row + 1]
-                for c in range(4):
-                    read[c, count] = rays[i, c]
-                read[CUT, count] = here[1] + part * (after[1] - here[1])
-                if let >= 0:
-                    read[LET, count] = here[let] + part * (after[let] - here[let])
-                if biology >= 0:
-                    c = biology + 2 * tissue[i]
-                    read[ALPHA, count] = here[c] + part * (after[c] - here[c])
-                    read[ROOT, count] = here[c + 1] + part * (after[c + 1] - here[c + 1])
-                dose = (here[0] + part * (after[0] - here[0])) * _PER_CIRCLE
-                for g in range(gaussians):
-                    spread = here[2 + g] + part * (after[2 + g] - here[2 + g])
-                    w = 2 + gaussians + g
-                    weight = here[w] + part * (after[w] - here[w])
-                    var_x, var_y = np.float32(variance[0]) + spread, np.float32(variance[1]) + spread
-                    read[HEAD + 3 * g, count] = dose * weight / np.sqrt(var_x * var_y)
-                    read[HEAD + 3 * g + 1, count] = -_HALF / var_x
-                    read[HEAD + 3 * g + 2, count] = -_HALF / var_y
                 kept[count] = i
                 count += 1
         if last_v >= first_v:
             begin[bin_u, last_v + 1] = count
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _column(own, c, rows, parts, out):  # type: ignore[no-untyped-def]
+    """Column c of a table between rows."""
+    for j in range(rows.size):
+        here = own[rows[j], c]
+        out[j] = here + parts[j] * (own[rows[j] + 1, c] - here)
+
+
+@njit(nogil=True, cache=True)
+def evaluate(  # type: ignore[no-untyped-def]
+    box, variance, own, reach, step, columns, place, bins, start, rays, tissue, begin, kept, room, read
+):
+    """Read the table `own` (k, c) of an energy at the depths of voxels between the corners of `box`.
+
+    box: low u, high u, low v, high v mm. variance: (2,) f4 x, y mm2 in air. columns: number of Gaussians (0:
+    none is read, only the cut-off), column of LET, first of biology (-1: none). rays: (5, v) f4 u, v mm, the
+    scale from the isocentric plane to the voxel in x, y, and depth, which rises within a bin. begin: see
+    `strip`. kept: (v,) i4 number of each voxel that is read. room: see `fill_columns`. read: (HEAD + 3 g, v)
+    f4. Returns how many voxels are read.
+    """
+    count = _kept(box, reach, place, bins, start, rays, begin, kept)
+    parts, rows = room[0][:count], room[2][:count]
+    depth = rays[4]
+    for j in range(count):
+        at = max(depth[kept[j]], np.float32(0.0)) * (_ONE / step)
+        rows[j] = np.int32(at)
+        parts[j] = at - np.float32(rows[j])
+    for c in range(4):
+        source = rays[c]
+        for j in range(count):
+            read[c, j] = source[kept[j]]
+    _column(own, 1, rows, parts, read[CUT, :count])
+    if columns[1] >= 0:
+        _column(own, columns[1], rows, parts, read[LET, :count])
+    if columns[2] >= 0:
+        for j in range(count):
+            c = columns[2] + 2 * tissue[kept[j]]
+            here, after = own[rows[j]], own[rows[j] + 1]
+            read[ALPHA, j] = here[c] + parts[j] * (after[c] - here[c])
+            read[ROOT, j] = here[c + 1] + parts[j] * (after[c + 1] - here[c + 1])
+    for g in range(columns[0]):
+        at = HEAD + 3 * g
+        high, wide, tall = read[at, :count], read[at + 1, :count], read[at + 2, :count]
+        _column(own, 2 + g, rows, parts, wide)
+        _column(own, 2 + columns[0] + g, rows, parts, tall)
+        _column(own, 0, rows, parts, high)
+        for j in range(count):
+            var_x, var_y = variance[0] + wide[j], variance[1] + wide[j]
+            high[j] = high[j] * _PER_CIRCLE * tall[j] / np.sqrt(var_x * var_y)
+            wide[j], tall[j] = -_HALF / var_x, -_HALF / var_y
     return count
 
 

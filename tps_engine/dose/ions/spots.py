@@ -9,6 +9,7 @@ from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.water import Floats
 from tps_engine.dose.field import BIN_MM, FieldVoxels, prepare
 from tps_engine.dose.ions.tables import CUTOFF
+from tps_engine.dose.raytrace import project
 from tps_engine.dose.spots import Spots
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Grid
@@ -66,13 +67,14 @@ def field_of(
 
     spots: points that none of these reaches within `cutoff` (as `influence` takes it) are left out.
     """
-    heights = (points - frame.isocentre) @ frame.rotation[2] if len(points) else np.zeros(1)
+    projected = project(frame, points)
+    heights = projected[:, 2] if len(points) else np.zeros(1)
     window = None
     if spots is not None and len(spots):
         nearest = 1.0 - max(float(heights.max()), 0.0) / min(frame.sad)
         window = (np.column_stack([spots.x, spots.y]), _reach(machine, spots, cutoff, heights) / nearest)
     upstream = None if machine.nozzle is None else Upstream(machine.nozzle, float(heights.max()))
-    return prepare(rsp, grid, frame, points, window, upstream, around=False)
+    return prepare(rsp, grid, frame, points, window, upstream, around=False, projected=projected)
 
 
 def _reach(machine: IonMachine, spots: Spots, cutoff: float, heights: Floats) -> float:

@@ -76,8 +76,10 @@ def _nodes(
     curve: DepthCurve, variance: float, gaussians: int, let: bool, biology: bool, cutoff: float
 ) -> Floats:
     """(n, c) the columns of one energy at its own depths."""
-    missing = ((0, 0), (0, gaussians - curve.sigma.shape[1]))
-    spread, weight = np.pad(curve.sigma**2, missing), np.pad(curve.weight, missing)
+    spread, weight = curve.sigma**2, curve.weight
+    if gaussians > spread.shape[1]:
+        missing = ((0, 0), (0, gaussians - spread.shape[1]))
+        spread, weight = np.pad(spread, missing), np.pad(weight, missing)
     radius2 = cut_radius2(spread + variance, weight, cutoff)
     dose = curve.dose * GY_MM2_PER_MEV_CM2_G / cutoff
     parts = [dose[:, None], radius2[:, None], spread, weight]
