@@ -9,6 +9,7 @@ from common.dicom.plan import IonPlan
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.dose.engines import DEFAULT_NOISE, MOST_HISTORIES, EngineDose, Options, Progress
 from tps_engine.dose.ions.plan import plan_dose
 from tps_engine.dose.recompute import check_position
 from tps_engine.patient.grid import Grid
@@ -33,6 +34,52 @@ def recompute(
     Metersets in numbers of particles (NP) are taken as they are. Raises BadInput for another ion, patient
     position or meterset unit, a ratio that the machine has no tables of, and as `plan_dose`.
     """
+    machine = checked(patient, plan, machine)
+    tissue = None if alpha_beta is None else np.full(grid.shape, _tissue(machine, alpha_beta), dtype=np.int8)
+    found = plan_dose(patient, grid, plan.beams, machine, tissue)
+    dose = found.physical if found.weighted is None else found.weighted
+    _refuse_nothing(dose)
+    name = f"pb {machine.name} {machine.version}"
+    return CarbonDose(dose, name if alpha_beta is None else f"{name} {machine.biology} a/b {alpha_beta:g} Gy")
+
+
+def monte_carlo(
+    patient: Patient,
+    grid: Grid,
+    plan: IonPlan,
+    machine: IonMachine,
+    options: Options,
+    progress: Progress = lambda _done: None,
+) -> EngineDose:
+    """Physical dose of all beams of one fraction together by Monte Carlo; noise is that of each beam.
+
+    Raises BadInput as `recompute` does. There is no RBE-weighted dose: the machine's alpha and beta are
+    tables over depth for the pencil beam, not over the particles that are followed.
+    """
+    # imported here: its compiled code takes seconds to load, and the pencil beam needs none of it
+    from tps_engine.dose.montecarlo.ions import engine  # noqa: PLC0415
+    from tps_engine.dose.montecarlo.tallies import Histories  # noqa: PLC0415
+
+    noise = options.noise
+    if noise is None and options.histories is None:
+        noise = DEFAULT_NOISE
+    count = MOST_HISTORIES if options.histories is None else options.histories
+    asked = Histories(count, options.seed, noise=noise)
+    machine = checked(patient, plan, machine)
+    found = engine.plan_dose(patient, grid, plan.beams, machine, asked, progress)
+    dose = found.dose if options.quantity == "water" else found.dose_to_medium
+    _refuse_nothing(dose)
+    return EngineDose(
+        dose,
+        found.sigma,
+        found.let,
+        max(beam.mean_uncertainty() for beam in found.beams),
+        sum(beam.histories.count for beam in found.beams),
+    )
+
+
+def checked(patient: Patient, plan: IonPlan, machine: IonMachine) -> IonMachine:
+    """The machine in the unit of the plan's metersets. Raises BadInput as `recompute` says."""
     if plan.radiation != "ION" or machine.ion != "carbon":
         raise BadInput(
             _("the plan is for {ion}, the machine {name} for {other}").format(
@@ -46,13 +93,12 @@ def recompute(
     check_position(plan, patient)
     if plan.meterset_unit == "NP":
         machine = replace(machine, particles_per_mu=np.ones_like(machine.energies))
-    tissue = None if alpha_beta is None else np.full(grid.shape, _tissue(machine, alpha_beta), dtype=np.int8)
-    found = plan_dose(patient, grid, plan.beams, machine, tissue)
-    dose = found.physical if found.weighted is None else found.weighted
+    return machine
+
+
+def _refuse_nothing(dose: NDArray[np.float32]) -> None:
     if not dose.any():
         raise BadInput(_("no beam gives any dose on the grid: check isocentre, gantry angles and image"))
-    name = f"pb {machine.name} {machine.version}"
-    return CarbonDose(dose, name if alpha_beta is None else f"{name} {machine.biology} a/b {alpha_beta:g} Gy")
 
 
 def _tissue(machine: IonMachine, ratio: float) -> int:

@@ -13,18 +13,17 @@ from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import spots as spot_module
 from tps_engine.dose.engine import Influence
 from tps_engine.dose.hardware import parts, ripple
-from tps_engine.dose.montecarlo import region, transport, work
+from tps_engine.dose.montecarlo import beamlets, region, work
 from tps_engine.dose.montecarlo.media import Medium, on_grid
 from tps_engine.dose.montecarlo.source import cumulative
 from tps_engine.dose.montecarlo.tallies import (
-    JOULE_PER_MEV,
     EnergyBalance,
     Histories,
     MonteCarloDose,
     Tallies,
     silent,
 )
-from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.parallel import workers
 from tps_engine.dose.spots import Spots
 from tps_engine.dose.upstream import Upstream, upstream_of
 from tps_engine.patient.grid import Floats, Grid, resample_nearest
@@ -153,26 +152,8 @@ def influence(
     as the pencil beam's matrix. Raises BadInput for no spot, no voxel, no history, energies outside the
     machine.
     """
-    if len(spots) == 0 or len(voxels) == 0 or per_spot < 1:
-        raise BadInput(_("beamlets need one spot, one voxel and one history or more"))
+    beamlets.check(spots, voxels, per_spot)
     work.refuse_too_large(medium.grid, workers(), memory_limit)
     ready = work.prepare(medium, frame, model, spots, upstream)
-    scale = spot_module.protons(model, spots, np.ones(len(spots))) / per_spot * JOULE_PER_MEV
-    mass = medium.mass.ravel()[voxels]
-
-    def some(first: int, behind: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        tally = np.zeros((medium.grid.size, transport.TALLIES))
-        found = []
-        for spot in range(first, behind):
-            tally[:] = 0.0
-            ready.one(seed, spot, per_spot, tally)
-            energy = tally[voxels, transport.WATER]
-            dose = np.divide(energy * scale[spot], mass, out=np.zeros(len(voxels)), where=mass > 0.0)
-            kept = np.flatnonzero(dose > cut * dose.max()) if dose.any() else np.zeros(0, dtype=np.int64)
-            found.append((kept.astype(np.int32), dose[kept].astype(np.float32)))
-        return found
-
-    columns = [column for part in spread(some, len(spots)) for column in part]
-    indptr = np.r_[0, np.cumsum([len(rows) for rows, _ in columns])].astype(np.int64)
-    rows, values = (np.concatenate([column[k] for column in columns]) for k in (0, 1))
-    return Influence(len(voxels), indptr, rows.astype(np.int32), values.astype(np.float32))
+    protons = spot_module.protons(model, spots, np.ones(len(spots)))
+    return beamlets.matrix(ready, medium, protons, voxels, per_spot, seed, cut)
