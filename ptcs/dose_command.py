@@ -47,6 +47,10 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--calibration", default="generic-120kv", show_default=True, help="CT numbers to stopping power."
 )
+@click.option(
+    "--outside", type=click.Choice(["refuse", "clamp"]), default="refuse", show_default=True,
+    help="CT values in the body beyond the table of --calibration: refuse them, or take its end values.",
+)  # fmt: skip
 @click.option("--noise", type=float, help="mc: mean uncertainty of a beam to reach, %; default 0.5.")
 @click.option("--histories", type=int, help="mc: protons of a beam; with --noise at most so many.")
 @click.option("--seed", type=int, default=1, show_default=True, help="mc: the same seed, the same dose.")
@@ -69,6 +73,7 @@ def dose(
     spacing: float,
     like: Path | None,
     calibration: str,
+    outside: str,
     noise: float | None,
     histories: int | None,
     seed: int,
@@ -93,7 +98,8 @@ def dose(
     beam_model = None if tables else model.load(machine)
     if beam_model is not None:
         recompute.check(plan, beam_model)
-    patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), calibration)
+    table = (calibration, outside)
+    patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), table)
     for warning in patient.warnings:
         click.echo(f"! {warning}", err=True)
     grid = _grid(patient, spacing, like)
@@ -108,8 +114,9 @@ def dose(
     ) as bar:  # fmt: skip
         task = bar.add_task(_("dose"), total=1.0)
         parts = recompute.recompute(
-            patient, grid, plan, beam_model, engine, options, lambda done: bar.update(task, completed=done)
-        )
+            patient, grid, plan, beam_model, engine, options,
+            lambda done: bar.update(task, completed=done), lambda text: click.echo(f"! {text}", err=True),
+        )  # fmt: skip
     factor = plan.fractions * (recompute.RBE_PROTON if dose_type == "effective" else 1.0)
     _report(parts)
     comment = f"{engine_name} {beam_model.name} {beam_model.version}, dose to {quantity}"[:64]
@@ -175,8 +182,8 @@ def _phantom(path: Path) -> Patient:
     return phantom.load(path).patient
 
 
-def _patient(plan: IonPlan, folder: Path, calibration: str) -> Patient:
-    """The CT of a folder, with the one structure set that may lie in it."""
+def _patient(plan: IonPlan, folder: Path, table: tuple[str, str]) -> Patient:
+    """The CT of a folder, with the one structure set that may lie in it. table: --calibration, --outside."""
     from tps_engine.dose import recompute  # noqa: PLC0415
     from tps_engine.patient import stopping_power  # noqa: PLC0415
 
@@ -194,7 +201,8 @@ def _patient(plan: IonPlan, folder: Path, calibration: str) -> Patient:
             )
         )
     regions = structures.from_dataset(drawn[0]) if drawn else None
-    return recompute.patient_of(ct, regions, stopping_power.load(calibration))
+    calibration, outside = table
+    return recompute.patient_of(ct, regions, stopping_power.load(calibration), outside)
 
 
 def _grid(patient: Patient, spacing: float, like: Path | None) -> Grid:

@@ -4,12 +4,15 @@ Tolerant in form (single or paired control points, weights in any unit, absent o
 in meaning: a plan that this model cannot hold whole, such as an arc, is refused, never simplified.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from common.dicom import accessories as hardware
 from common.dicom import modules, private
+from common.dicom import range_shifters as shifters
 from common.dicom.modules import RT_ION_PLAN, integer, items, number, numbers, text
 from common.dicom.plan import IonBeam, IonLayer, IonPlan
 from common.errors import BadDicom
@@ -28,7 +31,7 @@ _ACCESSORIES = (
     ("NumberOfRangeModulators", "range modulator"),
 )
 _FIXED = ("GantryAngle", "PatientSupportAngle", "IsocenterPosition", "SnoutPosition")
-_ZERO = ("TableTopPitchAngle", "TableTopRollAngle", "GantryPitchAngle")
+_ZERO = ("TableTopPitchAngle", "TableTopRollAngle", "TableTopEccentricAngle", "GantryPitchAngle")
 
 
 def from_dataset(ds: Dataset) -> IonPlan:
@@ -36,7 +39,10 @@ def from_dataset(ds: Dataset) -> IonPlan:
     modules.check_class(ds, RT_ION_PLAN, "RT Ion Plan Storage")
     groups = items(ds, "FractionGroupSequence")
     if len(groups) != 1:
-        raise BadDicom(f"plan has {len(groups)} fraction groups (FractionGroupSequence): allowed is 1")
+        raise BadDicom(
+            f"plan has {len(groups)} fraction groups (FractionGroupSequence): allowed is 1; "
+            "export one fraction group as a plan of its own"
+        )
     metersets = {
         integer(item, "ReferencedBeamNumber"): number(item, "BeamMeterset")
         for item in items(groups[0], "ReferencedBeamSequence")
@@ -47,7 +53,10 @@ def from_dataset(ds: Dataset) -> IonPlan:
     ]
     if not sources:
         raise BadDicom("plan has no treatment beam (IonBeamSequence)")
+    _check_numbers(items(ds, "IonBeamSequence"), set(metersets))
     fractions = integer(groups[0], "NumberOfFractionsPlanned")
+    if fractions < 1:
+        raise BadDicom(f"NumberOfFractionsPlanned is {fractions}: allowed is 1 or more")
     target, prescription = _prescription(ds)
     beams = tuple(_beam(item, metersets) for item in sources)
     structures, doses = items(ds, "ReferencedStructureSetSequence"), items(ds, "ReferencedDoseSequence")
@@ -71,6 +80,19 @@ def from_dataset(ds: Dataset) -> IonPlan:
         meterset_unit=_common(sources, "PrimaryDosimeterUnit"),
         created=modules.moment(ds, "RTPlanDate", "RTPlanTime"),
     )
+
+
+def _check_numbers(beams: list[Dataset], treated: set[int]) -> None:
+    """Refuse two beams of one number, and a fraction group with a beam that is not there."""
+    known = [integer(beam, "BeamNumber") for beam in beams]
+    if len(set(known)) != len(known):
+        raise BadDicom(f"beam numbers {', '.join(map(str, known))}: allowed is each number once")
+    lost = sorted(treated - set(known))
+    if lost:
+        raise BadDicom(
+            f"the fraction group has beam {', '.join(map(str, lost))}, IonBeamSequence has not: "
+            "a beam is missing; export the whole plan"
+        )
 
 
 def _common(beams: list[Dataset], keyword: str) -> str:
@@ -134,12 +156,14 @@ def _read_beam(ds: Dataset, beam_number: int, metersets: dict[int, float]) -> Io
             f"{len(points)} control points, NumberOfControlPoints says {text(ds, 'NumberOfControlPoints')}"
         )
     _check_still(points)
+    settings = shifters.settings_of(ds, points)
     final = number(ds, "FinalCumulativeMetersetWeight")
     if final <= 0 or metersets[beam_number] <= 0:
         raise BadDicom(
             "FinalCumulativeMetersetWeight or BeamMeterset is not positive; allowed is more than 0"
         )
-    shifter, accessories = _modifiers(ds, points[0])
+    shifter, accessories = _modifiers(ds, settings)
+    own = settings.get(shifter) if shifter is not None else None
     x, y, z = numbers(points[0], "IsocenterPosition", 3)
     sad_x, sad_y = numbers(ds, "VirtualSourceAxisDistances", 2)
     return IonBeam(
@@ -151,24 +175,14 @@ def _read_beam(ds: Dataset, beam_number: int, metersets: dict[int, float]) -> Io
         layers=_layers(points, final, metersets[beam_number] / final),
         virtual_sad=(sad_x, sad_y),
         snout_position=number(points[0], "SnoutPosition", 0.0),
-        range_shifter=shifter,
+        range_shifter=None if own is None else own.name,
         accessories=accessories,
-        range_shifter_wet=_shifter_setting(points[0], shifter, "RangeShifterWaterEquivalentThickness"),
-        range_shifter_distance=_shifter_setting(points[0], shifter, "IsocenterToRangeShifterDistance"),
+        range_shifter_wet=None if own is None else own.wet,
+        range_shifter_distance=None if own is None else own.distance,
         aperture=hardware.aperture_of(ds, points[0]),
         compensator=hardware.compensator_of(ds, points[0]),
         ripple_filter=_ripple_filter(ds),
     )
-
-
-def _shifter_setting(first: Dataset, shifter: str | None, keyword: str) -> float | None:
-    """A length of the range shifter in the beam, from the first control point; None when it is not stated."""
-    if shifter is None:
-        return None
-    for item in items(first, "RangeShifterSettingsSequence"):
-        if text(item, "RangeShifterSetting") != "OUT" and modules.has(item, keyword):
-            return number(item, keyword)
-    return None
 
 
 def _ripple_filter(ds: Dataset) -> str | None:
@@ -192,8 +206,8 @@ def _check_still(points: list[Dataset]) -> None:
                 raise BadDicom(f"{keyword} changes during the beam: allowed are fixed fields")
 
 
-def _modifiers(ds: Dataset, first: Dataset) -> tuple[str | None, tuple[str, ...]]:
-    """The range shifter in the beam, and names of everything else that stands in it."""
+def _modifiers(ds: Dataset, settings: Mapping[int, shifters.Setting]) -> tuple[int | None, tuple[str, ...]]:
+    """The number of the range shifter in the beam, and names of everything else that stands in it."""
     others = []
     for keyword, name in _ACCESSORIES:
         count = int(number(ds, keyword, 0.0))
@@ -203,17 +217,8 @@ def _modifiers(ds: Dataset, first: Dataset) -> tuple[str | None, tuple[str, ...]
         text(item, "LateralSpreadingDeviceType") for item in items(ds, "LateralSpreadingDeviceSequence")
     }
     others.extend(sorted(f"lateral spreading device {kind}" for kind in spreaders - {"MAGNET"}))
-    settings = {
-        integer(item, "ReferencedRangeShifterNumber"): text(item, "RangeShifterSetting")
-        for item in items(first, "RangeShifterSettingsSequence")
-    }
-    inside = [
-        text(item, "RangeShifterID")
-        for item in items(ds, "RangeShifterSequence")
-        # a plan without settings has every range shifter that it lists in the beam
-        if settings.get(integer(item, "RangeShifterNumber"), "IN") != "OUT"
-    ]
-    others.extend(f"further range shifter {name}" for name in inside[1:])
+    inside = [key for key, setting in settings.items() if setting.inside]
+    others.extend(f"further range shifter {settings[key].name}" for key in inside[1:])
     return (inside[0] if inside else None), tuple(others)
 
 
@@ -237,6 +242,8 @@ def _layers(points: list[Dataset], final: float, scale: float) -> tuple[IonLayer
                 f"cumulative meterset weight rises by {step:.6g}; they must agree"
             )
         if weights.sum() > 0:
+            if energy <= 0:
+                raise BadDicom(f"control point {index} has spots and no NominalBeamEnergy before or in it")
             x, y = _positions(point, index, len(weights))
             mu = (weights * scale).astype(np.float32)
             layers.append(
@@ -244,8 +251,8 @@ def _layers(points: list[Dataset], final: float, scale: float) -> tuple[IonLayer
                     energy, x, y, mu, *size, tune_id="" if tune == NO_TUNE else tune, paintings=paintings
                 )
             )
-    if not layers or energy <= 0:
-        raise BadDicom("no spot with a positive meterset, or no NominalBeamEnergy")
+    if not layers:
+        raise BadDicom("no spot with a positive meterset: the beam gives no dose")
     return tuple(layers)
 
 

@@ -1,29 +1,32 @@
 """Any plan on any patient or phantom: what to calculate, checked before time is spent, then beam by beam."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common import memory
 from common.dicom.ct import CtVolume
 from common.dicom.plan import IonBeam, IonPlan
 from common.dicom.structures import StructureSet
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import BeamModel
-from tps_engine.dose import spots
+from tps_engine.dose import precheck, spots
 from tps_engine.dose.engines import EngineDose, FullEngine, Options, Progress
 from tps_engine.dose.hardware import parts, ripple
 from tps_engine.dose.upstream import shifter_of
-from tps_engine.patient import body
+from tps_engine.patient import body, findings
 from tps_engine.patient.contours import rasterise
 from tps_engine.patient.grid import Grid
 from tps_engine.patient.model import Patient, external_of
-from tps_engine.patient.stopping_power import AIR, CtCalibration
+from tps_engine.patient.stopping_power import AIR, CtCalibration, refuse_not_finite
 
 RBE_PROTON = 1.1
 """Constant relative biological effectiveness of protons, as clinical plans use it."""
+
+_BYTES = 12  # of a CT voxel: numbers, stopping power, outline and what is made on the way
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,27 @@ def total_sigma(parts: Sequence[BeamDose]) -> NDArray[np.float32] | None:
     return np.sqrt(variance).astype(np.float32)
 
 
-def patient_of(ct: CtVolume, structures: StructureSet | None, calibration: CtCalibration) -> Patient:
+def patient_of(
+    ct: CtVolume, structures: StructureSet | None, calibration: CtCalibration, outside: str = "clamp"
+) -> Patient:
     """A CT as the dose engine sees it; what lies outside the body counts as air.
 
     The body is the External of the structure set; without a structure set it is found (`patient.body`).
-    Raises BadInput for another frame of reference, no External, no body.
+    outside: clamp or refuse CT values in the body beyond the table. What was found is told in the warnings.
+    Raises BadInput for another frame of reference, no External or one outside the image, no body, refused
+    values and those that are no numbers, too little memory.
     """
     nz, ny, nx = ct.hu.shape
     grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
+    memory.require(_BYTES * grid.size, _("the patient model"))
+    refuse_not_finite(ct.hu)
     outline = body.find(ct.hu, grid) if structures is None else _drawn_body(ct, structures, grid)
     rsp = calibration.relative_stopping_power(ct.hu)
     rsp[~outline] = AIR
-    return Patient(grid, rsp, outline, {"External": outline}, ct.patient_position, ct.warnings)
+    scan = findings.Scan(ct.hu, outline, grid, structures, calibration)
+    warnings = [*ct.warnings, *findings.outside_table(scan, outside), *findings.metal(scan, rsp, "keep")]
+    warnings += findings.matter_outside(scan, rsp)
+    return Patient(grid, rsp, outline, {"External": outline}, ct.patient_position, tuple(warnings))
 
 
 def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[np.bool_]:
@@ -83,7 +95,14 @@ def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[n
     drawn = external_of(structures)
     if drawn is None:
         raise BadInput(_("the structure set has no body outline (External); draw it first"))
-    return rasterise(drawn.contours, grid)
+    outline = rasterise(drawn.contours, grid)
+    if not outline.any():
+        raise BadInput(
+            _("region {name} lies outside the image; choose the image that it was drawn on").format(
+                name=drawn.name
+            )
+        )
+    return outline
 
 
 def turned(plan: IonPlan, angles: Mapping[str, float]) -> IonPlan:
@@ -144,10 +163,12 @@ def recompute(
     engine: FullEngine,
     options: Options | None = None,
     progress: Progress = lambda _done: None,
+    tell: Callable[[str], object] = lambda _text: None,
 ) -> list[BeamDose]:
     """Dose of every beam of a checked plan. progress: called with the part (0..1) that is done.
 
-    Raises BadInput for another patient position and for a plan that gives no dose on the grid.
+    tell: called with each warning before time is spent. Raises BadInput for another patient position, what
+    `precheck.check_setting` refuses, and a plan that gives no dose on the grid.
 
     Metersets in numbers of particles (NP) are taken as they are.
     """
@@ -155,6 +176,8 @@ def recompute(
     used = (
         replace(model, protons_per_mu=np.ones_like(model.energies)) if plan.meterset_unit == "NP" else model
     )
+    for warning in precheck.check_setting(patient, grid, plan, used):
+        tell(warning)
     doses = []
     count = len(plan.beams)
     for k, beam in enumerate(plan.beams):

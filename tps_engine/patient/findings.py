@@ -22,18 +22,19 @@ _COUCH_CM3 = 10.0
 
 @dataclass(frozen=True)
 class Scan:
-    """An image with what is needed to judge it. hu, body: (nz, ny, nx)."""
+    """An image with what is needed to judge it. hu, body: (nz, ny, nx). structures: None: not drawn."""
 
     hu: NDArray[np.float32] = field(repr=False)
     body: Mask = field(repr=False)
     grid: Grid
-    structures: StructureSet = field(repr=False)
+    structures: StructureSet | None = field(repr=False)
     calibration: CtCalibration
 
     def names_of(self, voxels: Mask) -> str:
         """Regions other than the External that hold any of the voxels, as text; "-" for none."""
         names = []
-        for name, roi in self.structures.rois.items():
+        rois = {} if self.structures is None else self.structures.rois
+        for name, roi in rois.items():
             if not roi.contours or roi.kind == "EXTERNAL" or name.lower() in BODY_NAMES:
                 continue
             part = self._box(roi)
