@@ -45,6 +45,7 @@ def validate() -> None:
 @click.option("--machine", default="proton-generic", show_default=True, help="Beam model of the phantoms.")
 @click.option("--quick", is_flag=True, help="The short form: fewer energies, no clinical plans.")
 @click.option("--mcsquare", type=_FOLDER, default=None, help="MCsquare program (default: in .venv-peers).")
+@click.option("--resume", is_flag=True, help="Keep results of the same code and options from DIR/cases.")
 @click.option("--list", "list_only", is_flag=True, help="Only list the cases.")
 def tps(
     out: Path,
@@ -53,9 +54,10 @@ def tps(
     machine: str,
     quick: bool,
     mcsquare: Path | None,
+    resume: bool,
     list_only: bool,
 ) -> None:
-    """Run the validation cases; exit status 1 when one fails."""
+    """Run the validation cases; exit status 1 when one fails. Results are written case by case."""
     # Imported late: the engine brings a compiler, and other commands need none.
     from ptcs import validate_mcsquare  # noqa: PLC0415
     from tps_engine.beamdata import model  # noqa: PLC0415
@@ -71,10 +73,13 @@ def tps(
     other = validate_mcsquare.find(mcsquare)
     setup = Setup(model.load(machine), place, quick, other=other)
     out.mkdir(parents=True, exist_ok=True)
-    begun = datetime.now(UTC)
-    results, seconds = _run(chosen, setup)
-    _write(out, results, _facts(setup, begun), seconds)
-    state = verdict(results)
+    facts = _facts(setup, datetime.now(UTC))
+    done = _Run(out, facts, _key(setup, facts))
+    try:
+        done.carry_out(chosen, setup, resume)
+    finally:
+        done.print()
+    state = verdict(done.results)
     console.print(f"{_MARKS[state]} {out / 'validation.pdf'}")
     sys.exit(0 if state == "PASSED" else 1)
 
@@ -87,23 +92,76 @@ def _data(given: Path | None) -> Path | None:
     return place if place.is_dir() else None
 
 
-def _run(cases: list[Case], setup: Setup) -> tuple[list[Result], list[float]]:
-    """Results and processor seconds of every case, told as they come."""
+class _Run:
+    """A run whose results are on disk as soon as they are known."""
+
+    def __init__(self, out: Path, facts: dict[str, str], key: str) -> None:
+        self._out, self._facts, self._key = out, facts, key
+        self.results: list[Result] = []
+        self._seconds: list[float] = []
+
+    def carry_out(self, cases: list[Case], setup: Setup, resume: bool) -> None:
+        """Every case, told and written as it ends; with `resume` those that lie on disk are taken."""
+        from tps_engine.validate import saved  # noqa: PLC0415
+
+        folder = self._out / "cases"
+        for case in cases:
+            kept = saved.read(folder, case, self._key) if resume else None
+            result, seconds = kept or _one(case, setup)
+            self.results.append(result)
+            self._seconds.append(seconds)
+            _tell(result, seconds)
+            try:
+                if kept is None:
+                    saved.write(folder, result, seconds, self._key)
+                write_atomic(self._out / "validation.json", self._json())
+            except OSError as why:
+                raise _unwritten(self._out, why) from why
+
+    def print(self) -> None:
+        """The page of all results so far; none: no page."""
+        from tps_engine.validate import report  # noqa: PLC0415
+
+        if not self.results:
+            return
+        page = report.html(self.results, self._facts, hashlib.sha256(self._json()).hexdigest())
+        try:
+            pdf.render(page, self._out / "validation.pdf")
+        except OSError as why:
+            raise _unwritten(self._out, why) from why
+
+    def _json(self) -> bytes:
+        from tps_engine.validate import report  # noqa: PLC0415
+
+        content = report.to_json(self.results, self._facts)
+        for case, spent in zip(content["cases"], self._seconds, strict=True):
+            case["processor_seconds"] = round(spent, 1)
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _unwritten(out: Path, why: OSError) -> PtcsError:
+    return PtcsError(_("cannot write {path}: {why}").format(path=out, why=why.strerror))
+
+
+def _one(case: Case, setup: Setup) -> tuple[Result, float]:
+    """A case's result and processor seconds."""
     from tps_engine.validate.case import FAILED, Outcome, Result, carry_out  # noqa: PLC0415
 
-    results, seconds = [], []
-    for case in cases:
-        begun = time.process_time()
-        with Console(stderr=True).status(f"{case.name}: {case.title}"):
-            try:
-                result = carry_out(case, setup)
-            except Exception as why:  # the border of the run: other cases still have their turn
-                log.exception("case %s", case.name)
-                result = Result(case, FAILED, f"{type(why).__name__}: {why}"[:400], Outcome(()))
-        results.append(result)
-        seconds.append(time.process_time() - begun)
-        _tell(result, seconds[-1])
-    return results, seconds
+    begun = time.process_time()
+    with Console(stderr=True).status(f"{case.name}: {case.title}"):
+        try:
+            result = carry_out(case, setup)
+        except Exception as why:  # the border of the run: other cases still have their turn
+            log.exception("case %s", case.name)
+            result = Result(case, FAILED, f"{type(why).__name__}: {why}"[:400], Outcome(()))
+    return result, time.process_time() - begun
+
+
+def _key(setup: Setup, facts: dict[str, str]) -> str:
+    """One number for all that a result depends on: facts without the date, noise and data."""
+    parts = [f"{name}={value}" for name, value in facts.items() if name != _("date")]
+    parts += [f"noise={setup.noise}", f"data={setup.data}"]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _tell(result: Result, seconds: float) -> None:
@@ -145,17 +203,3 @@ def _code_digest() -> str:
             if path.suffix in (".py", ".yaml", ".json") and path.is_file():
                 total.update(str(path.relative_to(_REPOSITORY)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:32]
-
-
-def _write(out: Path, results: list[Result], facts: dict[str, str], seconds: list[float]) -> None:
-    from tps_engine.validate import report  # noqa: PLC0415
-
-    content = report.to_json(results, facts)
-    for case, spent in zip(content["cases"], seconds, strict=True):
-        case["processor_seconds"] = round(spent, 1)
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
-    try:
-        write_atomic(out / "validation.json", text)
-        pdf.render(report.html(results, facts, hashlib.sha256(text).hexdigest()), out / "validation.pdf")
-    except OSError as why:
-        raise PtcsError(_("cannot write {path}: {why}").format(path=out, why=why.strerror)) from why

@@ -27,7 +27,8 @@ LABELS: Mapping[str, tuple[int, str]] = {
 """Our material -> its number and folder in MCsquare's list."""
 
 _GRAY_PER_EV_G = 1.602176634e-16
-_NOZZLE_MM = 1000.0
+_NOZZLE_MM = 0.01
+"""From the nozzle to the surface: MCsquare slows protons in the air between, and the cases have none."""
 _LIMIT_S = 1800
 _REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -13,7 +13,20 @@ from common.text import _, set_language
 from ptcs import validate_mcsquare
 from ptcs.cli import main
 from tps_engine.beamdata import model
-from tps_engine.validate import biology, case, ions, phantoms, planning, ranges, report, suite
+from tps_engine.beamdata.water import water
+from tps_engine.validate import (
+    biology,
+    case,
+    doses,
+    ions,
+    lateral,
+    phantoms,
+    planning,
+    ranges,
+    report,
+    saved,
+    suite,
+)
 from tps_engine.validate.case import Case, Check, NotRun, Outcome, Setup, at_least, at_most, within
 
 pytestmark = [pytest.mark.requirement("TPS-VALIDATE")]
@@ -146,6 +159,52 @@ def test_the_command_writes_a_page_and_its_data(tmp_path):
     assert any("proton-generic" in value for value in content["facts"].values())
     assert (tmp_path / "validation.pdf").read_bytes().startswith(b"%PDF")
     assert len(hashlib.sha256(text).hexdigest()) == 64
+
+
+def test_a_run_that_was_cut_goes_on(tmp_path):
+    """Results of the same code and options are kept with their pictures, others are calculated again."""
+    words = ["validate", "tps", "--out", str(tmp_path), "--only", "rbe-carabe"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    kept = tmp_path / "cases" / "rbe-carabe.json"
+    content = json.loads(kept.read_text())
+    content["checks"][0]["what"] = "as it lay on disk"
+    kept.write_text(json.dumps(content))
+    again = CliRunner().invoke(main, [*words, "--resume", "--only", "rbe-wedenberg"])
+    assert again.exit_code == 0, again.output
+    found = json.loads((tmp_path / "validation.json").read_text())["cases"]
+    assert [one["name"] for one in found] == ["rbe-wedenberg", "rbe-carabe"]
+    assert found[1]["checks"][0]["what"] == "as it lay on disk"
+    one = suite.chosen(("rbe-carabe",))[0]
+    result, _seconds = saved.read(tmp_path / "cases", one, content["key"])
+    assert result.outcome.pictures[0].png.startswith(b"\x89PNG")
+    assert saved.read(tmp_path / "cases", one, "another code") is None
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert "as it lay" not in kept.read_text()
+
+
+def test_a_voxel_mean_is_that_of_the_points_in_it(setup):
+    """Across a narrow spot the mean lies below the centre; together both hold the same energy."""
+    energy = phantoms.machine_energy(setup.model, 100.0)
+    phantom = phantoms.build(phantoms.cube(3.0, 45.0, 60.0))
+    planned = phantoms.beam(setup.model, energy)
+    centre, mean = (make(phantom, planned, setup.model).dose for make in (doses.pencil, doses.pencil_means))
+    assert mean.shape == centre.shape
+    middle = mean.shape[0] // 2
+    sigma2 = float(setup.model.at(np.array([energy]), setup.model.sigma[:, 0])[0]) ** 2
+    fall = mean[middle, 3, middle] / centre[middle, 3, middle]
+    assert fall == pytest.approx(1.0 - 9.0 * 8.0 / 9.0 / 12.0 / sigma2, abs=0.005)
+    assert mean.sum(dtype=float) == pytest.approx(centre.sum(dtype=float), rel=0.01)
+
+
+def test_scattering_theory_follows_its_sources():
+    """Highland's formula in a thin slab; the detour that ICRU 49 states, about 0.1 %."""
+    thin, energy = 10.0, 200.0
+    pv = 368.0  # MeV at 200 MeV; 1 cm of water takes off little
+    theta = 13.6 / pv * np.sqrt(thin / 360.8) * (1.0 + 0.038 * np.log(thin / 360.8))
+    found = lateral.highland_variance(water(), energy, thin)
+    assert found == pytest.approx((theta * thin) ** 2 / 3.0, rel=0.03)
+    detour = ranges.detour(water(), np.array([77.2, 259.6]))
+    assert detour == pytest.approx([0.08, 0.26], abs=0.02)
 
 
 def test_the_command_refuses_what_it_cannot_use(tmp_path):

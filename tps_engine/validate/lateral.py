@@ -4,11 +4,13 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.optimize import curve_fit
 
 from common.text import _
 from tps_engine.beamdata import scattering
 from tps_engine.beamdata.model import BeamModel
+from tps_engine.beamdata.water import WaterTable
 from tps_engine.patient.grid import Floats, Grid
 from tps_engine.validate.case import Case, Check, Outcome, Setup, within
 from tps_engine.validate.doses import histories, pencil
@@ -19,6 +21,11 @@ _STEP = 4.0
 _TOLERANCE = 4.0
 _SHARES = (0.5, 0.7, 0.85, 0.95)
 _OWN_MM = 1.0
+_END, _END_TOLERANCE = 0.97, 5.0
+"""Part of the range taken for the end of range: behind it protons have stopped on one side of a voxel."""
+
+RADIATION_LENGTH_MM = 360.8
+"""X_0 of water, 36.08 g/cm2 (Particle Data Group)."""
 
 
 def cases(engine: str) -> list[Case]:
@@ -51,9 +58,38 @@ def growth(engine: str, setup: Setup) -> Outcome:
             )
             told = f"{theory[row]:.2f} mm"
             checks.append(within(what, 100.0 * (found[row] / theory[row] - 1.0), _TOLERANCE, "%", told))
+        checks.append(_end_check(setup.model.water, energy, depth, found))
     picture = curves(_("lateral growth in water"), (_("depth (mm)"), _("sigma (mm)")), lines)
     note = _("beam of 1 mm; width: Gaussian on a flat base, which takes the nuclear tails")
     return Outcome(tuple(checks), (picture,), (note,))
+
+
+def highland_variance(water: WaterTable, energy: float, depth: float) -> float:
+    """Variance in mm2, per axis, that scattering adds at a depth in mm of water of a beam of `energy` MeV.
+
+    Highland's formula with the constants of Lynch and Dahl, Nucl Instrum Meth B 58 (1991) 6, as the Particle
+    Data Group gives it: theta0 = 13.6 MeV / pv sqrt(x/X0) (1 + 0.038 ln(x/X0)). In a thick slab its square
+    is summed over the slowing down with the logarithm of the whole depth (Gottschalk et al., Nucl Instrum
+    Meth B 74 (1993) 467), here times the square of the distance left. Raises BadInput outside the table.
+    """
+    edges = np.linspace(0.0, depth, 1001)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    left = float(water.range_of(energy)) - middle
+    pv = scattering.momentum_velocity(np.maximum(water.energy_of(left), 0.3))
+    moment = float((((depth - middle) / pv) ** 2).sum()) * (edges[1] - edges[0]) / RADIATION_LENGTH_MM
+    factor = 13.6 * (1.0 + 0.038 * float(np.log(depth / RADIATION_LENGTH_MM)))
+    return float(factor**2 * moment)
+
+
+def _end_check(water: WaterTable, energy: float, depth: Floats, found: Floats) -> Check:
+    """The width at the end of range against a formula that neither engine uses."""
+    at = _END * float(water.range_of(energy))
+    expected = float(np.sqrt(_OWN_MM**2 + highland_variance(water, energy, at)))
+    off = 100.0 * (float(CubicSpline(depth, found)(at)) / expected - 1.0)
+    what = _("{energy} MeV: width at the end of range, {depth} mm").format(
+        energy=f"{energy:.0f}", depth=f"{at:.0f}"
+    )
+    return within(what, off, _END_TOLERANCE, "%", _("Highland, {width} mm").format(width=f"{expected:.2f}"))
 
 
 def _narrow(model: BeamModel) -> BeamModel:
@@ -70,9 +106,9 @@ def _theory(model: BeamModel, energy: float, depth: Floats) -> Floats:
 
 
 def _widths(engine: str, model: BeamModel, energy: float) -> tuple[Floats, Floats]:
-    """Depths (n,) up to 97 % of the range and fitted widths there, mm."""
+    """Depths (n,) to the end of range, voxels of 4 mm, and fitted widths there, mm."""
     range_mm = float(model.water.range_of(energy))
-    rows = int(0.97 * range_mm / _STEP)
+    rows = int(0.98 * range_mm / _STEP) + 1
     planned = beam(model, energy)
     if engine == "mc":
         grid = Grid((-40.0, 0.5 * _STEP, 0.0), (1.0, _STEP, 400.0), (1, rows, 81))

@@ -66,7 +66,7 @@ def _field(model: BeamModel, energy: float) -> IonBeam:
 def _compare(setup: Setup, scene: Scene, normal: int = 2) -> Outcome:
     """Gamma of the pencil beam against Monte Carlo, mean dose ratio, and R80 of both where asked."""
     reference = doses.monte_carlo(scene.phantom, scene.planned, setup.model, setup.noise)
-    pencil = doses.pencil(scene.phantom, scene.planned, setup.model)
+    pencil = doses.pencil_means(scene.phantom, scene.planned, setup.model)
     return judged(setup, reference, pencil, normal)
 
 
@@ -84,7 +84,8 @@ def judged(setup: Setup, reference: doses.Scored, pencil: doses.Scored, normal: 
     picture = differences(
         _("plane through the maximum"), reference.grid, (reference.dose, pencil.dose), names, normal
     )
-    return Outcome(checks, (picture,))
+    note = _("the pencil beam's dose is the mean over each voxel, as Monte Carlo scores it")
+    return Outcome(checks, (picture,), (note,))
 
 
 def _water(setup: Setup) -> Outcome:
@@ -155,7 +156,7 @@ def _oblique(setup: Setup) -> Outcome:
     body = phantom.patient.rsp > 0.5
     solid = replace(phantom, patient=replace(phantom.patient, body=body))
     reference = doses.monte_carlo(solid, _field(setup.model, energy), setup.model, setup.noise)
-    pencil = doses.pencil(solid, _field(setup.model, energy), setup.model)
+    pencil = doses.pencil_means(solid, _field(setup.model, energy), setup.model)
     inside = replace(reference, dose=np.where(body, reference.dose, np.float32(0.0)))
     return judged(setup, inside, pencil)
 
@@ -176,7 +177,7 @@ def _shifter(setup: Setup) -> Outcome:
     nz, ny, nx = whole.shape
     rest = Grid((whole.origin[0], before + 0.5 * _STEP, whole.origin[2]), whole.spacing, (nz, ny - first, nx))
     shifted = replace(planned, range_shifter="PMMA", range_shifter_wet=wet, range_shifter_distance=_GAP_MM)
-    pencil = doses.pencil(build(rest), shifted, setup.model)
+    pencil = doses.pencil_means(build(rest), shifted, setup.model)
     below = replace(reference, grid=rest, dose=np.ascontiguousarray(reference.dose[:, first:]))
     outcome = judged(setup, below, pencil)
     checks: list[Check] = list(outcome.checks)

@@ -55,7 +55,7 @@ def compared(name: str, setup: Setup) -> Outcome:
         ours = (
             doses.monte_carlo(phantom, planned, model, setup.noise)
             if engine == "mc"
-            else doses.pencil(phantom, planned, model)
+            else doses.pencil_means(phantom, planned, model)
         )
         if engine == "mc":
             checks.append(doses.noise_check(ours, setup.noise))
