@@ -13,9 +13,9 @@ import numpy as np
 from common.errors import BadInput
 from common.text import _
 from tps_engine.optimise.constraints import Constraint
-from tps_engine.optimise.functions import Function
+from tps_engine.optimise.functions import Function, near
 from tps_engine.optimise.objectives import Floats
-from tps_engine.optimise.quantities import Quantity
+from tps_engine.optimise.quantities import Narrow, Quantity
 from tps_engine.optimise.solver import Report, solve
 
 _ROUNDS = 25
@@ -101,6 +101,15 @@ class _Lagrangian:
                 slope[constraint.voxels] += constraint.pull(dose, pressed / len(excess))
             gradient = gradient + pull(slope)
         return value, gradient
+
+    def near(self, weights: Floats, margin: float) -> Function:
+        """What costs least of the objective; of the constraints all voxels, by packed matrices."""
+        objective = near(self.objective, weights, margin) if self.objective is not None else None
+        limited = tuple(
+            Limited(group.quantity.packed, group.constraints) if isinstance(group.quantity, Narrow) else group
+            for group in self.limited
+        )
+        return _Lagrangian(objective, limited, self.duals)
 
 
 def minimise_within(

@@ -17,12 +17,16 @@ from common.text import _
 
 Floats = NDArray[np.float64]
 Evaluate = Callable[[Floats], tuple[float, Floats]]
+Nearer = Callable[[Floats], Evaluate]
 
 _PAIRS = 16
 _SUFFICIENT = 1e-4
 _TRIALS = 25
 _WINDOW = 8
 _STALL = 1e-6
+_NEAR, _LONGER, _LONGEST, _EXACT = 10.0, 2.0, 150.0, 12.0
+"""Iterations until what is cheapest near the weights is chosen anew: at first, times what each time, at most;
+and after how many on the function itself."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,18 @@ def _dot(first, second, free):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
+def _three(step, change, out, free):  # type: ignore[no-untyped-def]
+    """Products step . change, change . change and step . out, over the free weights."""
+    product, square, along = 0.0, 0.0, 0.0
+    for k in range(len(free)):
+        masked = free[k] * change[k]
+        product += masked * step[k]
+        square += masked * change[k]
+        along += step[k] * out[k]
+    return product, square, along
+
+
+@njit(nogil=True, cache=True, fastmath=True)
 def _add(out, factor, other, free):  # type: ignore[no-untyped-def]
     for k in range(len(free)):
         out[k] += factor * free[k] * other[k]
@@ -55,18 +71,17 @@ def _add(out, factor, other, free):  # type: ignore[no-untyped-def]
 def _direction(steps, changes, count, newest, free, out, factors):  # type: ignore[no-untyped-def]
     """Turn minus the gradient in `out` into the quasi-Newton direction; False where no pair is of use.
 
-    free: (n,) 1.0 where a weight may move and 0.0 where not. Plain loops: a vector this short costs a
-    threaded library more than the sums.
+    free: (n,) 1.0 where a weight may move and 0.0 where not; out is 0 where not. Plain loops: a vector this
+    short costs a threaded library more than the sums.
     """
     scale = 0.0
     for back in range(count):
         row = (newest - back) % len(steps)
-        product = _dot(steps[row], changes[row], free)
-        square = _dot(changes[row], changes[row], free)
+        product, square, along = _three(steps[row], changes[row], out, free)
         factors[row, 0] = 0.0
         if product > 1e-12 * square:
             factors[row, 0] = 1.0 / product
-            factors[row, 1] = _dot(steps[row], out, free) / product
+            factors[row, 1] = along / product
             scale = scale or product / square
             _add(out, -factors[row, 1], changes[row], free)
     out *= scale
@@ -108,6 +123,62 @@ class _Memory:
         return -slope * (0.1 * unit / length) if length > 0.0 else np.zeros_like(slope)
 
 
+class _Run:
+    """A descent on its way: the function in use, where it is, and how far it fell in the last iterations.
+
+    In use is what costs least near the weights, made anew from time to time, and the function itself (last)
+    to decide whether the descent has converged; without `nearer` always the function itself.
+    """
+
+    def __init__(self, evaluate: Evaluate, nearer: Nearer | None, start: Floats) -> None:
+        self.exact, self.nearer = evaluate, nearer
+        self.memory, self.evaluations, self.bias = _Memory(len(start)), 0, 0.0
+        self.period = _NEAR / _LONGER
+        self.weights, self.value = start, np.nan
+        self.values: list[float] = []
+        self.falls = [np.inf] * _WINDOW
+        self.turn(last=nearer is None)
+        self.first = self.value
+
+    def turn(self, last: bool) -> None:
+        """Go to the function itself (last), or to what is cheapest near the weights now.
+
+        What the value jumps by counts as a fall: it is yet to fall by that much, or no longer does.
+        """
+        self.last, self.since, before = last, 0, self.value
+        if last or self.nearer is None:
+            self.evaluate = self.exact
+        else:
+            self.evaluate = self.nearer(self.weights)
+            self.period = min(self.period * _LONGER, _LONGEST)
+        self.value, self.gradient = _checked(self.evaluate(self.weights))
+        self.evaluations += 1
+        if self.values:
+            self.bias = self.value - before if last else self.bias
+            self.falls = [*self.falls[1:], abs(self.value - before)]
+
+    def step(self, bounds: tuple[Floats, Floats], unit: float) -> "_Found":
+        """One iteration; the weights of what is found are None where no step lowers the value."""
+        (lower, upper), edge = bounds, 1e-9 * unit
+        held = (self.weights <= lower + edge) & (self.gradient > 0.0)
+        held |= (self.weights >= upper - edge) & (self.gradient < 0.0)
+        direction = self.memory.direction(~held, self.gradient, unit)
+        found = _search(self.evaluate, self.weights, self.value, self.gradient, direction, bounds)
+        self.evaluations += found.trials
+        if found.weights is not None:
+            self.memory.add(found.weights - self.weights, found.gradient - self.gradient)
+            self.falls = [*self.falls[1:], self.value - found.value]
+            self.weights, self.value, self.gradient = found.weights, found.value, found.gradient
+            self.values.append(self.value)
+            self.since += 1
+        return found
+
+    @property
+    def stale(self) -> bool:
+        """Whether to choose anew what is cheapest."""
+        return self.nearer is not None and self.since >= (_EXACT if self.last else self.period)
+
+
 def descend(
     evaluate: Evaluate,
     start: Floats,
@@ -116,41 +187,41 @@ def descend(
     floor: float = 0.0,
     most: int = 1000,
     report: Callable[[int, float], None] | None = None,
+    nearer: Nearer | None = None,
+    enough: float = -np.inf,
 ) -> Descent:
     """Minimise a function of weights within bounds (lower, upper), each (n,), from `start`.
 
     Converged when the value has fallen by less than `tolerance` of (|value| + floor) in the last 8
-    iterations, or when no step within the accuracy of the function lowers it. `most` iterations is a guard,
-    reported as not converged. Raises BadInput for bounds that contradict each other, or a function that is
-    no number.
+    iterations, when it is `enough` or less, or when no step within the accuracy of the function lowers it.
+    nearer: makes a cheaper function that is nearly the same near given weights. It serves in place of the
+    function, made anew after 10 iterations and then less and less often; whether the descent has converged
+    the function itself decides. `most` iterations is a guard, reported as not converged. Raises BadInput for
+    bounds that contradict each other, or a function that is no number.
     """
     lower, upper = bounds
     if (lower > upper).any():
         raise BadInput(_("bounds of spot weights contradict each other: lower above upper"))
-    weights = np.clip(np.asarray(start, dtype=np.float64), lower, upper)
-    unit = max(float(np.mean(weights[weights > 0.0])), 1e-6) if (weights > 0.0).any() else 1.0
-    value, gradient = _checked(evaluate(weights))
-    memory, values, evaluations, converged = _Memory(len(weights)), [value], 1, False
-    while len(values) <= most and not converged:
-        edge = 1e-9 * unit
-        held = ((weights <= lower + edge) & (gradient > 0.0)) | ((weights >= upper - edge) & (gradient < 0.0))
-        direction = memory.direction(~held, gradient, unit)
-        found = _search(evaluate, weights, value, gradient, direction, bounds)
-        evaluations += found.trials
+    begin = np.clip(np.asarray(start, dtype=np.float64), lower, upper)
+    unit = max(float(np.mean(begin[begin > 0.0])), 1e-6) if (begin > 0.0).any() else 1.0
+    run, converged = _Run(evaluate, nearer, begin), False
+    while len(run.values) < most and not converged:
+        found = run.step(bounds, unit)
+        stuck = found.weights is None and run.memory.count == 0
         if found.weights is None:
-            if memory.count == 0:
-                converged = found.promised <= _STALL * (abs(value) + floor) + 1e-300
-                break
-            memory.count = 0
-            continue
-        memory.add(found.weights - weights, found.gradient - gradient)
-        weights, value, gradient = found.weights, found.value, found.gradient
-        values.append(value)
-        if report is not None:
-            report(len(values) - 1, value)
-        if len(values) > _WINDOW:
-            converged = values[-1 - _WINDOW] - value <= tolerance * (abs(value) + floor)
-    return Descent(weights, value, gradient, tuple(values[1:]) or (value,), converged, evaluations)
+            run.memory.count = 0
+        elif report is not None:
+            report(len(run.values), run.value)
+        scale = abs(run.value) + floor
+        settled = sum(run.falls) <= tolerance * scale or run.value + run.bias * (not run.last) <= enough
+        if run.last and (settled or stuck):
+            converged = settled or found.promised <= _STALL * scale + 1e-300
+            break
+        if settled or stuck or run.stale:
+            run.turn(last=settled or stuck)
+            converged = run.last and run.value <= enough
+    values = tuple(run.values) or (run.first,)
+    return Descent(run.weights, run.value, run.gradient, values, converged, run.evaluations)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ value and its derivative by each of those doses. Values are means over the objec
 weights compare between large and small regions.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from common.errors import BadInput
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 class Objective(Protocol):
@@ -29,49 +30,45 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class Underdose:
-    """weight x mean of (level - dose)^2 where dose is below `level` Gy."""
+class _OneSided:
+    """weight x mean of the squared part of `side` x (dose - level) that is above 0."""
 
     voxels: Index = field(repr=False)
-    level: float
+    level: float | Floats
     weight: float
+    side: ClassVar[float]
 
     def evaluate(self, dose: Floats) -> tuple[float, Floats]:
         """Value and gradient."""
-        missing = np.maximum(self.level - dose, 0.0)
+        over = np.maximum(self.side * (dose - self.level), 0.0)
         share = self.weight / len(dose)
-        return share * float(missing @ missing), -2.0 * share * missing
+        return share * float(over @ over), 2.0 * share * self.side * over
+
+    def matters(self, dose: Floats, margin: float) -> Mask:
+        """(n,) where the penalty is not 0 for some dose within `margin` of these doses."""
+        return np.asarray(self.side * (dose - self.level) > -margin)
+
+    def among(self, keep: Mask, voxels: Index) -> Self:
+        """The same penalty, of the doses to keep (n,) alone, which are at `voxels` then."""
+        level = self.level if np.ndim(self.level) == 0 else np.asarray(self.level)[keep]
+        return replace(self, voxels=voxels, level=level, weight=self.weight * len(voxels) / len(keep))
 
 
 @dataclass(frozen=True)
-class Overdose:
+class Underdose(_OneSided):
+    """weight x mean of (level - dose)^2 where dose is below `level`: one number or (n,), Gy."""
+
+    side = -1.0
+
+
+@dataclass(frozen=True)
+class Overdose(_OneSided):
     """weight x mean of (dose - level)^2 where dose is above `level`: one number or (n,), Gy.
 
     With levels that fall with the distance from the target it shapes the dose fall-off.
     """
 
-    voxels: Index = field(repr=False)
-    level: float | Floats
-    weight: float
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        excess = np.maximum(dose - self.level, 0.0)
-        share = self.weight / len(dose)
-        return share * float(excess @ excess), 2.0 * share * excess
-
-
-@dataclass(frozen=True)
-class MeanDose:
-    """weight x (mean dose)^2, Gy2."""
-
-    voxels: Index = field(repr=False)
-    weight: float
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        mean = float(dose.mean())
-        return self.weight * mean * mean, np.full(len(dose), 2.0 * self.weight * mean / len(dose))
+    side = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,37 +81,7 @@ class SquaredDeviation:
 
     def evaluate(self, dose: Floats) -> tuple[float, Floats]:
         """Value and gradient."""
-        off = dose - self.level
-        share = self.weight / len(dose)
-        return share * float(off @ off), 2.0 * share * off
-
-
-@dataclass(frozen=True)
-class MeanOver:
-    """weight x (mean dose - level)^2 where the mean is above `level` Gy."""
-
-    voxels: Index = field(repr=False)
-    level: float
-    weight: float
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        excess = max(float(dose.mean()) - self.level, 0.0)
-        return self.weight * excess**2, np.full(len(dose), 2.0 * self.weight * excess / len(dose))
-
-
-@dataclass(frozen=True)
-class MeanUnder:
-    """weight x (level - mean dose)^2 where the mean is below `level` Gy."""
-
-    voxels: Index = field(repr=False)
-    level: float
-    weight: float
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        missing = max(self.level - float(dose.mean()), 0.0)
-        return self.weight * missing**2, np.full(len(dose), -2.0 * self.weight * missing / len(dose))
+        return _squares(dose - self.level, self.weight)
 
 
 @dataclass(frozen=True)
@@ -126,9 +93,65 @@ class Spread:
 
     def evaluate(self, dose: Floats) -> tuple[float, Floats]:
         """Value and gradient."""
-        off = dose - dose.mean()
-        share = self.weight / len(dose)
-        return share * float(off @ off), 2.0 * share * off
+        return _squares(dose - dose.mean(), self.weight)
+
+
+@dataclass(frozen=True)
+class OfMean:
+    """A penalty on the mean dose alone."""
+
+    voxels: Index = field(repr=False)
+
+    def penalty(self, mean: float) -> tuple[float, float]:
+        """Value and derivative by the mean dose in Gy."""
+        raise NotImplementedError
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        value, slope = self.penalty(float(dose.mean()))
+        return value, np.full(len(dose), slope / len(dose))
+
+
+@dataclass(frozen=True)
+class MeanDose(OfMean):
+    """weight x (mean dose)^2, Gy2."""
+
+    weight: float
+
+    def penalty(self, mean: float) -> tuple[float, float]:
+        """Of all of it."""
+        return self.weight * mean**2, 2.0 * self.weight * mean
+
+
+@dataclass(frozen=True)
+class MeanOver(OfMean):
+    """weight x (mean dose - level)^2 where the mean is above `level` Gy."""
+
+    level: float
+    weight: float
+
+    def penalty(self, mean: float) -> tuple[float, float]:
+        """Of what is above the level."""
+        excess = max(mean - self.level, 0.0)
+        return self.weight * excess**2, 2.0 * self.weight * excess
+
+
+@dataclass(frozen=True)
+class MeanUnder(OfMean):
+    """weight x (level - mean dose)^2 where the mean is below `level` Gy."""
+
+    level: float
+    weight: float
+
+    def penalty(self, mean: float) -> tuple[float, float]:
+        """Of what is missing to the level."""
+        missing = max(self.level - mean, 0.0)
+        return self.weight * missing**2, -2.0 * self.weight * missing
+
+
+def _squares(off: Floats, weight: float) -> tuple[float, Floats]:
+    share = weight / len(off)
+    return share * float(off @ off), 2.0 * share * off
 
 
 def total(objectives: tuple[Objective, ...], dose: Floats) -> tuple[float, Floats]:

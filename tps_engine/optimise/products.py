@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from tps_engine.dose.engine import Influence
 from tps_engine.dose.parallel import spread
+from tps_engine.optimise.packed import Packed
 
 _ENTRIES_A_PART = 1_000_000
 _MOST_PARTS = 16
@@ -37,8 +38,10 @@ def _back(indptr, indices, data, slope, first, behind, out):  # type: ignore[no-
         out[column] = (a + b) + (c + d)
 
 
-def dose(matrix: Influence, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def dose(matrix: Influence | Packed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matrix times weights (spots,): dose (voxels,), summed in float32."""
+    if isinstance(matrix, Packed):
+        return matrix.dose(weights)
     narrow = weights.astype(np.float32)
     spans = _balanced(matrix)
 
@@ -51,8 +54,10 @@ def dose(matrix: Influence, weights: NDArray[np.float64]) -> NDArray[np.float64]
     return np.asarray(np.sum(parts, axis=0, dtype=np.float64))
 
 
-def back(matrix: Influence, slope: NDArray[np.float64]) -> NDArray[np.float64]:
+def back(matrix: Influence | Packed, slope: NDArray[np.float64]) -> NDArray[np.float64]:
     """Transposed matrix times slope (voxels,): derivative by each weight (spots,), summed in float32."""
+    if isinstance(matrix, Packed):
+        return matrix.back(slope)
     narrow = slope.astype(np.float32)
     out = np.zeros(matrix.spots, dtype=np.float32)
     spans = _balanced(matrix)

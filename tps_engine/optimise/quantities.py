@@ -6,8 +6,8 @@ linear in the weights; LETd and RBE-weighted doses are functions of two of these
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from common.text import _
 from tps_engine.biology.parameters import RbeModel
 from tps_engine.dose.engine import Influence
 from tps_engine.optimise import products
-from tps_engine.optimise.objectives import Floats
+from tps_engine.optimise.objectives import Floats, Mask
+from tps_engine.optimise.packed import Packed, narrowed, packed
 
 Pull = Callable[[Floats], Floats]
 """From a slope (voxels,) by a quantity's values to the slope (spots,) by the weights."""
@@ -38,12 +39,25 @@ class Quantity(Protocol):
         """Values (voxels,) at weights (spots,) MU, and the way back."""
 
 
+@runtime_checkable
+class Narrow(Quantity, Protocol):
+    """A quantity that can be had faster, and for some voxels alone."""
+
+    @property
+    def packed(self) -> Quantity:
+        """The same by packed matrices, as exact as their codes."""
+
+    def narrowed(self, keep: Mask) -> Quantity:
+        """By packed matrices, for the voxels to keep (voxels,) alone, in their order."""
+
+
 @dataclass(frozen=True)
 class LinearDose:
     """factor x matrix @ weights: physical dose (factor 1), a constant RBE, LET x dose times c."""
 
-    matrix: Influence = field(repr=False)
+    matrix: Influence | Packed = field(repr=False)
     factor: float = 1.0
+    linear = True
 
     @property
     def voxels(self) -> int:
@@ -62,13 +76,22 @@ class LinearDose:
     def _pull(self, slope: Floats) -> Floats:
         return self.factor * products.back(self.matrix, slope)
 
+    @property
+    def packed(self) -> "LinearDose":
+        """The same by a packed matrix."""
+        return replace(self, matrix=packed(self.matrix))
+
+    def narrowed(self, keep: Mask) -> "LinearDose":
+        """By a packed matrix, for the voxels to keep (voxels,) alone, in their order."""
+        return replace(self, matrix=narrowed(packed(self.matrix), keep))
+
 
 @dataclass(frozen=True)
 class _Pair:
     """A quantity that depends, in each voxel, on two linear ones."""
 
-    first: Influence = field(repr=False)
-    second: Influence = field(repr=False)
+    first: Influence | Packed = field(repr=False)
+    second: Influence | Packed = field(repr=False)
 
     def __post_init__(self) -> None:
         if (self.first.voxels, self.first.spots) != (self.second.voxels, self.second.spots):
@@ -96,6 +119,21 @@ class _Pair:
             return products.back(self.first, slope * by_first) + products.back(self.second, slope * by_second)
 
         return value, pull
+
+    @property
+    def packed(self) -> Self:
+        """The same by packed matrices."""
+        return replace(self, first=packed(self.first), second=packed(self.second))
+
+    def narrowed(self, keep: Mask) -> Self:
+        """By packed matrices, for the voxels to keep (voxels,) alone, in their order."""
+        first, second = (narrowed(packed(matrix), keep) for matrix in (self.first, self.second))
+        tissue = {
+            one.name: getattr(self, one.name)[keep]
+            for one in fields(self)
+            if isinstance(getattr(self, one.name), np.ndarray)
+        }
+        return replace(self, first=first, second=second, **tissue)
 
     def combine(self, first: Floats, second: Floats) -> tuple[Floats, Floats, Floats]:
         """Value and its two derivatives in each voxel."""
@@ -203,6 +241,22 @@ class Accumulated:
     parts: tuple[Quantity, ...] = field(repr=False)
     shares: tuple[float, ...]
 
+    @property
+    def linear(self) -> bool:
+        """Whether values are linear in the weights, up to constants."""
+        return all(getattr(part, "linear", False) for part in self.parts)
+
+    @property
+    def packed(self) -> "Accumulated":
+        """The same by packed matrices."""
+        return replace(
+            self, parts=tuple(part.packed if isinstance(part, Narrow) else part for part in self.parts)
+        )
+
+    def narrowed(self, keep: Mask) -> "Accumulated":
+        """By packed matrices, for the voxels to keep (voxels,) alone, in their order."""
+        return replace(self, parts=tuple(_narrowed(part, keep) for part in self.parts))
+
     def __post_init__(self) -> None:
         if len(self.parts) != len(self.shares) or not self.parts or abs(sum(self.shares) - 1.0) > 1e-6:
             raise BadInput(_("phases need a share of the time each, together 1"))
@@ -227,6 +281,74 @@ class Accumulated:
             return np.asarray(np.sum(parts, axis=0))
 
         return np.asarray(value), pull
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A quantity by matrices, and what an exact calculation adds to it at weights near by, (voxels,)."""
+
+    approximate: Quantity = field(repr=False)
+    offset: Floats = field(repr=False)
+
+    @property
+    def voxels(self) -> int:
+        """Number of values."""
+        return self.approximate.voxels
+
+    @property
+    def spots(self) -> int:
+        """Number of weights."""
+        return self.approximate.spots
+
+    @property
+    def linear(self) -> bool:
+        """Whether values are linear in the weights, up to constants."""
+        return bool(getattr(self.approximate, "linear", False))
+
+    @property
+    def packed(self) -> "Corrected":
+        """The same by packed matrices."""
+        inner = self.approximate
+        return replace(self, approximate=inner.packed if isinstance(inner, Narrow) else inner)
+
+    def narrowed(self, keep: Mask) -> "Corrected":
+        """By packed matrices, for the voxels to keep (voxels,) alone, in their order."""
+        return Corrected(_narrowed(self.approximate, keep), self.offset[keep])
+
+    def evaluate(self, weights: Floats) -> tuple[Floats, Pull]:
+        """Values (voxels,) at weights (spots,), and the map from their gradient to the weights'."""
+        values, pull = self.approximate.evaluate(weights)
+        return values + self.offset, pull
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Some values of a quantity that must be calculated as a whole."""
+
+    whole: Quantity
+    keep: Mask = field(repr=False)
+
+    @property
+    def voxels(self) -> int:
+        return int(np.count_nonzero(self.keep))
+
+    @property
+    def spots(self) -> int:
+        return self.whole.spots
+
+    def evaluate(self, weights: Floats) -> tuple[Floats, Pull]:
+        values, pull = self.whole.evaluate(weights)
+
+        def spread_out(slope: Floats) -> Floats:
+            out = np.zeros(len(self.keep))
+            out[self.keep] = slope
+            return pull(out)
+
+        return values[self.keep], spread_out
+
+
+def _narrowed(quantity: Quantity, keep: Mask) -> Quantity:
+    return quantity.narrowed(keep) if isinstance(quantity, Narrow) else _Some(quantity, keep)
 
 
 def _positive(value: Floats) -> tuple[Floats, NDArray[np.bool_]]:

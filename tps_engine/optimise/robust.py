@@ -11,10 +11,11 @@ import numpy as np
 
 from common.errors import BadInput
 from common.text import _
-from tps_engine.optimise.functions import Function, Sum, same_spots
+from tps_engine.optimise import screen
+from tps_engine.optimise.functions import Function, Sum, near, same_spots
 from tps_engine.optimise.lbfgs import Descent
 from tps_engine.optimise.objectives import Floats, Objective, check, total
-from tps_engine.optimise.quantities import Quantity
+from tps_engine.optimise.quantities import Narrow, Quantity
 from tps_engine.optimise.solver import Report, solve
 
 _SMOOTH = (0.1, 0.02, 0.004)
@@ -61,6 +62,10 @@ class WorstCase:
         for share, (_value, slope) in zip(shares, found, strict=True):
             gradient += share * slope
         return value, gradient
+
+    def near(self, weights: Floats, margin: float) -> Function:
+        """Of each scenario what costs least."""
+        return WorstCase(tuple(near(one, weights, margin) for one in self.scenarios), self.temperature)
 
 
 def minimise_worst(
@@ -128,3 +133,26 @@ class VoxelWorst:
             if slope.any():
                 gradient += pull(slope)
         return cold + hot, gradient
+
+    def near(self, weights: Floats, margin: float) -> Function:
+        """By packed matrices, for the voxels that matter while no dose moves by more than the margin."""
+        quantities = [quantity for quantity in self.quantities if isinstance(quantity, Narrow)]
+        if len(quantities) < len(self.quantities):
+            return self
+        doses = [quantity.packed.evaluate(weights)[0] for quantity in quantities]
+        wide = margin * max(float(np.abs(dose).max(initial=0.0)) for dose in doses)
+        cold = screen.chosen(self.cold, np.minimum.reduce(doses), wide)
+        hot = screen.chosen(self.hot, np.maximum.reduce(doses), wide)
+        keep = screen.union((*self.cold, *self.hot), (*cold, *hot), len(doses[0]))
+        return _Sparse(
+            tuple(quantity.narrowed(keep) for quantity in quantities),
+            screen.moved(self.cold, cold, keep),
+            screen.moved(self.hot, hot, keep),
+        )
+
+
+class _Sparse(VoxelWorst):
+    """What is left near some weights: perhaps no objective at all."""
+
+    def __post_init__(self) -> None:
+        pass

@@ -4,27 +4,22 @@ gEUD = (mean of dose^a)^(1/a) (Niemierko, Med Phys 26 (1999) 1100): a > 1 looks 
 a < 0 at cold ones (targets).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common.errors import BadInput
 from common.text import _
-from tps_engine.optimise.objectives import Floats, Index
+from tps_engine.optimise.objectives import Floats, Index, Mask
 
 _TINY = 1e-6
 """gEUD with a < 1 takes doses below this as this, Gy: its slope has no bound at dose 0."""
 
 
-def exempt_above(dose: Floats, volume: float) -> NDArray[np.bool_]:
-    """(n,) the hottest voxels, `volume` (0..1) of all, that a maximum DVH point leaves alone."""
-    return _extreme(-dose, int(volume * len(dose) + 1e-9))
-
-
-def exempt_below(dose: Floats, volume: float) -> NDArray[np.bool_]:
-    """(n,) the coldest voxels that a minimum DVH point at `volume` (0..1) leaves alone."""
-    return _extreme(dose, int((1.0 - volume) * len(dose) + 1e-9))
+def exempt(rank: Floats, share: float) -> Mask:
+    """(n,) the voxels of highest rank, `share` (0..1) of all: those that a DVH point leaves alone."""
+    return _extreme(-rank, _count(share, len(rank)))
 
 
 def equivalent_dose(dose: Floats, exponent: float) -> tuple[float, Floats]:
@@ -39,83 +34,89 @@ def equivalent_dose(dose: Floats, exponent: float) -> tuple[float, Floats]:
 
 
 @dataclass(frozen=True)
-class DvhMax:
+class _Dvh:
+    """weight x mean of the squared part of `side` x (dose - level) above 0, but for the voxels left out."""
+
+    voxels: Index = field(repr=False)
+    level: float
+    volume: float
+    weight: float
+    side: ClassVar[float]
+
+    def __post_init__(self) -> None:
+        check_volume(self.volume)
+
+    @property
+    def exempt(self) -> float:
+        """The share of the voxels that may be left out: those that break the level most."""
+        return self.volume if self.side > 0.0 else 1.0 - self.volume
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        out = exempt(self.side * dose, self.exempt)
+        over = np.where(out, 0.0, np.maximum(self.side * (dose - self.level), 0.0))
+        share = self.weight / len(dose)
+        return share * float(over @ over), 2.0 * share * self.side * over
+
+    def matters(self, dose: Floats, margin: float) -> Mask:
+        """(n,) where the level is broken for some dose within `margin` of these doses, left out or not."""
+        return self.side * (dose - self.level) > -margin
+
+    def among(self, keep: Mask, voxels: Index) -> Self:
+        """The same penalty, of the doses to keep (n,) alone: as many of them are left out as of all."""
+        spare = min(_count(self.exempt, len(keep)) / max(len(voxels), 1), 1.0)
+        volume = spare if self.side > 0.0 else 1.0 - spare
+        return replace(self, voxels=voxels, volume=volume, weight=self.weight * len(voxels) / len(keep))
+
+
+@dataclass(frozen=True)
+class DvhMax(_Dvh):
     """No more than `volume` (0..1) of the voxels above `level` Gy.
 
     weight x mean of (dose - level)^2 over the voxels above the level that are not among the `volume`
     hottest ones; continuous, and differentiable wherever no two doses at that border are equal.
     """
 
-    voxels: Index = field(repr=False)
-    level: float
-    volume: float
-    weight: float
-
-    def __post_init__(self) -> None:
-        check_volume(self.volume)
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        excess = np.where(exempt_above(dose, self.volume), 0.0, np.maximum(dose - self.level, 0.0))
-        share = self.weight / len(dose)
-        return share * float(excess @ excess), 2.0 * share * excess
+    side = 1.0
 
 
 @dataclass(frozen=True)
-class DvhMin:
+class DvhMin(_Dvh):
     """No less than `volume` (0..1) of the voxels at or above `level` Gy; as `DvhMax`, below the level."""
 
-    voxels: Index = field(repr=False)
-    level: float
-    volume: float
-    weight: float
-
-    def __post_init__(self) -> None:
-        check_volume(self.volume)
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        missing = np.where(exempt_below(dose, self.volume), 0.0, np.maximum(self.level - dose, 0.0))
-        share = self.weight / len(dose)
-        return share * float(missing @ missing), -2.0 * share * missing
+    side = -1.0
 
 
 @dataclass(frozen=True)
-class EudMax:
+class _Eud:
+    voxels: Index = field(repr=False)
+    level: float
+    exponent: float
+    weight: float
+    side: ClassVar[float]
+
+    def __post_init__(self) -> None:
+        check_exponent(self.exponent)
+
+    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        value, slope = equivalent_dose(dose, self.exponent)
+        over = max(self.side * (value - self.level), 0.0)
+        return self.weight * over**2, 2.0 * self.weight * self.side * over * slope
+
+
+@dataclass(frozen=True)
+class EudMax(_Eud):
     """weight x (gEUD - level)^2 where the gEUD is above `level` Gy."""
 
-    voxels: Index = field(repr=False)
-    level: float
-    exponent: float
-    weight: float
-
-    def __post_init__(self) -> None:
-        check_exponent(self.exponent)
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        value, slope = equivalent_dose(dose, self.exponent)
-        excess = max(value - self.level, 0.0)
-        return self.weight * excess**2, 2.0 * self.weight * excess * slope
+    side = 1.0
 
 
 @dataclass(frozen=True)
-class EudMin:
+class EudMin(_Eud):
     """weight x (level - gEUD)^2 where the gEUD is below `level` Gy."""
 
-    voxels: Index = field(repr=False)
-    level: float
-    exponent: float
-    weight: float
-
-    def __post_init__(self) -> None:
-        check_exponent(self.exponent)
-
-    def evaluate(self, dose: Floats) -> tuple[float, Floats]:
-        """Value and gradient."""
-        value, slope = equivalent_dose(dose, self.exponent)
-        missing = max(self.level - value, 0.0)
-        return self.weight * missing**2, -2.0 * self.weight * missing * slope
+    side = -1.0
 
 
 def check_volume(volume: float) -> None:
@@ -131,7 +132,11 @@ def check_exponent(exponent: float) -> None:
         raise BadInput(text.format(exponent=exponent))
 
 
-def _extreme(rank: Floats, count: int) -> NDArray[np.bool_]:
+def _count(share: float, voxels: int) -> int:
+    return int(share * voxels + 1e-9)
+
+
+def _extreme(rank: Floats, count: int) -> Mask:
     out = np.zeros(len(rank), dtype=np.bool_)
     if count >= len(rank):
         out[:] = True
