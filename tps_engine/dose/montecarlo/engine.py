@@ -10,6 +10,7 @@ from common.dicom.plan import IonBeam
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import BeamModel
+from tps_engine.device import choice
 from tps_engine.dose import spots as spot_module
 from tps_engine.dose.engine import Influence
 from tps_engine.dose.hardware import parts, ripple
@@ -20,6 +21,7 @@ from tps_engine.dose.montecarlo.tallies import (
     EnergyBalance,
     Histories,
     MonteCarloDose,
+    Rounds,
     Tallies,
     silent,
 )
@@ -126,11 +128,20 @@ def spot_dose(
     )
     if not np.isfinite(protons).all() or (protons < 0.0).any() or protons.sum() <= 0.0:
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
-    threads = min(histories.threads or workers(), histories.batches)
+    on_device = choice.chosen(histories.device) == "cuda"
+    threads = 1 if on_device else min(histories.threads or workers(), histories.batches)
     work.refuse_too_large(medium.grid, threads, memory_limit)
     tallies = Tallies(medium, histories, threads, None if counted is None else counted.ravel(), progress)
-    tallies.run(work.prepare(medium, frame, model, spots, upstream), cumulative(protons))
+    ready = work.prepare(medium, frame, model, spots, upstream)
+    tallies.run(_sent(ready) if on_device else ready, cumulative(protons))
     return tallies.result(float(protons.sum()))
+
+
+def _sent(ready: work.Work) -> Rounds:
+    """The same work on the CUDA device."""
+    from tps_engine.device.montecarlo import OnDevice  # noqa: PLC0415 - kernels that need a device
+
+    return OnDevice(ready)
 
 
 def influence(

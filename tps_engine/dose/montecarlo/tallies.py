@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,21 @@ class Batches(Protocol):
         ...
 
 
+@runtime_checkable
+class Rounds(Protocol):
+    """Whatever simulates batches in its own memory and adds them up there (`tps_engine.device`)."""
+
+    def round(
+        self, seed: int, first: int, per_batch: int, batches: int, edges: Floats,
+        after: Callable[[int], object],
+    ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+        """Sum of batches (voxels, TALLIES), of their squared energies in water (voxels,), and energy balance.
+
+        after: called with the number of batches that are done.
+        """
+        ...
+
+
 def silent(_done: float) -> None:
     """Progress that nobody looks at."""
 
@@ -38,6 +53,7 @@ class Histories:
     batches: groups of equal size whose scatter tells the uncertainty. threads: 0 for all cores; the result
     does not depend on it. noise: rounds of batches are added until the mean uncertainty above half of the
     largest dose is this fraction or less, or `count` is reached; None: `count` protons, whatever the noise.
+    device: cpu, cuda or auto (`tps_engine.device.choice`).
     """
 
     count: int
@@ -45,6 +61,7 @@ class Histories:
     batches: int = 20
     threads: int = 0
     noise: float | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.noise is not None and not 1e-4 <= self.noise <= 0.5:
@@ -118,9 +135,11 @@ class Tallies:
         self._balance = np.zeros(transport.BALANCE)
         self._done = 0
 
-    def run(self, ready: Batches, edges: Floats) -> None:
+    def run(self, ready: Batches | Rounds, edges: Floats) -> None:
         """Rounds of batches until what was asked for is reached."""
         asked = self._asked
+        if asked.device == "cuda" and not isinstance(ready, Rounds):
+            raise BadInput(_("device cuda: these particles are followed on the cores only; take cpu or auto"))
         goal = asked.count if asked.noise is None else min(asked.count, _FIRST_ROUND)
         expected = float(goal if asked.noise is None else 10 * goal)
         while True:
@@ -134,10 +153,29 @@ class Tallies:
             goal = int(min(asked.count, max(expected, self._done + asked.batches), self._done * _GROWTH))
         self._progress(1.0)
 
-    def _round(self, ready: Batches, edges: Floats, per_batch: int, expected: float) -> None:
+    def _round(self, ready: Batches | Rounds, edges: Floats, per_batch: int, expected: float) -> None:
         """Add the batches of one round; their scatter gives the variance of their sum."""
         n, start = self._asked.batches, self._done
+
+        def after(batches: int) -> None:
+            self._done = start + batches * per_batch
+            self._progress(min(self._done / expected, 1.0))
+
+        if isinstance(ready, Rounds):
+            total, squares, gone = ready.round(self._asked.seed, start, per_batch, n, edges, after)
+        else:
+            total, squares, gone = self._on_cores(ready, start, per_batch, edges, after)
+        self._balance += gone
+        self._total += total
+        self._variance += np.maximum(squares - total[:, transport.WATER] ** 2 / n, 0.0) * n / (n - 1)
+
+    def _on_cores(
+        self, ready: Batches, start: int, per_batch: int, edges: Floats, after: Callable[[int], object]
+    ) -> tuple[Floats, Floats, Floats]:
+        """As `Rounds.round`, on so many threads."""
+        n = self._asked.batches
         total, squares = np.zeros_like(self._total), np.zeros_like(self._variance)
+        balance = np.zeros_like(self._balance)
         for begin in range(0, n, self._threads):
 
             def some(first: int, behind: int, begin: int = begin) -> list[tuple[Floats, Floats]]:
@@ -150,11 +188,9 @@ class Tallies:
             for tally, gone in (pair for part in parts for pair in part):
                 total += tally
                 squares += tally[:, transport.WATER] ** 2
-                self._balance += gone
-                self._done += per_batch
-            self._progress(min(self._done / expected, 1.0))
-        self._total += total
-        self._variance += np.maximum(squares - total[:, transport.WATER] ** 2 / n, 0.0) * n / (n - 1)
+                balance += gone
+            after(min(begin + self._threads, n))
+        return total, squares, balance
 
     def _noise(self) -> float:
         """Mean of sigma over dose where dose is above half of its maximum."""

@@ -1,0 +1,77 @@
+"""Checks of the CUDA kernels in numba's simulator (NUMBA_ENABLE_CUDASIM=1), run by test_cuda_kernels.
+
+Simulated threads are slow, so cases are small; every one is compared with the compiled code of the cores.
+"""
+
+import sys
+import warnings
+
+import numpy as np
+from numba import config
+
+from tests.tps_engine.montecarlo_beams import GENERIC, pencil
+from tps_engine.beamdata.optics import RangeShifter
+from tps_engine.device import choice
+from tps_engine.dose import spots
+from tps_engine.dose.montecarlo import engine, media, work
+from tps_engine.dose.montecarlo.transport import BALANCE, TALLIES, WATER
+from tps_engine.dose.upstream import Upstream
+from tps_engine.patient.grid import Grid
+from tps_engine.plan.geometry import beam_frame
+
+FRAME = beam_frame(0.0, 0.0, (0.0, 0.0, 0.0), GENERIC.virtual_sad)
+
+
+def montecarlo() -> None:
+    """The same histories, in water and behind a range shifter; whole numbers lose less than 1e-8 MeV each."""
+    from tps_engine.device import montecarlo as device
+
+    device.THREADS = 1
+    grid = Grid((-28.0, 2.0, -28.0), (4.0, 4.0, 4.0), (15, 30, 15))
+    medium = media.uniform(grid)
+    two = spots.nominal(GENERIC, np.array([75.0, 90.0]), np.array([-8.0, 8.0]), np.zeros(2))
+    edges = np.array([0.4, 1.0])
+    shifted = Upstream(300.0, 0.0, RangeShifter("RS", 20.0, 18.0), 150.0)
+    for upstream, count, batches in ((None, 14, 2), (shifted, 8, 1)):
+        ready = work.prepare(medium, FRAME, GENERIC, two, upstream)
+        ends: list[int] = []
+        device.HISTORIES_A_LAUNCH = 9  # more than one launch a batch
+        total, squares, balance = device.OnDevice(ready).round(3, 100, count, batches, edges, ends.append)
+        wanted, wanted_squares = np.zeros((grid.size, TALLIES)), np.zeros(grid.size)
+        wanted_balance = np.zeros(BALANCE)
+        for k in range(batches):
+            tally, gone = ready.batch(3, 100 + k * count, count, edges)
+            wanted += tally
+            wanted_squares += tally[:, WATER] ** 2
+            wanted_balance += gone
+        assert ends == list(range(1, batches + 1))
+        assert wanted[:, WATER].sum() > 50.0 * count * batches * 0.5
+        np.testing.assert_allclose(total, wanted, rtol=0.0, atol=1e-6)
+        np.testing.assert_allclose(squares, wanted_squares, rtol=0.0, atol=1e-4)
+        np.testing.assert_allclose(balance, wanted_balance, rtol=0.0, atol=1e-6)
+    asked = {"count": 12, "seed": 2, "batches": 2, "threads": 1}
+    here, there = (
+        engine.spot_dose(
+            medium, FRAME, GENERIC, pencil(75.0, 4.0), np.ones(1), engine.Histories(**asked, device=name)
+        )
+        for name in ("cpu", "cuda")
+    )
+    for name in ("dose_to_water", "dose_to_medium", "sigma", "let"):
+        np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=1e-5, atol=1e-12)
+    assert here.dose_to_water.max() > 0.0
+
+
+CHECKS = {"montecarlo": montecarlo}
+
+
+def main(name: str) -> None:
+    assert config.ENABLE_CUDASIM
+    assert choice.chosen("auto") == "cuda"
+    # whole numbers of the random generator wrap around, of which the simulator's plain Python warns
+    warnings.filterwarnings("ignore", "overflow encountered in scalar", RuntimeWarning)
+    CHECKS[name]()
+    print(f"{name}: equal")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
