@@ -7,6 +7,8 @@ The addresses are those of the environment (`ptcs status --json`, `pva_env`).
 import json
 import sys
 import threading
+from collections.abc import Iterable
+from typing import Any
 
 from p4p.client.thread import Context
 
@@ -22,9 +24,12 @@ class Monitors:
         self._waiting = set(names)
         self.updates = 0
         self._context = Context("pva", nt=False)
-        self._subscriptions = [
-            self._context.monitor(name, lambda _value, name=name: self._heard(name)) for name in names
-        ]
+        self._subscriptions: dict[str, Any] = {}
+        self._monitor(names)
+
+    def _monitor(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._subscriptions[name] = self._context.monitor(name, lambda _, name=name: self._heard(name))
 
     def _heard(self, name: str) -> None:
         with self._lock:
@@ -34,13 +39,24 @@ class Monitors:
                 self._all_heard.set()
 
     def wait(self) -> None:
-        """Return once every monitor has heard its PV. Raises TimeoutError."""
+        """Return once every monitor has heard its PV. Raises TimeoutError.
+
+        The client library drops an update that comes before its `monitor` has returned, so that a PV which
+        does not change after is never heard: such monitors are begun anew.
+        """
+        if self._all_heard.wait(CONNECT_LIMIT / 2):
+            return
+        with self._lock:
+            silent = sorted(self._waiting)
+        for name in silent:
+            self._subscriptions.pop(name).close()
+        self._monitor(silent)
         if not self._all_heard.wait(CONNECT_LIMIT):
             raise TimeoutError(f"{len(self._waiting)} PVs not heard of, such as {next(iter(self._waiting))}")
 
     def close(self) -> None:
         """End the monitors."""
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions.values():
             subscription.close()
         self._context.close()
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from common import site as sites
 from common.errors import LinkLost, PtcsError
-from common.links.wire import Peer, WireClient, block_values, channel_names
+from common.links.wire import Peer, WireClient, block_values
 from common.site import Site
 from common.wire.frame import Frame
 from interlock import matrix
@@ -144,7 +144,7 @@ class Processes:
     def _places(self, server: str) -> Mapping[str, int]:
         if server not in self._index:
             link = self.links["operator" if server == "plant" else "console"]
-            self._index[server] = {name: i for i, name in enumerate(channel_names(link.crate))}
+            self._index[server] = {name: i for i, name in enumerate(link.channels)}
         return self._index[server]
 
 

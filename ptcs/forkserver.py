@@ -8,6 +8,7 @@ End of stdin stops it; its children die with it (parent-death signal).
 """
 
 import contextlib
+import encodings.idna  # noqa: F401 - every child would import it for its first connection
 import gc
 import json
 import os

@@ -57,7 +57,8 @@ class WireClient:
     ) -> None:
         """Start connecting at once; returns without waiting (see `wait_alive`)."""
         self.peer = peer
-        self.crate: Mapping[str, Any] = {}
+        self.channels: tuple[str, ...] = ()
+        """Names of the peer's channels in the order of its blocks; empty until its `hello`."""
         self._on_block, self._on_event, self._on_link = on_block, on_event, on_link
         self._line = Line(peer)
         self._pending: dict[int, Future[Frame]] = {}
@@ -176,7 +177,7 @@ class WireClient:
             _guarded(self._on_block, frame)
         elif frame.kind is Kind.EVENT:
             if frame.body.get("event") == "hello":
-                self.crate = frame.body
+                self.channels = channel_names(frame.body)
             _guarded(self._on_event, frame)
 
     def _lost(self) -> None:
@@ -222,9 +223,9 @@ def _judged(answer: "Future[Frame]", timeout: float, verb: str) -> Frame:
     return reply
 
 
-def channel_names(hello: Mapping[str, Any]) -> list[str]:
+def channel_names(hello: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of a crate's channels in the order of its blocks, from its `hello` event."""
-    return [str(channel["name"]) for channel in hello.get("channels", [])]
+    return tuple(str(channel["name"]) for channel in hello.get("channels", []))
 
 
 def block_values(frame: Frame) -> NDArray[np.float64]:

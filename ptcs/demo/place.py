@@ -6,7 +6,7 @@ from pathlib import Path
 from common import site as sites
 from common.errors import BadInput, LinkLost
 from common.files import read_json
-from common.links.wire import Peer, WireClient, block_values, channel_names
+from common.links.wire import Peer, WireClient, block_values
 from common.site import Site
 from common.state import StateDir
 from common.text import _
@@ -63,4 +63,4 @@ def _first(link: WireClient, blocks: list[Frame]) -> dict[str, float]:
         if time.monotonic() > deadline:
             raise LinkLost(_("the plant sends no block"))
         time.sleep(0.01)
-    return dict(zip(channel_names(link.crate), block_values(blocks[-1]), strict=True))
+    return dict(zip(link.channels, block_values(blocks[-1]), strict=True))

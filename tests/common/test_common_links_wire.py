@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from common.errors import LinkLost, Refused
-from common.links.wire import Peer, WireClient, block_values, channel_names
+from common.links.wire import Peer, WireClient, block_values
 from common.wire.frame import Frame
 from simulation.wire_server import Answer, Client, WireServer
 
@@ -88,7 +88,7 @@ def test_request_reply_and_refusal(served: Served) -> None:
         with pytest.raises(Refused, match="without a verb"):
             client.request({"text": "?"})
         assert client.alive
-        assert channel_names(client.crate) == ["a.current", "a.voltage"]
+        assert client.channels == ("a.current", "a.voltage")
         assert served.echo.seen == ["tester"]
     finally:
         client.close()

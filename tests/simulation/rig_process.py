@@ -15,7 +15,7 @@ import numpy as np
 from rig_fpga import MATRIX, SITE, make_map
 
 from common.errors import Refused
-from common.links.wire import Peer, WireClient, block_values, channel_names
+from common.links.wire import Peer, WireClient, block_values
 from common.units import air_density_correction
 from common.wire.frame import Frame
 
@@ -100,7 +100,7 @@ class Hardware:
 
     def plant(self) -> dict[str, float]:
         wait_for(lambda: "plant" in self.blocks)
-        names = channel_names(self.clients["operator"].crate)
+        names = self.clients["operator"].channels
         return dict(zip(names, block_values(self.blocks["plant"]), strict=True))
 
     def state_name(self) -> str:

@@ -15,7 +15,7 @@ from rig_bench import Bench, device
 
 from common import site
 from common.errors import BadInput
-from common.links.wire import Peer, WireClient, block_values, channel_names
+from common.links.wire import Peer, WireClient, block_values
 from common.wire.frame import Frame
 from ptcs.cli import main
 from simulation.plant.modbus import ModbusDecoder, ModbusMap
@@ -177,7 +177,7 @@ def test_garbage_and_slow_bytes_at_every_port_leave_the_plant_as_it_was(centre) 
                 except OSError:
                     pass
     assert link.request({"do": "faults"}).body["faults"] == before
-    names = channel_names(link.crate)
+    names = link.channels
     seen, end = len(blocks), time.monotonic() + 5
     while len(blocks) < seen + 5 and time.monotonic() < end:
         time.sleep(0.02)

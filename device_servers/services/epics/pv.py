@@ -82,12 +82,12 @@ class Shape:
         """Name of the PV."""
         return pv_name(self.device, self.member)
 
-    @cached_property
+    @property
     def source(self) -> str:
         """`device/attribute`, as in the `Channels` of a Crate."""
         return f"{self.device}/{self.member}"
 
-    @cached_property
+    @property
     def read(self) -> bool:
         """Whether its value has to be read, while somebody looks at it."""
         return not (self.block or self.command or self.device == OF_GATEWAY)

@@ -1,6 +1,7 @@
 """PVs over pvAccess: normative types, and puts handed to `Puts`."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -10,7 +11,7 @@ import tango
 from p4p import Type, Value
 from p4p._p4p import SharedPV as CompiledPV
 from p4p.nt import NTEnum, NTScalar
-from p4p.server import Server, StaticProvider
+from p4p.server import DynamicProvider, Server
 from p4p.server.thread import SharedPV
 from p4p.util import ThreadedWorkQueue
 
@@ -50,12 +51,8 @@ class PvaServer:
         self._types: dict[tuple[str, bool], Type] = {}
         self._pvs: dict[str, SharedPV] = {}
         self._alarms: dict[str, tuple[Any, ...]] = {}
-        self._provider = StaticProvider("ptcs")
-        for shape in board.shapes.values():
-            pv = self._pvs[shape.name] = SharedPV(handler=_Handler(self, shape), queue=self._queue)
-            if not shape.read:
-                pv.open(self._whole(shape, board.sample(shape.name)))
-            self._provider.add(shape.name, pv)
+        self._making = threading.RLock()
+        self._provider = DynamicProvider("ptcs", self)
         self._server = _server(self._provider, {name: before[name] for name in PORTS if name in before})
         board.add_output(self)
 
@@ -73,12 +70,37 @@ class PvaServer:
         self._queue.stop()
         self._writers.shutdown(wait=False, cancel_futures=True)
 
+    # --- PVs, each made when a client first asks for it: most are never asked for, and each takes 4 kB
+
+    def testChannel(self, name: str) -> bool:
+        """Whether there is such a PV."""
+        return name in self._board.shapes
+
+    def makeChannel(self, name: str, _peer: str) -> SharedPV | None:
+        """The PV of that name, if there is one; it begins with the latest sample, and loses none after."""
+        shape = self._board.shapes.get(name)
+        if shape is None:
+            return None
+        with self._making:
+            if name not in self._pvs:
+                pv = SharedPV(handler=_Handler(self, shape), queue=self._queue)
+                if not shape.read:
+                    pv.open(self._whole(shape, self._board.sample(name)))
+                self._pvs[name] = pv
+            return self._pvs[name]
+
     # --- Samples out
 
     def show(self, changes: Sequence[Change]) -> None:
         """Post samples to their PVs."""
+        with self._making:
+            self._show(changes)
+
+    def _show(self, changes: Sequence[Change]) -> None:
         for shape, sample in changes:
-            pv = self._pvs[shape.name]
+            pv = self._pvs.get(shape.name)
+            if pv is None:
+                continue
             if not shape.read:  # takes a Value as it is, without the wrapping of SharedPV.post
                 CompiledPV.post(pv, self._update(shape, sample))
             elif self._board.watched(shape.name):
@@ -160,7 +182,7 @@ class _Handler:
         self._server.write(self._shape, operation)
 
 
-def _server(provider: StaticProvider, ports: Mapping[str, str]) -> Server:
+def _server(provider: DynamicProvider, ports: Mapping[str, str]) -> Server:
     """A server on the ports wished, else on free ones."""
     free = dict.fromkeys(PORTS, "0")
     if ports:
