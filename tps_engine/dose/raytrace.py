@@ -15,7 +15,7 @@ from tps_engine.plan.geometry import BeamFrame
 _PER_PART = 20_000
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _project(points, isocentre, rotation, sad, out):  # type: ignore[no-untyped-def]
     """u, v where the ray through each point crosses the isocentric plane, and its height; see BeamFrame."""
     for n in range(len(points)):
@@ -28,14 +28,14 @@ def _project(points, isocentre, rotation, sad, out):  # type: ignore[no-untyped-
 
 
 def project(frame: BeamFrame, points: Floats) -> Floats:
-    """(n, 3) u, v on the isocentric plane and height of patient points (n, 3), as `BeamFrame.project`, faster."""
+    """(n, 3) u, v on the isocentric plane and height of patient points (n, 3); as `BeamFrame.project`."""
     out = np.empty((len(points), 3))
     sad = np.asarray(frame.sad, dtype=np.float64)
     _project(np.ascontiguousarray(points, dtype=np.float64), frame.isocentre, frame.rotation, sad, out)
     return out
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _axis(start, step, count):  # type: ignore[no-untyped-def]
     """Along one axis: where a ray is inside, and how it goes on from voxel to voxel.
 
@@ -49,13 +49,13 @@ def _axis(start, step, count):  # type: ignore[no-untyped-def]
     return min(a, b), max(a, b), 1.0 / abs(step), (1 if step > 0.0 else -1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _voxel(start, step, at, count):  # type: ignore[no-untyped-def]
     """The voxel of one axis in which a ray is at a distance."""
     return min(max(int(np.floor(start + step * at + 0.5)), 0), count - 1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _trace(rsp, points, projected, grid, frame, depth, surface, first, behind):  # type: ignore[no-untyped-def]
     """Depth and the stopping power of the last voxel for rays first..behind.
 
@@ -101,7 +101,7 @@ def _trace(rsp, points, projected, grid, frame, depth, surface, first, behind): 
         surface[ray] = value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _face(index, start, step):  # type: ignore[no-untyped-def]
     """Distance along the ray to the face through which it leaves voxel `index` of one axis."""
     if step > 1e-12:
@@ -135,7 +135,7 @@ def water_depth(
     return depth, surface
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _crossing(start, step, count):  # type: ignore[no-untyped-def]
     """Where start - s * step enters and leaves a volume of `count` voxels (x, y, z); never: leave < enter."""
     enter, leave = -1e30, 1e30
@@ -149,7 +149,7 @@ def _crossing(start, step, count):  # type: ignore[no-untyped-def]
     return enter, leave
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, behind):  # type: ignore[no-untyped-def]
     """Integrals of two volumes from the source down to heights low, low + 1 .. mm, for rays first..behind.
 

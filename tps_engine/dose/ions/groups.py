@@ -1,6 +1,7 @@
 """Spots gathered by energy and width, so that the tables are read once for many spots."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from tps_engine.dose.field import BIN_MM, FieldVoxels
 from tps_engine.dose.ions import kernel
 from tps_engine.dose.ions.spots import energy_rows, variances
 from tps_engine.dose.ions.tables import STEP_MM, KernelTables, build
+from tps_engine.dose.lanes import lanes
 from tps_engine.dose.spots import Spots
 
 Tissues = NDArray[np.int8]
@@ -46,9 +48,8 @@ class Room:
         self.kept = np.empty(count, dtype=np.int32)
         self.read = np.empty((kernel.HEAD + 3 * int(columns[0]), count), dtype=np.float32)
         self.scratch = (
-            np.empty(count + 1, dtype=np.float32), np.empty(count + 1, dtype=np.uint8),
-            np.empty(count + 1, dtype=np.int32), np.empty(count + 1, dtype=np.float32),
-            np.empty(count if summed else 0),
+            np.empty(count + 8, dtype=np.float32), lanes(count + 8), np.empty(count + 8, dtype=np.int32),
+            np.empty(count + 8, dtype=np.float32), np.empty(count if summed else 0),
         )  # fmt: skip
 
 
@@ -78,8 +79,9 @@ class Job:
         """Read the tables of a group; how many voxels it has, and the arguments that the kernels share."""
         here = self.spots[group.first : group.behind].astype(np.float64)
         low, high = here.min(axis=0) - group.across, here.max(axis=0) + group.across
+        box, variance = np.array([low[0], high[0], low[1], high[1]]), group.variance.astype(np.float32)
         count = kernel.evaluate(
-            np.array([low[0], high[0], low[1], high[1]]), group.variance.astype(np.float32), self.tables.table[group.row],
+            box, variance, self.tables.table[group.row],
             self.tables.reach[group.row], np.float32(STEP_MM), room.columns, room.place, self.voxels.bins,
             self.voxels.start, self.rays, self.tissue, room.begin, room.kept, room.scratch, room.read,
         )  # fmt: skip
@@ -126,16 +128,16 @@ def _grouped(
     which: NDArray[np.int64], variance: Floats, across: Floats
 ) -> tuple[NDArray[np.int64], tuple[Group, ...]]:
     """Spots in the order of their groups, and the groups, of at most _LARGEST spots."""
-    keys, group = np.unique(np.column_stack([which, variance]), axis=0, return_inverse=True)
-    group = group.ravel()
-    turn = np.argsort(group, kind="stable").astype(np.int64)
-    edges = np.searchsorted(group[turn], np.arange(len(keys) + 1))
+    turn = np.lexsort((variance[:, 1], variance[:, 0], which))
+    keys = np.column_stack([which, variance])[turn]
+    new = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
+    edges = np.concatenate([[0], new, [len(turn)]])
     groups = []
-    for number, key in enumerate(keys):
-        for first in range(int(edges[number]), int(edges[number + 1]), _LARGEST):
-            behind = min(first + _LARGEST, int(edges[number + 1]))
-            row = int(key[0])
-            groups.append(Group(first, behind, row, np.ascontiguousarray(key[1:]), float(across[row])))
+    for begin, end in pairwise(edges.tolist()):
+        row = int(keys[begin, 0])
+        for first in range(begin, end, _LARGEST):
+            behind = min(first + _LARGEST, end)
+            groups.append(Group(first, behind, row, keys[begin, 1:], float(across[row])))
     return turn, tuple(groups)
 
 

@@ -20,7 +20,7 @@ _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 _PER_CIRCLE = np.float32(0.5 / np.pi)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _kept(box, reach, place, bins, start, rays, begin, kept):  # type: ignore[no-untyped-def]
     """Fill begin and kept with the voxels between the corners of `box` down to a depth; return how many."""
     depth = rays[4]
@@ -40,15 +40,16 @@ def _kept(box, reach, place, bins, start, rays, begin, kept):  # type: ignore[no
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _column(own, c, rows, parts, out):  # type: ignore[no-untyped-def]
     """Column c of a table between rows."""
+    low, high = own[:-1, c], own[1:, c]
     for j in range(rows.size):
-        here = own[rows[j], c]
-        out[j] = here + parts[j] * (own[rows[j] + 1, c] - here)
+        here = low[rows[j]]
+        out[j] = here + parts[j] * (high[rows[j]] - here)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def evaluate(  # type: ignore[no-untyped-def]
     box, variance, own, reach, step, columns, place, bins, start, rays, tissue, begin, kept, room, read
 ):
@@ -65,8 +66,9 @@ def evaluate(  # type: ignore[no-untyped-def]
     depth = rays[4]
     for j in range(count):
         at = max(depth[kept[j]], np.float32(0.0)) * (_ONE / step)
-        rows[j] = np.int32(at)
-        parts[j] = at - np.float32(rows[j])
+        row = np.int32(at)
+        rows[j] = row
+        parts[j] = at - np.float32(row)
     for c in range(4):
         source = rays[c]
         for j in range(count):
@@ -93,7 +95,7 @@ def evaluate(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _within(x0, y0, read, a, b):  # type: ignore[no-untyped-def]
     """How many of the voxels a..b of `read` a spot at x0, y0 reaches."""
     u, v, cut = read[U, a:b], read[V, a:b], read[CUT, a:b]
@@ -105,7 +107,7 @@ def _within(x0, y0, read, a, b):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _profile(x0, y0, gaussians, read, a, b, values, keep):  # type: ignore[no-untyped-def]
     """Dose per particle of a spot at x0, y0 in voxels a..b of `read`, and whether it reaches them (u1)."""
     u, v, cut = read[U, a:b], read[V, a:b], read[CUT, a:b]
@@ -124,7 +126,7 @@ def _profile(x0, y0, gaussians, read, a, b, values, keep):  # type: ignore[no-un
             values[j] += high[j] * exponential(x * x * wide[j] + y * y * tall[j])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def count_columns(spots, across, place, bins, begin, read, first, behind, counts):  # type: ignore[no-untyped-def]
     """Number of voxels that each of the spots first..behind of a group reaches, to counts.
 
@@ -141,7 +143,7 @@ def count_columns(spots, across, place, bins, begin, read, first, behind, counts
         counts[k] = count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _write(at, particles, number, found, order, kept, read, wanted, indices, dose, let, alpha, root_beta):  # type: ignore[no-untyped-def]
     """Entries of one spot from `at` on: voxels number (n,) in `read`, dose per particle found (n,)."""
     for j in range(number.size):
@@ -156,15 +158,15 @@ def _write(at, particles, number, found, order, kept, read, wanted, indices, dos
             root_beta[at + j] = dose[at + j] * read[ROOT, number[j]]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def fill_columns(  # type: ignore[no-untyped-def]
     spots, across, place, bins, begin, read, first, behind, kept, room,
     scale, columns, order, indptr, indices, dose, let, alpha, root_beta,
 ):  # fmt: skip
     """Entries of the spots first..behind of a group, from indptr on; arguments as `count_columns`.
 
-    room: (v + 1,) scratch of f4, u1, i4, f4, and f8 (v,) for sums. scale: particles a MU. columns: as `evaluate`. order: (v,) the
-    caller's index of each voxel.
+    room: scratch of (v + 8,) f4, u1, i4, f4, and f8 for sums. scale: particles a MU. columns: as `evaluate`.
+    order: (v,) the caller's index of each voxel.
     """
     values, keep, number, found, _sums = room
     for k in range(first, behind):
@@ -174,14 +176,14 @@ def fill_columns(  # type: ignore[no-untyped-def]
         for bin_u in range(first_u, last_u + 1):
             a, b = strip(x0, y0, across, bin_u, place, bins, begin)
             _profile(x0, y0, columns[0], read, a, b, values, keep)
-            count = pack(keep[: b - a], values, a, number, found, count)
+            count = pack(keep, b - a, values, a, number, found, count)
         _write(
             indptr[k], np.float32(scale[k]), number[:count], found, order, kept, read, columns,
             indices, dose, let, alpha, root_beta,
         )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_dose(  # type: ignore[no-untyped-def]
     spots, across, place, bins, begin, read, first, behind, kept, room, scale, columns, count, total
 ):
