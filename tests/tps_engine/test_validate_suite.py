@@ -196,6 +196,25 @@ def test_a_voxel_mean_is_that_of_the_points_in_it(setup):
     assert mean.sum(dtype=float) == pytest.approx(centre.sum(dtype=float), rel=0.01)
 
 
+def test_the_mean_of_images_has_the_noise_it_says():
+    """Many draws of a symmetric dose: mean kept, scatter of each voxel as stated, also on the planes."""
+    true = np.ones((3, 2, 3), dtype=np.float32)
+    random = np.random.default_rng(3)
+    drawn = true + 0.1 * random.standard_normal((4000, *true.shape)).astype(np.float32)
+    for symmetry, corner, centre in (
+        ("square", 0.05, 0.1),
+        ("mirror", 0.1 / 2**0.5, 0.1),
+        ("none", 0.1, 0.1),
+    ):
+        made = [doses.mirrored(one, 0.1 * true, symmetry) for one in drawn]
+        scatter = np.std([mean for mean, _sigma in made], axis=0)
+        stated = made[0][1]
+        assert scatter == pytest.approx(stated, rel=0.08)
+        assert stated[0, 0, 0] == pytest.approx(corner)
+        assert stated[1, 0, 1] == pytest.approx(centre)
+        assert np.mean([mean for mean, _sigma in made]) == pytest.approx(1.0, abs=0.002)
+
+
 def test_scattering_theory_follows_its_sources():
     """Highland's formula in a thin slab; the detour that ICRU 49 states, about 0.1 %."""
     thin, energy = 10.0, 200.0
