@@ -13,9 +13,14 @@ from tests.tps_engine.montecarlo_beams import GENERIC, pencil
 from tps_engine.beamdata.optics import RangeShifter
 from tps_engine.device import choice
 from tps_engine.dose import spots
+from tps_engine.dose.engine import Influence
 from tps_engine.dose.montecarlo import engine, media, work
 from tps_engine.dose.montecarlo.transport import BALANCE, TALLIES, WATER
 from tps_engine.dose.upstream import Upstream
+from tps_engine.optimise import solver
+from tps_engine.optimise.functions import Term
+from tps_engine.optimise.objectives import Overdose, SquaredDeviation
+from tps_engine.optimise.quantities import LinearDose
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.geometry import beam_frame
 
@@ -61,7 +66,35 @@ def montecarlo() -> None:
     assert here.dose_to_water.max() > 0.0
 
 
-CHECKS = {"montecarlo": montecarlo}
+def products() -> None:
+    """Dose and gradient to float32's rounding of the cores, and a descent that ends where theirs does."""
+    from tps_engine.device import products as device
+
+    device.THREADS = 4
+    rng = np.random.default_rng(5)
+    counts = rng.integers(0, 30, 12)
+    counts[3] = 0
+    indptr = np.r_[0, np.cumsum(counts)].astype(np.int64)
+    indices = np.concatenate([rng.choice(60, n, replace=False) for n in counts]).astype(np.int32)
+    matrix = Influence(60, indptr, indices, rng.uniform(0.01, 1.0, len(indices)).astype(np.float32))
+    weights, slope = rng.uniform(0.0, 2.0, 12), rng.normal(size=60)
+    held = device.DoseOnDevice(matrix, 1.1)
+    dose, pull = held.evaluate(weights)
+    wanted, pulled = LinearDose(matrix, 1.1).evaluate(weights)
+    np.testing.assert_allclose(dose, wanted, rtol=1e-6)
+    np.testing.assert_allclose(pull(slope), pulled(slope), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(held.evaluate(np.zeros(12))[0], np.zeros(60))
+    aims = (SquaredDeviation(np.arange(30), 1.0, 1.0), Overdose(np.arange(30, 60), 0.5, 1.0))
+    bounds = (np.zeros(12), np.full(12, 5.0))
+    here, there = (
+        solver.solve(Term(quantity, aims), np.ones(12), bounds, tolerance=1e-6)
+        for quantity in (LinearDose(matrix), device.DoseOnDevice(matrix))
+    )
+    assert there.values[-1] < 0.5 * there.values[0]
+    assert abs(there.values[-1] - here.values[-1]) < 2e-3 * here.values[-1]
+
+
+CHECKS = {"montecarlo": montecarlo, "products": products}
 
 
 def main(name: str) -> None:
