@@ -74,6 +74,12 @@ def parts_of(beam: IonBeam, model: BeamModel, surface: float, pitch: float = spl
 
 
 def _cut(beam: IonBeam, surface: float) -> float:
+    check_place(beam, surface)
+    return next(plate.distance for plate in (beam.aperture, beam.compensator) if plate is not None)
+
+
+def check_place(beam: IonBeam, surface: float) -> None:
+    """Raise BadInput for plates in a patient who begins at a height of `surface` mm."""
     faces = [plate.distance for plate in (beam.aperture, beam.compensator) if plate is not None]
     if min(faces) < surface:
         raise BadInput(
@@ -82,7 +88,6 @@ def _cut(beam: IonBeam, surface: float) -> float:
                 "patient, who begins at {surface} mm"
             ).format(number=beam.number, face=f"{min(faces):.1f}", surface=f"{surface:.1f}")
         )
-    return faces[0]
 
 
 def _levels(beam: IonBeam, cut: split.SubBeams, before: Upstream, height: float, above: bool) -> list[Part]:

@@ -13,8 +13,8 @@ from tps_engine.beamdata.model import BeamModel
 from tps_engine.device import choice
 from tps_engine.dose import spots as spot_module
 from tps_engine.dose.engine import Influence
-from tps_engine.dose.hardware import parts, ripple
-from tps_engine.dose.montecarlo import beamlets, region, work
+from tps_engine.dose.hardware import ripple
+from tps_engine.dose.montecarlo import beamlets, plated, region, work
 from tps_engine.dose.montecarlo.media import Medium, on_grid
 from tps_engine.dose.montecarlo.source import cumulative
 from tps_engine.dose.montecarlo.tallies import (
@@ -51,29 +51,26 @@ def beam_dose(
     """Dose of one fraction of a planned beam on `grid`; given inside the body only, like the pencil beam's.
 
     Protons are followed from the plane of the beam model through air and range shifter, and through all of
-    the body, also where `grid` does not reach. progress: called with the part (0..1) that is done. Raises
+    the body, also where `grid` does not reach; an aperture stops, a compensator slows them. progress: called with the part (0..1) that is done. Raises
     BadInput for an energy that the machine lacks, spots outside its scan limits, a beam without spots, and
     for a range shifter of which thickness or place is not known.
     """
-    if parts.has_plates(beam):
-        raise BadInput(
-            _(
-                "beam {number} has an aperture or a compensator, which the Monte Carlo engine does not "
-                "follow protons through; take the pencil beam"
-            ).format(number=beam.number)
-        )
     model = ripple.for_beam(model, beam)
     placed, mu = spot_module.of_beam(beam, model)
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
-    upstream = upstream_of(beam, model, _surface(patient, frame))
+    surface = _surface(patient, frame)
+    upstream, plates = upstream_of(beam, model, surface), plated.plates_of(beam, surface)
     where = region.region(patient, grid, frame, _window(placed, upstream))
     medium = on_grid(patient.rsp, patient.grid, where)
     inside = resample_nearest(patient.body, patient.grid, where) & (
         region.moved(np.ones(grid.shape, dtype=np.float32), grid, where) > 0.0
     )
     found = spot_dose(
-        medium, frame, model, placed, mu, histories, upstream=upstream, counted=inside, progress=progress
-    )
+        medium, frame, model, placed, mu, histories,
+        upstream=upstream, counted=inside, progress=progress, plates=plates,
+    )  # fmt: skip
+    if plates is not None:
+        plated.refuse_closed(not found.dose_to_water.any(), beam)
 
     def on_dose_grid(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return region.moved(np.where(inside, values, np.float32(0.0)), where, grid)
@@ -117,23 +114,29 @@ def spot_dose(
     upstream: Upstream | None = None,
     counted: NDArray[np.bool_] | None = None,
     progress: Callable[[float], object] = silent,
+    plates: plated.Plates | None = None,
 ) -> MonteCarloDose:
     """Dose of any spots with metersets (n,) MU; protons are drawn in proportion to those that a spot holds.
 
-    upstream: what the beam passes before the grid. counted: (nz, ny, nx) voxels whose noise counts, None:
-    all. Raises BadInput for no protons, energies outside the machine, or tallies beyond `memory_limit` bytes.
+    upstream: what the beam passes before the grid. plates: and an aperture or compensator there, whose
+    protons are followed on the cores. counted: (nz, ny, nx) voxels whose noise counts, None: all. Raises
+    BadInput for no protons, energies outside the machine, or tallies beyond `memory_limit` bytes.
     """
     protons = (
         spot_module.protons(model, spots, np.asarray(mu, dtype=np.float64)) if len(spots) else np.zeros(0)
     )
     if not np.isfinite(protons).all() or (protons < 0.0).any() or protons.sum() <= 0.0:
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
-    on_device = choice.chosen(histories.device) == "cuda"
+    on_device = choice.chosen(histories.device) == "cuda" and plates is None
     threads = 1 if on_device else min(histories.threads or workers(), histories.batches)
     work.refuse_too_large(medium.grid, threads, memory_limit)
     tallies = Tallies(medium, histories, threads, None if counted is None else counted.ravel(), progress)
-    ready = work.prepare(medium, frame, model, spots, upstream)
-    tallies.run(_sent(ready) if on_device else ready, cumulative(protons))
+    edges = cumulative(protons)
+    if plates is not None:
+        tallies.run(plated.prepare(medium, frame, model, spots, upstream, plates), edges)
+    else:
+        ready = work.prepare(medium, frame, model, spots, upstream)
+        tallies.run(_sent(ready) if on_device else ready, edges)
     return tallies.result(float(protons.sum()))
 
 

@@ -105,7 +105,7 @@ def slabs_of(
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _through(physics, geometry, scratch, bank, count, behind, sums, balance):  # type: ignore[no-untyped-def]
+def through(physics, geometry, scratch, bank, count, behind, sums, balance):  # type: ignore[no-untyped-def]
     """Follow bank[:count] through one slab, in its own coordinates; returns how many are behind[:...]."""
     p, cell, stack = scratch[1], scratch[2], scratch[3]
     tally, own = sums
@@ -156,7 +156,7 @@ def descend(slabs, scratch, room, bank, balance):  # type: ignore[no-untyped-def
         spacing[2] = thickness[k]
         geometry = (material, density[k : k + 1], shape, spacing)
         physics = (water[k], ratio[k : k + 1], relative[k : k + 1])
-        count = _through(physics, geometry, scratch, bank[0], count, bank[1], (tally, own), balance)
+        count = through(physics, geometry, scratch, bank[0], count, bank[1], (tally, own), balance)
         for one in range(count):
             p = bank[1, one]
             p[0], p[1], p[2], p[5] = p[0] - _WIDE, p[1] - _WIDE, top[k] - thickness[k], -p[5]

@@ -52,31 +52,33 @@ def _isotope(state, shares, charge):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _attempt(state, chances, parent, target, kinds):  # type: ignore[no-untyped-def]
-    """Fill kinds with the nuclei of a break-up; their number, 0 where charge or mass do not add up."""
-    charge, mass, _binding, isotopes, heaviest, helium = chances
+def _heaviest(state, chances, parent, target):  # type: ignore[no-untyped-def]
+    """The heaviest fragment, lighter than its parent; -1 where all breaks up into helium and hydrogen."""
+    charge, mass, _binding, isotopes, heaviest, _helium = chances
     protons, neutrons = charge[parent], mass[parent] - charge[parent]
-    count = 0
     chosen = _chosen(state, heaviest[target, protons])
-    if chosen < heaviest.shape[2]:
-        kinds[count] = _isotope(state, isotopes, heaviest.shape[2] - 1 - chosen)
-        protons -= charge[kinds[count]]
-        neutrons -= mass[kinds[count]] - charge[kinds[count]]
-        count += 1
+    if chosen == heaviest.shape[2]:
+        return -1
+    for _k in range(_TRIES):
+        kind = _isotope(state, isotopes, heaviest.shape[2] - 1 - chosen)
+        if mass[kind] < mass[parent] and mass[kind] - charge[kind] <= neutrons:
+            return kind
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _light(state, chances, protons, neutrons, kinds, first):  # type: ignore[no-untyped-def]
+    """Fill kinds from `first` on with helium, hydrogen and neutrons; their end, -1 where neutrons lack."""
+    charge, mass, _binding, isotopes, _heaviest_shares, helium = chances
+    count = first
     if protons > 0:
         alphas = _chosen(state, helium[protons])
-        for _k in range(alphas):
-            kinds[count] = _isotope(state, isotopes, 2)
+        for k in range(protons - alphas):
+            kinds[count] = _isotope(state, isotopes, 2 if k < alphas else 1)
+            neutrons -= mass[kinds[count]] - charge[kinds[count]]
             count += 1
-        for _k in range(protons - 2 * alphas):
-            kinds[count] = _isotope(state, isotopes, 1)
-            count += 1
-        first = 1 if chosen < heaviest.shape[2] else 0
-        for k in range(first, count):
-            neutrons -= mass[kinds[k]] - charge[kinds[k]]
-    unchanged = count == 1 and neutrons == 0
-    if neutrons < 0 or protons < 0 or unchanged:
-        return 0
+    if neutrons < 0:
+        return -1
     for _k in range(neutrons):
         kinds[count] = -1
         count += 1
@@ -87,16 +89,22 @@ def _attempt(state, chances, parent, target, kinds):  # type: ignore[no-untyped-
 def partition(state, chances, parent, target, kinds):  # type: ignore[no-untyped-def]
     """Fill kinds (MOST,) i8 with what a projectile breaks up into, -1 for neutrons; returns how many.
 
-    target: 0 hydrogen, 1 another nucleus.
+    target: 0 hydrogen, 1 another nucleus. The heaviest fragment keeps its share: only what is lighter is
+    drawn again until charge and mass add up.
     """
-    for _k in range(_TRIES):
-        count = _attempt(state, chances, parent, target, kinds)
-        if count > 0:
-            return count
     charge, mass = chances[0], chances[1]
-    for k in range(mass[parent]):  # nothing else fits: single nucleons
-        kinds[k] = 0 if k < charge[parent] else -1
-    return mass[parent]
+    protons, neutrons, first = charge[parent], mass[parent] - charge[parent], 0
+    heavy = _heaviest(state, chances, parent, target)
+    if heavy >= 0:
+        kinds[0], first = heavy, 1
+        protons, neutrons = protons - charge[heavy], neutrons - mass[heavy] + charge[heavy]
+    for _k in range(_TRIES):
+        count = _light(state, chances, protons, neutrons, kinds, first)
+        if count > 1:
+            return count
+    for k in range(protons + neutrons):  # nothing else fits: single nucleons
+        kinds[first + k] = 0 if k < protons else -1
+    return first + protons + neutrons
 
 
 @njit(nogil=True, cache=True)
