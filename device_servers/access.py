@@ -57,12 +57,16 @@ def failed(why: PtcsError) -> NoReturn:
     refuse(str(why), "authority" if isinstance(why, Unauthorised) else "device")
 
 
-def _guarded(name: str, method: Method) -> Method:
-    """`method` behind the guard of its device."""
+def _guarded(name: str, method: Method, *, writes: bool = False) -> Method:
+    """`method` behind the guard of its device. writes: it is the write method of an attribute."""
     terms: Rule = getattr(method, "write_rule", Rule())
 
     @functools.wraps(method)
     def call(device: "GuardedDevice", *values: Any) -> Any:
+        if writes:
+            device.context.unseen.reached(device.site.name, name)
+        else:
+            device.context.unseen.forget(device.site.name)
         return device.guarded(name, terms, functools.partial(method, device), values)
 
     call.write_rule = terms  # type: ignore[attr-defined]
@@ -79,7 +83,7 @@ class GuardedMeta(DeviceMeta):
         for key, member in list(members.items()):
             if isinstance(member, attribute):
                 if getattr(member, "fset", None) and not hasattr(member.fset, "is_guarded"):
-                    member.fset = _guarded(key, member.fset)
+                    member.fset = _guarded(key, member.fset, writes=True)
             elif hasattr(member, "__tango_command__") and not hasattr(member, "is_guarded"):
                 members[key] = _guarded(key, member)
         made = super().__new__(mcs, name, bases, members)
@@ -101,6 +105,15 @@ class GuardedDevice(Device, metaclass=GuardedMeta):
     """Whether a guarded call is in progress: it holds the device, and a push would wait for it."""
     context: Context
     site: SiteDevice
+
+    def always_executed_hook(self) -> None:
+        """A call begins; what Tango does not let through shows itself by not reaching the device."""
+        if self.context.unseen.begin(self.site.name):
+            self.context.unseen.settle_one(self)
+
+    def read_attr_hardware(self, attr_list: Any) -> None:  # noqa: ARG002 - tango's own signature
+        """The call under way reads."""
+        self.context.unseen.forget(self.site.name)
 
     def refresh(self) -> None:
         """Something may have changed: have it pushed soon. Any thread."""

@@ -97,10 +97,12 @@ class PtcsDevice(MeasuringDevice):
 
     def dev_state(self) -> DevState:
         """What a client reads as State."""
+        self.context.unseen.forget(self.site.name)
         return self.state_now()[0]
 
     def dev_status(self) -> str:
         """What a client reads as Status."""
+        self.context.unseen.forget(self.site.name)
         return self.state_now()[1]
 
     # --- Pushing: `refresh` asks for it, the Crate's thread does it

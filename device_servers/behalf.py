@@ -39,6 +39,13 @@ def write_as(context: Context, client: Client, text: str) -> Any:
         device.acting = session
         try:
             return act()
+        except tango.DevFailed as why:
+            if why.args[0].reason.startswith("API_"):  # by Tango itself: the device has recorded nothing
+                what = str(wish.get("attribute", wish.get("command")))
+                context.guard.record(
+                    client, device.site.name, what, str(wish.get("value")), why.args[0].desc, session=session
+                )
+            raise
         except (TypeError, ValueError, OverflowError) as why:
             raise Refused(_("the value does not fit ({why})").format(why=why)) from why
         finally:

@@ -11,6 +11,7 @@ from common.site import Device as SiteDevice
 from common.site import Site
 from device_servers.guard import Guard
 from device_servers.modes import AdminModes
+from device_servers.unseen import Unseen
 
 if TYPE_CHECKING:
     from device_servers.base import PtcsDevice
@@ -31,6 +32,11 @@ class Context:
     wake: threading.Event = field(default_factory=threading.Event)
     followers: dict[str, set[str]] = field(default_factory=dict)
     """Device -> devices of this server whose State is made of its State (groups)."""
+
+    @cached_property
+    def unseen(self) -> Unseen:
+        """Calls under way, to find the writes that Tango refuses by itself."""
+        return Unseen(self.guard)
 
     @cached_property
     def admin_modes(self) -> AdminModes:

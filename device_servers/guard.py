@@ -5,7 +5,9 @@ notebook opens it once and every later write of that process is attributable.
 """
 
 import logging
+import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,8 @@ from common.text import _
 
 log = logging.getLogger(__name__)
 
+ENDED = 64
+"""Sessions that have ended and are still known, for what is found out after their end."""
 VALUE_LIMIT = 300
 """Longest value text, in characters, that the audit log keeps."""
 
@@ -77,6 +81,7 @@ class Guard:
         self._public_key = public_key
         self._now = now or (lambda: datetime.now(UTC))
         self._sessions: dict[Client, Session] = {}
+        self._ended: deque[tuple[float, Session]] = deque(maxlen=ENDED)
         self._lock = threading.Lock()
         self._audit = ChainLog(audit)
         self._audit_broken = False
@@ -110,7 +115,22 @@ class Guard:
     def close(self, client: Client) -> None:
         """Forget a client's session, if it has one."""
         with self._lock:
-            self._sessions.pop(client, None)
+            if (session := self._sessions.pop(client, None)) is not None:
+                self._ended.append((self._now().timestamp(), session))
+
+    def known(self, host: str, pid: int, at: float) -> tuple[Client, Session | None]:
+        """The client of a pid at a host as Tango's black box names it, and its session.
+
+        at: when it called, s since the epoch: a session that has ended since then counts.
+        """
+        here = "localhost" if host in (socket.gethostname(), "localhost", "127.0.0.1") else host
+        with self._lock:
+            ended = [session for end, session in reversed(self._ended) if at < end]
+            sessions = [*reversed(self._sessions.values()), *ended]
+        for session in sessions:
+            if session.client.pid == pid and session.client.host == here:
+                return session.client, session
+        return Client(here, pid), None
 
     def session(self, client: Client) -> Session | None:
         """The client's session, expired or not."""

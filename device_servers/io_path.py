@@ -79,6 +79,7 @@ class IoPath:
             if (sweep or device.eager or device.stale or name in touched) and not device.busy:
                 self._push_device(device)
         self._push_attributes()
+        self._context.unseen.settle(self._context.devices)
 
     def _push_device(self, device: PtcsDevice) -> None:
         name = device.site.name
