@@ -52,6 +52,11 @@ FAULTS: Mapping[str, Mapping[int, str]] = {
 }
 """Class -> code -> name. Code 0 is no fault."""
 
+SEEN: Mapping[str, Mapping[int, str]] = {
+    name: {1: "contacts differ"} for name in ("SafetyDoor", "EmergencyStop")
+}
+"""Codes that are no fault of their own kind: what a device says when its parts contradict each other."""
+
 
 def fault_text(code: float, tango_class: str) -> str:
     """Name of a fault code of a class; the number itself for one that the table does not name."""
@@ -59,5 +64,5 @@ def fault_text(code: float, tango_class: str) -> str:
         return _("unknown")
     if code == 0:
         return _("no fault")
-    names = FAULTS.get(tango_class, {})
+    names = {**SEEN.get(tango_class, {}), **FAULTS.get(tango_class, {})}
     return _(names[int(code)]) if int(code) in names else str(int(code))

@@ -25,7 +25,7 @@ from device_servers.services.maintenance.stepper import Run
 from ptcs import __version__
 from ptcs.client import Client, connect
 from ptcs.maintenance_bench import TangoBench
-from ptcs.maintenance_report import html, limits, values, words
+from ptcs.maintenance_report import fault_line, html, limits, values, words
 from ptcs.running import find, state_option
 
 MARKS = {
@@ -105,7 +105,7 @@ def show_step(total: int) -> Callable[[int, Step, Mapping[str, Any] | None], Non
         for line in readings_told(step, content["readings"]):
             console.print(f"         {line}")
         for fault in content["faults"]:
-            console.print(f"         [red]{fault['device']}: {_('fault code')} {fault['code']}[/]")
+            console.print(f"         [red]{escape(fault_line(fault))}[/]")
         for finding in content["timing"]:
             console.print(f"         [red]{_('timing error')}: {escape(finding)}[/]")
         if content["note"] and content["verdict"] == "FAILED":

@@ -56,6 +56,12 @@ def limits(reading: Mapping[str, Any]) -> str:
     return f"{'' if low is None else number(low)} .. {'' if high is None else number(high)}"
 
 
+def fault_line(fault: Mapping[str, Any]) -> str:
+    """A fault code with its name, where the record has one."""
+    name = f" ({fault['name']})" if fault.get("name") else ""
+    return f"{fault['device']}: {_('fault code')} {fault['code']}{name}"
+
+
 def shown(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The readings of a step that a reader needs: the bad ones, and the first of the good ones."""
     bad = [reading for reading in content["readings"] if not reading["ok"]]
@@ -99,7 +105,8 @@ def _step(content: Mapping[str, Any], step: Step | None, of: str) -> str:
     """Rows of one step. of: the device that the whole record is about, which no row repeats."""
     text = escape(content["name"] if step is None else words(step.text))
     notes = [content["note"]] if content["note"] else []
-    notes += [f"{fault['device']}: {_('fault code')} {fault['code']}" for fault in content["faults"]]
+    notes += [reading["note"] for reading in content["readings"] if not reading["ok"] and reading["note"]]
+    notes += [fault_line(fault) for fault in content["faults"]]
     notes += [f"{_('timing error')}: {finding}" for finding in content["timing"]]
     note = "".join(f"<br><i>{escape(line)}</i>" for line in notes)
     verdict = content["verdict"]

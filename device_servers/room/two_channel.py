@@ -21,13 +21,15 @@ class TwoChannel(PtcsDevice):
     FaultCode = fault_channel()
 
     def _state(self) -> tuple[DevState, str]:
-        if (fault := self.fault_state()) is not None:
+        a, b, fault = self.value("a"), self.value("b"), self.fault_state()
+        known = math.isfinite(a) and math.isfinite(b)
+        if known and (a > 0) != (b > 0):
+            state = DevState.ALARM if fault is None else DevState.FAULT
+            return state, _("its two contacts differ; look at contacts and wiring")
+        if fault is not None:
             return fault
-        a, b = self.value("a"), self.value("b")
-        if not (math.isfinite(a) and math.isfinite(b)):
+        if not known:
             return DevState.UNKNOWN, _("a contact is unknown")
-        if (a > 0) != (b > 0):
-            return DevState.ALARM, _("its two contacts differ; look at contacts and wiring")
         state, text = self.good if a > 0 else self.bad
         return state, _(text)
 

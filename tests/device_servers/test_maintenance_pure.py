@@ -40,7 +40,7 @@ class Desk:
 
     def __init__(self, **broken):
         self.values = {"State": "OFF", "CurrentSetpoint": 12.0, "Current": 12.0, "InTolerance": True}
-        self.values |= {"Temperature": 25.0, "Deviation": 0.001, "AdminMode": 0}
+        self.values |= {"Temperature": 25.0, "Deviation": 0.001, "AdminMode": 0, "Status": "as it is"}
         self.broken, self.time, self.code, self.timing, self.done = broken, 0.0, 0, [], []
         self.answer = (True, "")
 

@@ -48,6 +48,11 @@ class Step:
         """Readings that it takes of each device."""
         return int(self.spec.get("samples", 1))
 
+    @property
+    def asks_how_it_stands(self) -> bool:
+        """Whether the device's own Status explains why this step failed."""
+        return self.kind == "wait" or "is" in self.spec
+
 
 @dataclass(frozen=True)
 class Procedure:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from common.errors import LinkLost, PtcsError, Refused
 from common.site import Device, Site
+from device_servers.faults import fault_text
 from device_servers.services.maintenance.procedures import (
     Limits,
     NotApplicable,
@@ -128,9 +129,13 @@ class Run:
             content["readings"] = self._wait(step, devices)
         else:
             content["readings"] = [row for device in devices if (row := self._one(step, device)) is not None]
+        for reading in content["readings"]:
+            if step.asks_how_it_stands and not (reading["ok"] or reading["note"]):
+                reading["note"] = self._status(reading["device"])
         for device in devices:
             if code := self.bench.fault(device.name):
-                content["faults"].append({"device": device.name, "code": code})
+                name = fault_text(code, device.tango_class)
+                content["faults"].append({"device": device.name, "code": code, "name": name})
         content["timing"] = [finding for finding in self.bench.findings() if finding not in known]
 
     def _one(self, step: Step, device: Device) -> dict[str, Any] | None:
@@ -195,6 +200,13 @@ class Run:
         except Refused as why:
             outcome, note = Outcome.REFUSED, str(why)
         rows[device.name] = row(step, device.name, limits, outcome, values, note)
+
+    def _status(self, device: str) -> str:
+        """What a device says of itself, for whoever reads why a step failed; "" when it does not answer."""
+        try:
+            return str(self.bench.read(device, "Status"))
+        except PtcsError:
+            return ""
 
     def _value(self, device: str, attribute: str) -> Any:
         return _plain(self.bench.read(device, attribute))
