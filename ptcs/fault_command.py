@@ -24,7 +24,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Machine-read
 
 
 @contextmanager
-def _link(state: Path, process: str) -> Iterator[WireClient]:
+def link(state: Path, process: str) -> Iterator[WireClient]:
     """A link to plant or fpga for one command. Raises LinkLost."""
     entry = StateDir(state.resolve()).endpoint(process)
     client = WireClient(Peer(str(entry["host"]), int(entry["port"]), "ptcs-fault", stale_s=None))
@@ -42,7 +42,7 @@ def _link(state: Path, process: str) -> Iterator[WireClient]:
 
 
 def _ask(state: Path, process: str, **body: Any) -> Mapping[str, Any]:
-    with _link(state, process) as client:
+    with link(state, process) as client:
         return client.request(body, timeout=ANSWER_S).body
 
 
