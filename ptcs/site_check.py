@@ -49,6 +49,8 @@ def _classes(site: Site) -> Iterator[str]:
     from simulation.plant.registry import FAMILIES  # noqa: PLC0415
 
     known = ", ".join(sorted(CLASSES))
+    if all(device.tango_class in CLASSES for device in site.devices):
+        yield from _pv_names(site)
     for device in site.devices:
         if device.tango_class not in CLASSES:
             yield _("{origin}: {name} is of unknown class {kind}: allowed are {known}").format(
@@ -65,6 +67,17 @@ def _classes(site: Site) -> Iterator[str]:
             )
         if device.tango_class in FAMILIES and device.wire == SHARED_WIRE:
             yield _("{origin}: {name} needs a wire of its own").format(origin=device.origin, name=device.name)
+
+
+def _pv_names(site: Site) -> Iterator[str]:
+    """A gateway does not start with a name that EPICS does not take."""
+    from device_servers.classes import class_named  # noqa: PLC0415
+    from device_servers.services.epics.catalogue import catalogue  # noqa: PLC0415
+
+    try:
+        catalogue(site, class_named)
+    except BadConfig as why:
+        yield str(why)
 
 
 def _counts(site: Site) -> Iterator[str]:

@@ -108,6 +108,8 @@ def test_the_check_sees_what_does_not_fit() -> None:
     assert "unknown class Teapot" in found(_with(site, replace(extra, tango_class="Teapot")))
     assert "unknown room room7" in found(_with(site, replace(extra, room="room7")))
     assert "stands at nowhere" in found(_with(site, replace(extra, element="nowhere")))
+    long = replace(extra, name="acs/vacuum/gauge-of-the-second-sector-of-the-line")
+    assert "allowed are 60 characters" in found(_with(site, long))
     pumps = [replace(site.device("acs/water/line-pump"), name=f"a/b/p{i}", wire=f"p{i}") for i in range(260)]
     assert "Modbus has addresses for 247" in found(replace(site, devices=(*site.devices, *pumps)))
     clients = {**site.watchdogs, "clients": ["session", "nozzle", "somebody"]}
