@@ -14,7 +14,7 @@ from common.dicom import files, ion_plan, modules, rt_dose, structures
 from common.dicom.ct import read_series
 from common.errors import BadInput, PtcsError
 from common.text import _
-from ptcs import dose_output
+from ptcs import dose_carbon, dose_output
 
 if TYPE_CHECKING:
     from common.dicom.plan import IonPlan
@@ -104,14 +104,16 @@ def dose(
         click.echo(f"! {warning}", err=True)
     grid = _grid(patient, spacing, like)
     if beam_model is None:
-        if engine_name != "pb" or per_beam:
-            raise BadInput(_("carbon plans: allowed is --engine pb, and one dose of all beams together"))
-        _carbon(plan, patient, grid, machine, out, dose_type, alpha_beta)
+        if per_beam:
+            raise BadInput(_("carbon plans: allowed is one dose of all beams together, without --per-beam"))
+        job = dose_carbon.Job(plan, patient, grid, machine, out, dose_type)
+        if engine_name == "mc":
+            with _progress() as bar:
+                job.monte_carlo(options, bar, (let_file, sigma_file))
+        else:
+            job.pencil_beam(alpha_beta)
         return
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True),
-    ) as bar:  # fmt: skip
+    with _progress() as bar:
         task = bar.add_task(_("dose"), total=1.0)
         parts = recompute.recompute(
             patient, grid, plan, beam_model, engine, options,
@@ -124,19 +126,11 @@ def dose(
     _write_images(parts, grid, factor, let_file, sigma_file)
 
 
-def _carbon(
-    plan: IonPlan, patient: Patient, grid: Grid, machine: str, out: Path, kind: str, ratio: float | None
-) -> None:
-    """Dose of a carbon plan, all fractions."""
-    from tps_engine.beamdata import ion_files  # noqa: PLC0415
-    from tps_engine.dose.ions.recompute import recompute  # noqa: PLC0415
-
-    if (kind == "effective") != (ratio is not None):
-        raise BadInput(_("carbon: give --alpha-beta with --dose-type effective, and only then"))
-    with Console(stderr=True).status(_("dose")):
-        found = recompute(patient, grid, plan, ion_files.load(machine), ratio)
-    total = (plan.fractions * found.dose).astype("f4")
-    dose_output.write_dose(plan, total, grid, out, (kind.upper(), "PLAN", None), found.what[:64])
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )  # fmt: skip
 
 
 def _options(

@@ -79,6 +79,23 @@ def test_a_carbon_plan_ends_where_its_tables_say_and_weighs_more(place) -> None:
 
 
 @pytest.mark.requirement("TPS-DOSE")
+def test_monte_carlo_of_a_carbon_plan_ends_where_the_pencil_beam_does(place) -> None:
+    curves = []
+    for more in (("--engine", "pb"), ("--engine", "mc", "--histories", "3000", "--let", "let.npz")):
+        done = dose("--dose-type", "physical", *more)
+        assert done.exit_code == 0, done.output
+        found = read(place)
+        curves.append(found.dose.sum(axis=(0, 2), dtype=np.float64))
+    assert "3000 ions, mean uncertainty" in done.output
+    heights = found.origin[1] + found.spacing[1] * np.arange(found.dose.shape[1])
+    edges = [bragg.distal_depth(heights, curve, 0.8) for curve in curves]
+    assert edges[1] == pytest.approx(edges[0], abs=0.5)
+    assert curves[1][2:40].sum() == pytest.approx(curves[0][2:40].sum(), rel=0.06)
+    with np.load(place / "let.npz") as saved:
+        assert max(float(np.max(saved[name])) for name in saved.files if saved[name].ndim == 3) > 40.0
+
+
+@pytest.mark.requirement("TPS-DOSE")
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -86,7 +103,7 @@ def test_a_carbon_plan_ends_where_its_tables_say_and_weighs_more(place) -> None:
         (("--dose-type", "physical", "--alpha-beta", "2"), "only then"),
         (("--dose-type", "effective", "--alpha-beta", "3"), "tables for 2, 10"),
         (("--dose-type", "physical", "--per-beam"), "all beams together"),
-        (("--dose-type", "physical", "--engine", "mc"), "--engine pb"),
+        (("--dose-type", "effective", "--engine", "mc"), "tables over depth"),
     ],
 )
 def test_what_is_not_known_of_carbon_is_refused(place, more: tuple[str, ...], said: str) -> None:

@@ -50,10 +50,10 @@ def beam_dose(
 ) -> MonteCarloDose:
     """Dose of one fraction of a planned beam on `grid`; given inside the body only, like the pencil beam's.
 
-    Protons are followed from the plane of the beam model through air and range shifter, and through all of
-    the body, also where `grid` does not reach; an aperture stops, a compensator slows them. progress: called with the part (0..1) that is done. Raises
-    BadInput for an energy that the machine lacks, spots outside its scan limits, a beam without spots, and
-    for a range shifter of which thickness or place is not known.
+    Protons are followed from the plane of the beam model through air, range shifter, aperture, compensator
+    and all of the body, also where `grid` does not reach. progress: called with the part (0..1) that
+    is done. Raises BadInput for an energy that the machine lacks, spots outside its scan limits, a beam
+    without spots, a range shifter of which thickness or place is not known, plates in the patient or closed.
     """
     model = ripple.for_beam(model, beam)
     placed, mu = spot_module.of_beam(beam, model)
