@@ -146,9 +146,9 @@ class _Run:
         What the value jumps by counts as a fall: it is yet to fall by that much, or no longer does.
         """
         self.last, self.since, before = last, 0, self.value
-        if last or self.nearer is None:
-            self.evaluate = self.exact
-        else:
+        # what served until now is let go first: it holds a matrix
+        self.evaluate = self.exact
+        if not last and self.nearer is not None:
             self.evaluate = self.nearer(self.weights)
             self.period = min(self.period * _LONGER, _LONGEST)
         self.value, self.gradient = _checked(self.evaluate(self.weights))
