@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_banded
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import lfilter
 
 from tps_engine.beamdata.water import Floats, WaterTable
 
@@ -142,7 +141,8 @@ class DepthDoseParts:
             return values
         kept = np.exp(-_FINE_MM / self.short_length)
         # a proton shorter by d has at a depth what the others have d deeper
-        short = lfilter([1.0 - kept], [1.0, -kept], values[::-1])[::-1]
+        bands = np.tile([[1.0], [-kept]], len(values))
+        short = solve_banded((1, 0), bands, (1.0 - kept) * values[::-1])[::-1]
         return np.asarray((1.0 - self.short_fraction) * values + self.short_fraction * short)
 
 
