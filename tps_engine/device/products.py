@@ -1,4 +1,4 @@
-"""Dose of spot weights and its way back by a matrix that stays on a CUDA device: a block of threads a spot."""
+"""Dose of spot weights and the way back, by a matrix held on a CUDA device: a block of threads a spot."""
 
 import math
 

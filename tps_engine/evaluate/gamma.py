@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
+from tps_engine.device import choice
 from tps_engine.dose.parallel import spread
 from tps_engine.evaluate.gamma_search import Floats, search
+
+Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,14 @@ def gamma(
     evaluated: NDArray[np.floating],
     spacing: tuple[float, float, float],
     criteria: GammaCriteria | None = None,
+    device: str = "cpu",
 ) -> GammaResult:
     """Compare two distributions (nz, ny, nx) on one grid; `spacing` (x, y, z) in mm.
 
-    Raises BadInput when the shapes differ, a value is not finite, or no point reaches the threshold.
+    device: cpu, cuda or auto (`tps_engine.device.choice`). Raises BadInput when the shapes differ, a value is
+    not finite, no point reaches the threshold, or cuda is asked for where there is none.
     """
+    on_device = choice.chosen(device) == "cuda"
     chosen = criteria or GammaCriteria()
     planned, given = np.ascontiguousarray(reference, np.float64), np.ascontiguousarray(evaluated, np.float64)
     if planned.shape != given.shape or planned.ndim != 3:
@@ -77,12 +83,23 @@ def gamma(
     tolerance = np.maximum(scale * chosen.dose_percent / 100.0, 1e-12)
     asked = np.column_stack([doses, tolerance, np.full(len(points), chosen.max_gamma**2)])
     places, frame = points.astype(np.float64), _offsets(spacing, chosen)
-    # Many parts: points that fail cost a hundred times those that pass, and lie together.
-    parts = spread(lambda a, b: search(given, places[a:b], asked[a:b], *frame), len(points), parts=64)
-    found = np.concatenate(parts)
+    found = (_on_device if on_device else _on_cores)(given, places, asked, *frame)
     values = np.full(planned.shape, np.nan, np.float32)
     values[tuple(points.T)] = found
     return GammaResult(values, float(100.0 * np.mean(found <= 1.0)), len(points), chosen)
+
+
+def _on_cores(dose: Floats, places: Floats, asked: Floats, offsets: Floats, step: Floats) -> Values:
+    """Gamma of places (n,); many parts, as points that fail cost a hundred times more and lie together."""
+    parts = spread(lambda a, b: search(dose, places[a:b], asked[a:b], offsets, step), len(places), parts=64)
+    return np.concatenate(parts)
+
+
+def _on_device(dose: Floats, places: Floats, asked: Floats, offsets: Floats, step: Floats) -> Values:
+    """The same on the CUDA device."""
+    from tps_engine.device import gamma as kernels  # noqa: PLC0415 - kernels that need a device
+
+    return kernels.search(dose, places, asked, offsets, step)
 
 
 def _offsets(spacing: tuple[float, float, float], criteria: GammaCriteria) -> tuple[Floats, Floats]:
