@@ -102,7 +102,7 @@ def gamma_index() -> None:
     device.THREADS = 2
     z, y, x = np.mgrid[0:6, 0:7, 0:8].astype(float)
     plan = 2.0 * np.exp(-(((x - 3.0) / 2.5) ** 4) - ((y - 3.0) / 2.5) ** 4 - ((z - 2.5) / 2.5) ** 4)
-    given = np.roll(plan, 1, axis=2) + np.random.default_rng(3).normal(0.0, 0.2, plan.shape)
+    given = np.roll(plan, 2, axis=2) + np.random.default_rng(3).normal(0.0, 0.1, plan.shape)
     for criteria in (GammaCriteria(3.0, 3.0), GammaCriteria(2.0, 2.0, mode="local", max_gamma=1.5)):
         here = gamma(plan, given, (2.0, 2.5, 3.0), criteria)
         there = gamma(plan, given, (2.0, 2.5, 3.0), criteria, device="cuda")
