@@ -26,13 +26,15 @@ class Options:
 
     noise: fraction, mean sigma over dose above half of the maximum, at which a Monte Carlo engine stops.
     histories: protons of a beam; with noise at most so many; neither given: DEFAULT_NOISE. seed: the same
-    seed gives the same dose. quantity: water, dose to water, or medium, dose to the material there.
+    seed gives the same dose. quantity: water, dose to water, or medium, dose to the material there. device:
+    cpu, cuda or auto, which takes a CUDA device where there is one and the engine can use it.
     """
 
     noise: float | None = None
     histories: int | None = None
     seed: int = 1
     quantity: str = "water"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def _pencil_beam(
 ) -> EngineDose:
     if options.quantity != "water":
         raise BadInput(_("the pencil beam gives dose to water only; for dose to medium take --engine mc"))
+    if options.device == "cuda":
+        raise BadInput(_("the pencil beam works on the cores only; take device cpu or auto"))
     found = EngineDose(pencil_beam.beam_dose(patient, grid, beam, model))
     progress(1.0)
     return found
@@ -80,7 +84,10 @@ def _monte_carlo(
     if noise is None and options.histories is None:
         noise = DEFAULT_NOISE
     histories = engine.Histories(
-        MOST_HISTORIES if options.histories is None else options.histories, options.seed, noise=noise
+        MOST_HISTORIES if options.histories is None else options.histories,
+        options.seed,
+        noise=noise,
+        device=options.device,
     )
     found = engine.beam_dose(patient, grid, beam, model, histories, progress)
     dose = found.dose_to_water if options.quantity == "water" else found.dose_to_medium
