@@ -32,12 +32,12 @@ def check_setting(patient: Patient, grid: Grid, plan: IonPlan, model: BeamModel)
     Raises BadInput: a dose grid beside the body or too large for memory; a beam that passes the body, a
     virtual source in the patient, a range shifter of unknown place, in the patient, or that stops a layer.
     """
-    covered = resample_nearest(patient.body, patient.grid, grid)
-    if not covered.any():
+    body_voxels = float(np.count_nonzero(patient.body)) * patient.grid.voxel_cm3 / grid.voxel_cm3
+    memory.require(int(_BYTES_BODY * min(body_voxels, grid.size) + _BYTES_GRID * grid.size), _("the dose"))
+    if not resample_nearest(patient.body, patient.grid, grid).any():
         raise BadInput(
             _("the dose grid holds nothing of the body: check --like and the image; the dose would be zero")
         )
-    memory.require(_BYTES_BODY * int(covered.sum()) + _BYTES_GRID * grid.size, _("the dose"))
     points = _sampled(patient.body, patient.grid, _MOST_POINTS)
     warnings = []
     for beam in plan.beams:

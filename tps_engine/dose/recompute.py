@@ -78,16 +78,22 @@ def patient_of(
     grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
     memory.require(_BYTES * grid.size, _("the patient model"))
     refuse_not_finite(ct.hu)
-    outline = body.find(ct.hu, grid) if structures is None else _drawn_body(ct, structures, grid)
+    told: list[str] = []
+    outline = body.find(ct.hu, grid) if structures is None else _drawn_body(ct, structures, grid, told)
     rsp = calibration.relative_stopping_power(ct.hu)
     rsp[~outline] = AIR
     scan = findings.Scan(ct.hu, outline, grid, structures, calibration)
-    warnings = [*ct.warnings, *findings.outside_table(scan, outside), *findings.metal(scan, rsp, "keep")]
+    warnings = [
+        *ct.warnings,
+        *told,
+        *findings.outside_table(scan, outside),
+        *findings.metal(scan, rsp, "keep"),
+    ]
     warnings += findings.matter_outside(scan, rsp)
     return Patient(grid, rsp, outline, {"External": outline}, ct.patient_position, tuple(warnings))
 
 
-def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[np.bool_]:
+def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid, told: list[str]) -> NDArray[np.bool_]:
     if structures.frame_of_reference_uid != ct.frame_of_reference_uid:
         raise BadInput(
             _("structure set and CT have different frames of reference; choose the CT it was drawn on")
@@ -101,6 +107,11 @@ def _drawn_body(ct: CtVolume, structures: StructureSet, grid: Grid) -> NDArray[n
             _("region {name} lies outside the image; choose the image that it was drawn on").format(
                 name=drawn.name
             )
+        )
+    index = grid.index_of(np.concatenate(list(drawn.contours)))
+    if (index < -0.5).any() or (index > np.asarray(grid.shape[::-1]) - 0.5).any():
+        told.append(
+            _("region {name} reaches beyond the image: only the part inside counts").format(name=drawn.name)
         )
     return outline
 

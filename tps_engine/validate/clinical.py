@@ -20,7 +20,6 @@ from common.dicom.rt_dose import DoseGrid
 from common.errors import BadInput
 from common.site import CONFIG
 from common.text import _
-from tps_engine.beamdata import bragg
 from tps_engine.beamdata.importers import common as importers
 from tps_engine.beamdata.importers import dcpt
 from tps_engine.beamdata.model import BeamModel
@@ -35,6 +34,7 @@ from tps_engine.validate.pictures import Curve, curves, differences
 FOLDER = "ion_plans_dcpt"
 _TABLE = "DCPT_beam_model__v5.csv"
 _EDGES = (0.8, 0.5, 0.2)
+_MIDDLE_MM, _NEAR_PEAK_MM = 25.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,23 @@ class Inputs:
     doses: Mapping[str, str]
     rates: tuple[tuple[float, float, float], ...]
     knee_mm: float
+    levels: tuple[tuple[float, str], ...]
+    """Where depths are compared: parts of the commercial dose's maximum on the axis, and their names."""
     angles: Mapping[str, float] = field(default_factory=dict)
     centroids: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     one_scale: bool = False
     flat: bool = False
-    """Whether edges and penumbra of a wide field are asked."""
+    """Whether edges and penumbra of a wide field are asked, and the place of a peak that stands on a ramp."""
 
 
 PLAN03 = Inputs(
     "plan03_ramp_full", "ramped*.dcm", {"b1": "16653", "b2": "84138", "sum": "73252"},
-    ((2.0, 2.0, 97.0), (3.0, 3.0, 99.0)), 1.5, {"b1": 0.0, "b2": 180.0},
+    ((2.0, 2.0, 97.0), (3.0, 3.0, 99.0)), 1.5, ((0.1, "knee"), (0.02, "toe")), {"b1": 0.0, "b2": 180.0},
     {"b1": (-0.23, np.nan), "b2": (0.23, np.nan)}, flat=True,
 )  # fmt: skip
 PLAN06 = Inputs(
     "plan06_sobp_4d", "RP*.dcm", {"sum": "40881"}, ((3.0, 3.0, 95.0),), 1.2,
-    centroids={"sum": (0.80, -1.70)}, one_scale=True,
+    ((0.9, "knee"), (0.8, "R80"), (0.1, "toe")), centroids={"sum": (0.80, -1.70)}, one_scale=True,
 )  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def recomputed(inputs: Inputs, name: str, engine: str, setup: Setup) -> Outcome:
     last = _pair(plan, found, "sum", theirs["sum"], inside)
     pictures.append(differences(_("sum"), grid, (last.theirs, last.ours), (_("commercial system"), engine)))
     spots = sum(beam.spot_count for beam in plan.beams)
-    note = _("{spots} spots; beam model {model}; knee: 80 % behind the maximum on the axis; toe: 10 %")
+    note = _("{spots} spots; beam model {model}; depths: middle 50 mm of the field, one level in Gy for both")
     return Outcome(tuple(checks), tuple(pictures), (note.format(spots=spots, model=model.name),))
 
 
@@ -187,21 +189,47 @@ def _judged(inputs: Inputs, part: str, pair: Pair) -> list[Check]:
 
 
 def _axis(pair: Pair, values: Floats) -> tuple[Floats, Floats]:
-    """Depth in the direction of the beam, mm, and the mean dose of 5 x 5 voxels about x = z = 0."""
-    i, k = (int(np.argmin(np.abs(pair.grid.axis(axis)))) for axis in (0, 2))
+    """Depth in the direction of the beam, mm, and the mean dose of the field's middle about x = z = 0."""
+    middle = [np.abs(pair.grid.axis(axis)) <= _MIDDLE_MM for axis in (0, 2)]
     depth = pair.away * pair.grid.axis(1)
-    line = values[k - 2 : k + 3, :, i - 2 : i + 3].mean(axis=(0, 2))
+    line = values[np.ix_(middle[1], np.ones(len(depth), dtype=bool), middle[0])].mean(axis=(0, 2))
     order = np.argsort(depth)
     return depth[order], line[order]
 
 
 def _depths(inputs: Inputs, pair: Pair) -> list[Check]:
-    lines = [_axis(pair, values) for values in (pair.theirs, pair.ours)]
+    """Where the dose on the axis falls through levels in Gy, the same for both doses."""
+    depth, theirs = _axis(pair, pair.theirs)
+    ours = _axis(pair, pair.ours)[1]
+    names = {"knee": _("knee"), "toe": _("toe"), "R80": "R80"}
     checks = []
-    for what, level in ((_("knee (R80)"), 0.8), (_("toe (R10)"), 0.1)):
-        theirs, ours = (bragg.distal_depth(*line, level) for line in lines)
-        checks.append(within(what, ours - theirs, inputs.knee_mm, "mm", f"y {pair.away * theirs:.2f} mm"))
+    for level, name in inputs.levels:
+        wanted = level * float(theirs.max())
+        a, b = (_falls(depth, line, wanted) for line in (theirs, ours))
+        what = _("{name}, {level} % of the maximum").format(name=names[name], level=f"{100 * level:g}")
+        checks.append(within(what, b - a, inputs.knee_mm, "mm", f"y {pair.away * a:.2f} mm"))
+    if inputs.flat:
+        moved = _displacement(depth, theirs, ours)
+        checks.append(within(_("peak at the top of the ramp"), moved, inputs.knee_mm, "mm"))
     return checks
+
+
+def _falls(depth: Floats, line: Floats, wanted: float) -> float:
+    """The deepest place at which a dose falls through `wanted` Gy."""
+    last = int(np.flatnonzero(line > wanted)[-1])
+    return float(np.interp(-wanted, -line[last : last + 2], depth[last : last + 2]))
+
+
+def _displacement(depth: Floats, theirs: Floats, ours: Floats) -> float:
+    """How many mm deeper our peak lies: the shift that fits best about their maximum, at any height."""
+    near = np.abs(depth - depth[int(np.argmax(theirs))]) <= _NEAR_PEAK_MM
+    shifts = np.arange(-3.0, 3.01, 0.05)
+    misfits = []
+    for shift in shifts:
+        moved = np.interp(depth[near] + shift, depth, ours)
+        scale = float(moved @ theirs[near] / (moved @ moved))
+        misfits.append(float(np.sum((scale * moved - theirs[near]) ** 2)))
+    return float(shifts[int(np.argmin(misfits))])
 
 
 def _centroids(stated: tuple[float, float], pair: Pair) -> list[Check]:
