@@ -34,31 +34,42 @@ def stamp() -> str:
 
 
 def ion_plan(
-    case: Case, wanted: Prescription, beams: tuple[IonBeam, ...], machine: str, uids: tuple[str, str]
+    case: Case,
+    wanted: Prescription,
+    beams: tuple[IonBeam, ...],
+    machine: str,
+    uids: tuple[str, str],
+    **what: Any,
 ) -> IonPlan:
-    """A plan of beams. uids: its own and its dose's SOP Instance UID."""
+    """A plan of beams. uids: its own and its dose's SOP Instance UID. what: RBE model, radiation, label."""
     return IonPlan(
+        **{"rbe_model": wanted.rbe_model, "label": f"IMPT {wanted.target}"[:16], **what},
         patient=case.ct.patient,
         sop_instance_uid=uids[0],
         study_instance_uid=case.ct.study_instance_uid,
         series_instance_uid=modules.new_uid(),
         frame_of_reference_uid=case.ct.frame_of_reference_uid,
         structure_set_uid=case.structures.sop_instance_uid,
-        label=f"IMPT {wanted.target}"[:16],
         machine=machine,
         beams=beams,
         fractions=wanted.fractions,
         prescription=wanted.dose_per_fraction,
         target=wanted.target,
-        rbe_model=wanted.rbe_model,
         patient_position=case.ct.patient_position,
         dose_sop_instance_uid=uids[1],
         created=stamp(),
     )
 
 
-def dose_grid(plan: IonPlan, dose: NDArray[np.floating], grid: Grid, uid: str, **what: Any) -> DoseGrid:
-    """A dose of `plan` in RBE-weighted Gy as an RT Dose. what: summation, records, comment."""
+def dose_grid(
+    plan: IonPlan,
+    dose: NDArray[np.floating],
+    grid: Grid,
+    uid: str,
+    dose_type: str = "EFFECTIVE",
+    **what: Any,
+) -> DoseGrid:
+    """A dose of `plan`, RBE-weighted Gy unless its type is PHYSICAL. what: summation, records, comment."""
     return DoseGrid(
         dose=np.ascontiguousarray(dose, dtype=np.float32),
         origin=grid.origin,
@@ -69,15 +80,20 @@ def dose_grid(plan: IonPlan, dose: NDArray[np.floating], grid: Grid, uid: str, *
         series_instance_uid=modules.new_uid(),
         frame_of_reference_uid=plan.frame_of_reference_uid,
         plan_sop_instance_uid=plan.sop_instance_uid,
-        dose_type="EFFECTIVE",
+        dose_type=dose_type,
         structure_set_uid=plan.structure_set_uid,
         created=stamp(),
         **what,
     )
 
 
-def histograms(dose: NDArray[np.floating], regions: Mapping[str, Mask], grid: Grid) -> dict[str, Dvh]:
-    """A histogram for every region that has a voxel on the dose grid, in the order given."""
+def histograms(
+    dose: NDArray[np.floating], regions: Mapping[str, Mask | NDArray[np.floating]], grid: Grid
+) -> dict[str, Dvh]:
+    """A histogram for every region that has a voxel on the dose grid, in the order given.
+
+    regions: masks, or the parts (0..1) of voxels inside.
+    """
     voxel = 1000.0 * grid.voxel_cm3
     return {name: dvh(dose, mask, voxel) for name, mask in regions.items() if mask.any()}
 

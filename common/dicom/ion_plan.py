@@ -101,7 +101,8 @@ def _beam(plan: IonPlan, beam: IonBeam) -> Dataset:
     ds.BeamType = "STATIC"
     ds.RadiationType = plan.radiation
     if plan.radiation == "ION":
-        ds.RadiationMassNumber, ds.RadiationAtomicNumber, ds.RadiationChargeState = 12, 6, 6
+        ds.RadiationMassNumber, ds.RadiationAtomicNumber = plan.nuclide
+        ds.RadiationChargeState = plan.nuclide[1]
     ds.TreatmentDeliveryType = "TREATMENT"
     ds.NumberOfWedges = ds.NumberOfBoli = 0
     hardware.put(ds, beam.aperture, beam.compensator)

@@ -33,6 +33,9 @@ _ACCESSORIES = (
 _FIXED = ("GantryAngle", "PatientSupportAngle", "IsocenterPosition", "SnoutPosition")
 _ZERO = ("TableTopPitchAngle", "TableTopRollAngle", "TableTopEccentricAngle", "GantryPitchAngle")
 
+NUCLIDES = {(12, 6): "carbon-12", (4, 2): "helium-4"}
+"""Ions by mass and atomic number that plans may be for."""
+
 
 def from_dataset(ds: Dataset) -> IonPlan:
     """Read an RT Ion Plan. Raises BadDicom, naming the attribute and the beam, for what cannot be held."""
@@ -75,6 +78,7 @@ def from_dataset(ds: Dataset) -> IonPlan:
         target=target,
         rbe_model=private.get_text(ds, private.PLAN_GROUP, private.RBE_MODEL) or "",
         radiation=_radiation(sources),
+        nuclide=_nuclide(sources[0]),
         patient_position=_position(ds, sources),
         dose_sop_instance_uid=text(doses[0], "ReferencedSOPInstanceUID") if doses else "",
         meterset_unit=_common(sources, "PrimaryDosimeterUnit"),
@@ -109,9 +113,17 @@ def _radiation(beams: list[Dataset]) -> str:
     if radiation == "ION":
         for beam in beams:
             kind = (integer(beam, "RadiationMassNumber"), integer(beam, "RadiationAtomicNumber"))
-            if kind != (12, 6):
-                raise BadDicom(f"ion of mass {kind[0]}, charge {kind[1]}: allowed is carbon-12 (12, 6)")
+            if kind not in NUCLIDES:
+                allowed = ", ".join(f"{name} {one}" for one, name in NUCLIDES.items())
+                raise BadDicom(f"ion of mass {kind[0]}, charge {kind[1]}: allowed are {allowed}")
     return radiation
+
+
+def _nuclide(beam: Dataset) -> tuple[int, int]:
+    """Mass and atomic number of an ion; carbon where the beam is of protons and needs none."""
+    if text(beam, "RadiationType") != "ION":
+        return 12, 6
+    return integer(beam, "RadiationMassNumber"), integer(beam, "RadiationAtomicNumber")
 
 
 def _prescription(ds: Dataset) -> tuple[str, float]:

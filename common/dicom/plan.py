@@ -122,7 +122,8 @@ class IonPlan:
     """A proton or ion plan of one fraction group, as RT Ion Plan carries it.
 
     prescription: RBE-weighted dose per fraction to the target, Gy (0 where a foreign plan does not say).
-    rbe_model: its name, "" where a foreign plan does not say. radiation: PROTON, or ION for carbon-12.
+    rbe_model: its name, "" where a foreign plan does not say. radiation: PROTON, or ION for `nuclide`, its
+    mass and atomic number: carbon-12 or helium-4.
     dose_sop_instance_uid: the RT Dose calculated for this plan, or "". meterset_unit: unit of all metersets,
     MU, or NP (number of particles) in a foreign plan, which no machine here delivers.
     """
@@ -141,6 +142,7 @@ class IonPlan:
     target: str
     rbe_model: str = "constant 1.1"
     radiation: str = "PROTON"
+    nuclide: tuple[int, int] = (12, 6)
     patient_position: str = "HFS"
     dose_sop_instance_uid: str = ""
     meterset_unit: str = "MU"

@@ -1,5 +1,7 @@
 """Robust plans on a water box: what the worst scenario keeps of the target, against a plan without margin."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tps_phantoms import water_box
@@ -9,7 +11,8 @@ from tps_engine.patient import stopping_power
 from tps_engine.plan.planning import make_plan
 from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Robustness
 from tps_engine.plan.scene import build_scene, lay_out
-from tps_engine.plan.task import build_task
+from tps_engine.plan.radiation import of
+from tps_engine.plan.setup import build_task
 
 WANTED = Prescription("cube", 2.0, 25)
 FIELDS = (FieldRequest("ANT", 0.0), FieldRequest("POST", 180.0))
@@ -31,7 +34,9 @@ def fragile() -> tuple[float, float]:
     options = PlanOptions(margin=0.0, dose_spacing=5.0)
     scene = build_scene(ct, structures, WANTED, options, stopping_power.load())
     laid = [lay_out(scene, request, scene.isocentre, machine, options) for request in FIELDS]
-    task = build_task(scene, laid, WANTED, machine, ERRORS)
+    effects = of(machine).effects(WANTED.rbe_model, scene.grid.shape, scene.drawn, {})
+    asked = PlanOptions(margin=0.0, dose_spacing=5.0, robust=ERRORS)
+    task = build_task(scene, laid, WANTED, machine, asked, effects)
     given = [(beam.name, layer) for beam in result.beams for layer in beam.layers]
     on = {
         (name, round(layer.energy, 3), x, y): mu
@@ -47,7 +52,10 @@ def fragile() -> tuple[float, float]:
         dtype=np.float32,
     )
     assert mu.sum() == pytest.approx(sum(float(layer.mu.sum()) for _name, layer in given), rel=1e-5)
-    found = task.histograms(scene, mu, WANTED, task.offset(result.dose, mu))
+    weights = mu.astype(np.float64)
+    nominal = task.values("dose", task.situations[0], weights)
+    exact = result.dose.ravel()[task.wanted.flat].astype(np.float64)
+    found = replace(task, offsets={"dose": exact - nominal}).histograms(scene, weights)
     return min(h["cube"].dose_to(95.0) for h in found.values()), found[task.names[0]]["cube"].dose_to(95.0)
 
 

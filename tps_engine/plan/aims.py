@@ -4,8 +4,9 @@
     PTV: D95% > 57               rectum: gEUD8 < 45           brain stem: LETd max < 6
     PTV: min > 55                rectum: McNamara max < 60    bladder: mean < 15, weight 2
 
-Doses are Gy over all fractions; LETd is in keV/um; V has its level behind it and a part of the region as its
-limit, D has the part behind it. In front of the metric stands the quantity when it is not the plan's own dose.
+Doses are Gy over all fractions; LETd is in keV/um; V has its level behind it and a part of the region as
+its limit, D has the part behind it. In front of the metric stands the quantity when it is not the plan's
+own dose.
 """
 
 import re
@@ -56,9 +57,11 @@ class Aim:
         """The objective on these voxels; its value is in Gy2 of a fraction, or (keV/um)2."""
         return _OBJECTIVES[self.metric, self.most](self, voxels, self.scaled(fractions))
 
-    def constraint(self, voxels: Index, fractions: int) -> Constraint:
-        """The hard constraint on these voxels."""
-        return _CONSTRAINTS[self.metric, self.most](self, voxels, self.scaled(fractions))
+    def constraint(self, voxels: Index, fractions: int, inside: float = 0.0) -> Constraint:
+        """The hard constraint on these voxels for one fraction, tighter by `inside` in its own unit."""
+        level = self.scaled(fractions)
+        kept = max(level - inside, 0.0) if self.most else level + inside
+        return _CONSTRAINTS[self.metric, self.most](self, voxels, kept)
 
 
 _OBJECTIVES: dict[tuple[str, bool], Callable[[Aim, Index, float], Objective]] = {

@@ -27,7 +27,7 @@ def weights_of(beams: Sequence[IonBeam], setup: Setup) -> Floats:
 
     Positions move with the isocentre. Raises BadInput when no spot of the new plan has one.
     """
-    reach = setup.options.layout.lateral
+    reach = (setup.options.layout or setup.radiation.layout).lateral
     found = [_field(one, beams, reach) for one in setup.planned]
     weights = np.concatenate(found)
     if not weights.any():

@@ -14,14 +14,15 @@ from tps_engine.plan import review
 from tps_engine.plan.aims import LET, PLAN_DOSE, Aim
 from tps_engine.plan.beams import to_beams
 from tps_engine.plan.effects import DOSE, LET_DOSE, Sums
+from tps_engine.plan.goals import SLACK
 from tps_engine.plan.request import PlanResult, Reached
 from tps_engine.plan.setup import Setup
 from tps_engine.plan.solving import Solved
-from tps_engine.plan.task import SLACK, Task
+from tps_engine.plan.task import Task
 
 Metersets = NDArray[np.float32]
 
-KEPT_WITHIN = 2.0 * SLACK
+KEPT_WITHIN = SLACK
 """A constraint counts as kept when the dose that is shown exceeds it by no more: Gy of a fraction, keV/um."""
 
 _STEPS = 12
@@ -145,8 +146,9 @@ def reached(
         unit = 1.0 if aim.quantity == LET else float(fractions)
         excess = max(_excess(task, aim, at, one, weights, fractions) for one in range(len(task.situations)))
         value = aim.level + unit * (excess if aim.most else -excess)
-        price = prices.get(aim.text, 0.0) if hard else 0.0
-        found.append(Reached(aim.text, hard, aim.level, value, excess <= KEPT_WITHIN, price))
+        kept = excess <= KEPT_WITHIN
+        price = prices.get(aim.text, 0.0) if hard and kept else 0.0
+        found.append(Reached(aim.text, hard, aim.level, value, kept, price))
     return tuple(found)
 
 

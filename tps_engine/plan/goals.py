@@ -18,6 +18,9 @@ from tps_engine.plan.scene import Scene
 RING_MM = 25.0
 """How far around the planning target the dose is asked to fall."""
 
+SLACK = 0.002
+"""What the optimiser may exceed a constraint by, Gy of a fraction or keV/um; it aims as far inside."""
+
 _FAR_STRIDE = 12
 _NEGLIGIBLE = 0.002  # root mean square deviation in the target, part of the prescription
 _WEIGHTS = {"under": 100.0, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30.0, "mean": 0.5}
@@ -61,13 +64,11 @@ def wanted_of(scene: Scene, prescription: Prescription, options: PlanOptions, be
         at = place[np.flatnonzero(scene.drawn[aim.region])]
         if not len(at):
             raise BadInput(
-                _("{text}: the region holds no voxel of the dose grid; take a finer grid").format(
-                    text=aim.text
-                )
+                _("{text}: the region has no voxel on the dose grid; take a finer one").format(text=aim.text)
             )
         placed.append((aim, hard, at))
         if hard:
-            constraints.setdefault(aim.quantity, []).append(aim.constraint(at, prescription.fractions))
+            constraints.setdefault(aim.quantity, []).append(aim.constraint(at, prescription.fractions, SLACK))
         else:
             objectives.setdefault(aim.quantity, []).append(aim.objective(at, prescription.fractions))
     return Wanted(

@@ -25,6 +25,7 @@ from tps_engine.patient.model import Patient
 from tps_engine.plan.effects import DOSE, LET_DOSE, PHYSICAL, Effects, Matrices, Sums
 from tps_engine.plan.geometry import Place
 from tps_engine.plan.ion_radiation import Ions, Mask, Tissues
+from tps_engine.plan.layout import LayoutOptions
 
 MKM = "MKM"
 
@@ -68,6 +69,11 @@ class Protons:
     def limits(self) -> tuple[float, float]:
         """Smallest and largest MU of a spot."""
         return self.model.minimum_mu, self.model.maximum_mu
+
+    @property
+    def layout(self) -> LayoutOptions:
+        """Spacing of spots that gives an even dose."""
+        return LayoutOptions()
 
     def index_of(self, energy: float) -> int:
         """Row of an energy. Raises BadInput."""

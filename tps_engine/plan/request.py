@@ -14,6 +14,7 @@ from common.text import _
 from tps_engine.evaluate.dvh import Dvh
 from tps_engine.optimise.delivery_time import DeliveryTime, Timing
 from tps_engine.patient.grid import Grid
+from tps_engine.plan.aims import parse
 from tps_engine.plan.layout import LayoutOptions
 
 RBE_MODELS = {"constant 1.1": 1.1}
@@ -136,17 +137,17 @@ class PlanOptions:
     """Choices of the planner. margin: target to planning target, mm. dose_spacing: dose grid, mm.
 
     robust: then the objectives hold for the target itself in every scenario, instead of for the planning
-    target in one. model: biology, as `radiation.with_model` takes it; tissues: for a region a tissue of the
-    parameter set or its alpha/beta, Gy. objectives beside the standard ones, and constraints: lines of
-    `aims.parse`. uniform: each field gives its share (equal ones, or `shares`) of an even dose by itself.
-    time: worth of the whole delivery time, as a multiple of the objectives' value. least_mu: of a spot, where
-    more than the machine's. start: beams of an earlier plan. memory: bytes for all matrices; None: what is
-    free, 6 GiB at most.
+    target in one. layout: None: what the machine's peaks need. model: biology, as `radiation.with_model`
+    takes it; tissues: for a region a tissue of the parameter set or its alpha/beta, Gy. objectives beside the
+    standard ones, and constraints: lines of `aims.parse`. uniform: each field gives its share (equal ones, or
+    `shares`) of an even dose by itself. time: worth of the whole delivery time, as a multiple of the
+    objectives' value. least_mu: of a spot, where more than the machine's. start: beams of an earlier plan.
+    memory: bytes for all matrices; None: what is free, 6 GiB at most.
     """
 
     margin: float = 3.0
     dose_spacing: float = 3.0
-    layout: LayoutOptions = field(default_factory=LayoutOptions)
+    layout: LayoutOptions | None = None
     robust: Robustness | None = None
     model: str = ""
     tissues: Mapping[str, str | float] = field(default_factory=dict)
@@ -156,7 +157,7 @@ class PlanOptions:
     shares: tuple[float, ...] | None = None
     reduction: Reduction | None = None
     time: float = 0.0
-    timing: Timing = Timing()
+    timing: Timing = field(default_factory=Timing)
     least_mu: float = 0.0
     start: tuple[IonBeam, ...] = ()
     memory: int | None = None
@@ -164,6 +165,10 @@ class PlanOptions:
     def __post_init__(self) -> None:
         if not 0.0 <= self.time <= 10.0 or not self.least_mu >= 0.0:
             raise BadInput(_("the worth of delivery time is 0 to 10, the least meterset 0 MU or more"))
+        if not 0.0 <= self.margin <= 50.0 or not 0.5 <= self.dose_spacing <= 20.0:
+            raise BadInput(_("allowed are margins of 0 to 50 mm and dose voxels of 0.5 to 20 mm"))
+        for text in (*self.objectives, *self.constraints):
+            parse(text)
         if self.shares is not None and not self.uniform:
             raise BadInput(_("shares of fields belong to single-field uniform dose: ask for it too"))
 
@@ -172,8 +177,8 @@ class PlanOptions:
 class Reached:
     """What became of an objective or constraint, on the dose that is shown, in the worst scenario.
 
-    wanted, reached: Gy over all fractions, or keV/um. kept: within the tolerance of a constraint. price: how
-    much the objectives would fall for each unit (of one fraction) by which a constraint is relaxed.
+    wanted, reached: Gy over all fractions, or keV/um. kept: within the tolerance of a constraint. price: of
+    a constraint that is kept: how much the objectives would fall for each unit of one fraction more.
     """
 
     text: str
@@ -211,7 +216,7 @@ class PlanResult:
     fractions: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     model: str = "constant 1.1"
     goals: tuple[Reached, ...] = ()
-    time: DeliveryTime = DeliveryTime(0.0, 0.0, 0.0, 0.0)
+    time: DeliveryTime = field(default_factory=lambda: DeliveryTime(0.0, 0.0, 0.0, 0.0))
     species: str = "PROTON"
 
     @property

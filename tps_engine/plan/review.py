@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.text import _
+from tps_engine.evaluate.dvh import dvh
 from tps_engine.plan.request import Prescription
 from tps_engine.plan.scene import PlannedField, Scene
 
@@ -31,8 +32,9 @@ def warnings(
                     "Bragg peak; a range shifter is needed for full coverage"
                 ).format(name=field.request.name, percent=f"{100.0 * field.shallow:.0f}")
             )
-    inside = dose[scene.target] / prescription.dose_per_fraction
-    cold, hot = float(np.percentile(inside, 5.0)), float(np.percentile(inside, 98.0))
+    inside = scene.fractions.get(scene.target_name, scene.target)
+    found_dose = dvh(dose, inside, 1000.0 * scene.grid.voxel_cm3)
+    cold, hot = (found_dose.dose_to(percent) / prescription.dose_per_fraction for percent in (95.0, 2.0))
     if cold < COVERAGE:
         found.append(
             _("target {name}: D95 is {dose} % of the prescription, below {goal} %").format(

@@ -1,6 +1,6 @@
 """The patient on the dose grid, and the fields laid out on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 
 _TISSUE = 0.2
 _EDGE_SHARE = 0.01
+_PART = 0.25
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Scene:
     organs: dict[str, Mask] = field(repr=False)
     fractions: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     phases: tuple[Moved, ...] = ()
+
+    @property
+    def covered(self) -> Mask:
+        """The target with voxels of which a quarter or more lies in it: what needs dose for its histogram."""
+        part = self.fractions.get(self.target_name)
+        return self.target if part is None else self.target | (part >= _PART)
 
     @property
     def drawn(self) -> dict[str, Mask]:
@@ -98,12 +105,13 @@ def build_scene(
     inside = model.fractions_on(structures, [prescription.target, *organs], grid)
     fractions = {name: np.where(body, part.whole(grid), np.float32(0.0)) for name, part in inside.items()}
     phases = options.robust.phases if options.robust else ()
-    return Scene(
-        patient, grid, prescription.target, body, target,
-        masks.expand(target, grid, options.margin) & body, organs,
+    found = Scene(
+        patient, grid, prescription.target, body, target, target, organs,
         {name: part for name, part in fractions.items() if part.any()},
         tuple(moved(phase, patient, calibration) for phase in phases),
     )  # fmt: skip
+    planning_target = (masks.expand(target, grid, options.margin) & body) | found.covered
+    return replace(found, planning_target=planning_target)
 
 
 def lay_out(
@@ -134,7 +142,8 @@ def lay_out(
             )
         depths.append(depth)
         projected.append(frame.project(here))
-    layout = place_spots(radiation, np.concatenate(projected), np.concatenate(depths), options.layout)
+    spacing = options.layout or radiation.layout
+    layout = place_spots(radiation, np.concatenate(projected), np.concatenate(depths), spacing)
     placed = radiation.spots(layout.energy, layout.x, layout.y)
-    shallow = float((depths[0] < radiation.peaks()[0][0] - options.layout.least_step).mean())
+    shallow = float((depths[0] < radiation.peaks()[0][0] - spacing.least_step).mean())
     return PlannedField(request, frame, layout, placed, shallow)

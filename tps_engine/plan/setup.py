@@ -1,4 +1,4 @@
-"""A plan before it is optimised: the patient, the fields laid out, their matrices and what is asked of them."""
+"""A plan before it is optimised: the patient, fields laid out, their matrices and what is asked of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -79,11 +79,11 @@ def prepare(
     progress: Progress,
 ) -> Setup:
     """Everything that the optimiser needs. Raises BadInput as `planning.make_plan` does."""
-    _check(prescription, fields, options)
+    _check(fields, options)
     progress(0.0, _("patient model"))
-    if options.robust is not None:
-        options = replace(options, layout=options.robust.wider(options.layout))
     radiation, model = machines.with_model(machines.of(machine), options.model, prescription.rbe_model)
+    layout = options.layout or radiation.layout
+    options = replace(options, layout=options.robust.wider(layout) if options.robust else layout)
     scene = build_scene(*images, prescription, options, calibration)
     effects = radiation.effects(model, scene.grid.shape, scene.drawn, options.tissues)
     progress(0.1, _("spots and layers"))
@@ -102,13 +102,13 @@ def build_task(
     options: PlanOptions,
     effects: Effects,
 ) -> Task:
-    """Objectives, constraints and matrices. Raises BadInput for what cannot be asked, and too little memory."""
+    """Objectives, constraints, matrices. Raises BadInput for what cannot be asked, and too little memory."""
     errors = options.robust
     if errors is None:
         wanted = wanted_of(scene, prescription, options)
     else:
         beyond = max(errors.shift, 0.01 * errors.range_percent * _deepest(planned, machines.of(machine)))
-        exposed = replace(scene, planning_target=scene.target)
+        exposed = replace(scene, planning_target=scene.covered)
         wanted = wanted_of(exposed, prescription, options, beyond)
     for name in (*wanted.objectives, *wanted.constraints):
         effects.check(name)
@@ -135,7 +135,7 @@ def equal_start(task: Task, dose: float) -> Floats:
     return weights
 
 
-def _check(prescription: Prescription, fields: Sequence[FieldRequest], options: PlanOptions) -> None:
+def _check(fields: Sequence[FieldRequest], options: PlanOptions) -> None:
     if not fields:
         raise BadInput(_("a plan needs one field or more"))
     if len({one.name for one in fields}) != len(fields):

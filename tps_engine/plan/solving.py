@@ -121,11 +121,12 @@ def _only(minimise: Minimise, kept: NDArray[np.bool_]) -> Minimise:
     """The minimiser with all other spots off."""
     if kept.all():
         return minimise
-    return lambda start, bounds, tolerance: minimise(
-        np.where(kept, start, 0.0),
-        (np.where(kept, bounds[0], 0.0), np.where(kept, bounds[1], 0.0)),
-        tolerance,
-    )
+
+    def kept_only(start: Floats, bounds: tuple[Floats, Floats], tolerance: float) -> Descent:
+        lower, upper = (np.where(kept, bound, 0.0) for bound in bounds)
+        return minimise(np.where(kept, start, 0.0), (lower, upper), tolerance)
+
+    return kept_only
 
 
 def _scaled(weights: Floats, task: Task, dose: float) -> Floats:

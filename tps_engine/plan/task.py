@@ -13,45 +13,19 @@ from tps_engine.optimise.deliverable import Minimise
 from tps_engine.optimise.functions import Function, Sum, Term
 from tps_engine.optimise.lbfgs import Descent
 from tps_engine.optimise.objectives import Floats, Objective, Underdose
-from tps_engine.optimise.quantities import Accumulated, Pull, Quantity
+from tps_engine.optimise.quantities import Accumulated, Corrected, Quantity
 from tps_engine.optimise.solver import solve
 from tps_engine.optimise.volume import DvhMin, EudMin
 from tps_engine.plan.aims import PLAN_DOSE
 from tps_engine.plan.effects import Effects
-from tps_engine.plan.goals import Wanted
+from tps_engine.plan.goals import SLACK, Wanted
 from tps_engine.plan.scene import Scene
 from tps_engine.plan.situations import Situation
 
 Report = Callable[[int, float], None]
 
-SLACK = 0.005
-"""What a constraint may be exceeded by in the optimiser: Gy of a fraction, or keV/um."""
-
 _TEMPERATURE = 0.02
 _COLD = (Underdose, DvhMin, EudMin)
-
-
-@dataclass(frozen=True)
-class _Corrected:
-    """A quantity by matrices, and what the exact calculation adds to it at weights near by."""
-
-    approximate: Quantity = field(repr=False)
-    offset: Floats = field(repr=False)
-
-    @property
-    def voxels(self) -> int:
-        """Number of values."""
-        return self.approximate.voxels
-
-    @property
-    def spots(self) -> int:
-        """Number of weights."""
-        return self.approximate.spots
-
-    def evaluate(self, weights: Floats) -> tuple[Floats, Pull]:
-        """Values (voxels,) at weights (spots,), and the map from their gradient to the weights'."""
-        values, pull = self.approximate.evaluate(weights)
-        return values + self.offset, pull
 
 
 @dataclass
@@ -66,7 +40,7 @@ class Task:
     """situations: the nominal one first. aim: nominal, worst, expected or voxel.
 
     factor: what the spots' dose is multiplied by (single fields as if they gave the whole dose). offsets:
-    (n,) by quantity, what the exact values have more, in every situation alike. extra: of the metersets alone.
+    (n,) by quantity, what exact values have more, in every situation alike. extra: of the metersets alone.
     """
 
     situations: tuple[Situation, ...] = field(repr=False)
@@ -100,7 +74,7 @@ class Task:
         """A quantity in a situation, corrected where the exact values are known."""
         parts = tuple(self.effects.quantity(name, one, self.factor) for one in situation.phases)
         found = parts[0] if len(parts) == 1 else Accumulated(parts, (1.0 / len(parts),) * len(parts))
-        return _Corrected(found, self.offsets[name]) if name in self.offsets else found
+        return Corrected(found, self.offsets[name]) if name in self.offsets else found
 
     def values(self, name: str, situation: Situation, weights: Floats) -> Floats:
         """(n,) a quantity of these metersets, corrected."""

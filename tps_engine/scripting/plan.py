@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.dicom import files, ion_plan, modules, rt_dose
 from common.dicom.plan import IonPlan
+from common.errors import BadInput
 from common.text import _
 from tps_engine import output
+from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.biology import parameters, rbe
-from tps_engine.dose import engines, recompute
+from tps_engine.dose import recompute
 from tps_engine.dose.effective import EffectiveDose, effective_dose
 from tps_engine.evaluate import figures
 from tps_engine.evaluate.drawing import Volume
@@ -22,7 +25,8 @@ from tps_engine.evaluate.gamma import GammaCriteria, GammaResult, gamma
 from tps_engine.patient import contours
 from tps_engine.patient.grid import Grid
 from tps_engine.patient.stopping_power import CtCalibration
-from tps_engine.plan.request import PlanResult, Prescription
+from tps_engine.plan.again import dose_again
+from tps_engine.plan.request import PlanOptions, PlanResult, Prescription
 from tps_engine.scripting.show import Picture, Table, progress
 
 Dose = NDArray[np.float32]
@@ -35,9 +39,10 @@ class Plan:
 
     case: output.Case = field(repr=False)
     prescription: Prescription
-    machine: BeamModel = field(repr=False)
+    machine: BeamModel | IonMachine = field(repr=False)
     calibration: CtCalibration = field(repr=False)
     result: PlanResult = field(repr=False)
+    options: PlanOptions = field(default_factory=PlanOptions, repr=False)
 
     @property
     def dose(self) -> Dose:
@@ -51,8 +56,8 @@ class Plan:
         return self.result.warnings + (() if self.result.converged else unfinished)
 
     def histogram(self, dose: Dose | None = None) -> dict[str, Dvh]:
-        """Dose-volume histograms by region, of the planned dose or another on its grid."""
-        return output.histograms(self.dose if dose is None else dose, self.result.regions, self.result.grid)
+        """Dose-volume histograms by region, of the planned dose or another, by parts of voxels."""
+        return output.histograms(self.dose if dose is None else dose, self.result.inside, self.result.grid)
 
     def metrics(self, dose: Dose | None = None) -> Table:
         """D98, D95, D50, D2, mean and maximum of every region, Gy of one fraction."""
@@ -61,6 +66,16 @@ class Plan:
         ]
         return Table((_("region"), *_headings()), tuple(rows))
 
+    def goals(self) -> Table:
+        """What became of every objective and constraint asked for, Gy over all fractions or keV/um."""
+        kinds = {True: _("constraint"), False: _("objective")}
+        rows: list[tuple[str | float, ...]] = [
+            (one.text, kinds[one.hard], one.wanted, one.reached, _("yes") if one.kept else _("no"), one.price)
+            for one in self.result.goals
+        ]
+        headings = (_("asked for"), _("kind"), _("limit"), _("reached"), _("kept"), _("price"))
+        return Table(headings, tuple(rows))
+
     def scenarios(self) -> Table:
         """Of a robust plan: D98, D95, D50, D2, mean and maximum of the target in every scenario, Gy."""
         found = self.result.scenarios
@@ -68,23 +83,32 @@ class Plan:
         rows: list[tuple[str | float, ...]] = [(name, *_numbers(of[target])) for name, of in found.items()]
         return Table((_("scenario"), *_headings()), tuple(rows))
 
+    def delivery(self) -> Table:
+        """Estimated seconds: energy switches, settling on spots, moving between spots, beam on, all."""
+        found = self.result.time
+        parts = (found.switching, found.settling, found.moving, found.beam_on, found.total)
+        headings = (_("switching"), _("settling"), _("moving"), _("beam on"), _("total"))
+        return Table((_("delivery"), *headings), (("s", *parts),))
+
     def recompute(self, engine: str = "mc") -> Dose:
-        """The dose of the plan by an engine of `dose.engines`. Raises BadInput for an unknown one."""
-        compute = engines.engine_of(engine)
-        patient = recompute.patient_of(self.case.ct, self.case.structures, self.calibration)
-        beams = self.result.beams
-        total = np.zeros(self.result.grid.shape, dtype=np.float64)
+        """The dose of the plan by an engine of `dose.engines`, with the plan's RBE.
+
+        Raises BadInput for an unknown one, and for ions for any but pb.
+        """
         with progress() as report:
-            for number, beam in enumerate(beams):
-                report(number / len(beams), beam.name)
-                total += compute(patient, self.result.grid, beam, self.machine)
-        return (self.prescription.rbe * total).astype(np.float32)
+            return dose_again(
+                self.case, self.calibration, self.prescription, self.options, self.machine, self.result,
+                engine, report,
+            )  # fmt: skip
 
     def effective(self, model: str, tissues: Mapping[str, str | float] | None = None) -> EffectiveDose:
         """Dose, LET and RBE-weighted dose of one fraction by a model of the set `proton-rbe` (McNamara, ...).
 
-        tissues: for a region a tissue of the set or its alpha/beta in Gy. Raises BadInput for unknown names.
+        tissues: for a region a tissue of the set or its alpha/beta in Gy. Raises BadInput for unknown names,
+        and for ions, whose biology is the machine's.
         """
+        if isinstance(self.machine, IonMachine):
+            raise BadInput(_("RBE models of protons do not hold for other ions: plan with another model"))
         known = parameters.load()
         result = self.result
         ratio = rbe.alpha_beta_map(known, result.grid.shape, result.regions, tissues or {})
@@ -115,29 +139,45 @@ class Plan:
         volume = Volume(dose, self.result.grid)
         return Picture(figures.gamma_map(self._backdrop(), volume, found, _("gamma")))
 
-    def save(self, folder: Path | str) -> tuple[Path, Path]:
-        """Write plan.dcm (RT Ion Plan) and dose.dcm (RT Dose of all fractions); returns their paths.
+    def save(self, folder: Path | str) -> tuple[Path, ...]:
+        """Write plan.dcm (RT Ion Plan), dose.dcm (RT Dose of all fractions), and return their paths.
 
-        Raises OSError. The folder is made if need be; a file is written whole or not at all.
+        Where the RBE is not one number, physical.dcm too: the physical dose. Raises OSError. The folder is
+        made if need be; a file is written whole or not at all.
         """
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         plan, dose = self.objects()
-        for path, content in (
-            (place / "dose.dcm", rt_dose.to_dataset(dose)),
-            (place / "plan.dcm", ion_plan.to_dataset(plan)),
-        ):
-            files.write_file(content, path)
-        return place / "plan.dcm", place / "dose.dcm"
+        content = {"dose.dcm": rt_dose.to_dataset(dose), "plan.dcm": ion_plan.to_dataset(plan)}
+        if self.result.model != self.prescription.rbe_model:
+            total = self.result.physical * np.float32(self.prescription.fractions)
+            physical = output.dose_grid(
+                plan, total, self.result.grid, modules.new_uid(), "PHYSICAL", summation="PLAN"
+            )
+            content["physical.dcm"] = rt_dose.to_dataset(physical)
+        for name, dataset in content.items():
+            files.write_file(dataset, place / name)
+        return (place / "plan.dcm", *(place / name for name in content if name != "plan.dcm"))
 
     def objects(self, machine: str = "") -> tuple[IonPlan, rt_dose.DoseGrid]:
         """The plan and the dose of all its fractions, as data. machine: its name, else the beam model's."""
         uids = (modules.new_uid(), modules.new_uid())
-        name = machine or self.machine.name
-        plan = output.ion_plan(self.case, self.prescription, self.result.beams, name, uids)
+        result, name = self.result, machine or self.machine.name
+        what: dict[str, Any] = {"rbe_model": result.model, "radiation": result.species, "label": self._label}
+        if isinstance(self.machine, IonMachine):
+            what["nuclide"] = (self.machine.mass_number, self.machine.charge)
+        plan = output.ion_plan(self.case, self.prescription, result.beams, name, uids, **what)
         # Dose Summation Type PLAN is the dose of all fractions (PS3.3 C.8.8.3).
         total = self.dose * np.float32(self.prescription.fractions)
-        return plan, output.dose_grid(plan, total, self.result.grid, uids[1], summation="PLAN")
+        kind = "PHYSICAL" if result.model == "physical" else "EFFECTIVE"
+        comment = f"RBE model: {result.model}"[:64]
+        return plan, output.dose_grid(
+            plan, total, result.grid, uids[1], kind, summation="PLAN", comment=comment
+        )
+
+    @property
+    def _label(self) -> str:
+        return f"{'SFUD' if self.options.uniform else 'IMPT'} {self.prescription.target}"[:16]
 
     def _backdrop(self) -> figures.Backdrop:
         ct, wanted = self.case.ct, self.prescription
