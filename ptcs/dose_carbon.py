@@ -48,23 +48,30 @@ class Job:
         what = (self.kind.upper(), "PLAN", None)
         dose_output.write_dose(self.plan, total, self.grid, self.out, what, found.what[:64])
 
-    def monte_carlo(self, options: Options, bar: Progress, images: tuple[Path | None, Path | None]) -> None:
-        """All fractions by Monte Carlo. images: where LETd and the uncertainty go, None: nowhere."""
+    def monte_carlo(
+        self, options: Options, bar: Progress, images: tuple[Path | None, Path | None], cell: str | None
+    ) -> None:
+        """All fractions by Monte Carlo. images: where LETd and the uncertainty go, None: nowhere.
+
+        cell: cell line of the microdosimetric kinetic model, with an effective dose only.
+        """
         from tps_engine.beamdata import ion_files  # noqa: PLC0415
+        from tps_engine.biology import mkm_set  # noqa: PLC0415
         from tps_engine.dose.ions.recompute import monte_carlo  # noqa: PLC0415
 
-        if self.kind != "physical":
+        if (self.kind == "effective") != (cell is not None):
+            raise BadInput(_("carbon, --engine mc: give --cell with --dose-type effective, and only then"))
+        if cell is not None and (images[1] is not None or options.quantity != "water"):
             raise BadInput(
-                _(
-                    "the Monte Carlo engine has no RBE-weighted dose of carbon: the machine's alpha and beta "
-                    "are tables over depth; take --dose-type physical, or --engine pb"
-                )
+                _("an effective dose is one to water and has no --uncertainty: take --dose-type physical")
             )
+        models = mkm_set.load()
+        cells = None if cell is None else models.cell(cell)
         machine = ion_files.load(self.machine)
         task = bar.add_task(_("dose"), total=1.0)
         found = monte_carlo(
             self.patient, self.grid, self.plan, machine, options,
-            lambda done: bar.update(task, completed=done),
+            lambda done: bar.update(task, completed=done), cells,
         )  # fmt: skip
         click.echo(
             _("{count} ions, mean uncertainty of a beam at most {percent} %").format(
@@ -72,8 +79,10 @@ class Job:
             )
         )
         total = (self.plan.fractions * found.dose).astype("f4")
-        comment = f"mc {machine.name} {machine.version}, dose to {options.quantity}"[:64]
-        dose_output.write_dose(self.plan, total, self.grid, self.out, ("PHYSICAL", "PLAN", None), comment)
+        what = f"dose to {options.quantity}" if cell is None else f"{models.name} {models.version} {cell}"
+        comment = f"mc {machine.name} {machine.version}, {what}"[:64]
+        kind = (self.kind.upper(), "PLAN", None)
+        dose_output.write_dose(self.plan, total, self.grid, self.out, kind, comment)
         let, sigma = images
         if let is not None and found.let is not None:
             dose_output.write_image(let, found.let, self.grid, "LETd", "keV/um")

@@ -58,6 +58,7 @@ _FILE = click.Path(path_type=Path)
     "--dose-to", "quantity", type=click.Choice(["water", "medium"]), default="water", show_default=True
 )
 @click.option("--alpha-beta", type=float, help="Carbon, effective dose: alpha/beta of the tissue, Gy.")
+@click.option("--cell", help="Carbon, effective dose by mc: cell line of the parameter set carbon-mkm.")
 @click.option("--let", "let_file", type=_FILE, help="mc: also write LETd, keV/um (.mha, .npz).")
 @click.option("--uncertainty", "sigma_file", type=_FILE, help="mc: also write sigma, Gy (.mha, .npz).")
 def dose(
@@ -79,6 +80,7 @@ def dose(
     seed: int,
     quantity: str,
     alpha_beta: float | None,
+    cell: str | None,
     let_file: Path | None,
     sigma_file: Path | None,
 ) -> None:
@@ -107,9 +109,11 @@ def dose(
         if per_beam:
             raise BadInput(_("carbon plans: allowed is one dose of all beams together, without --per-beam"))
         job = dose_carbon.Job(plan, patient, grid, machine, out, dose_type)
+        if (alpha_beta if engine_name == "mc" else cell) is not None:
+            raise BadInput(_("carbon: --alpha-beta is for --engine pb, --cell for --engine mc"))
         if engine_name == "mc":
             with _progress() as bar:
-                job.monte_carlo(options, bar, (let_file, sigma_file))
+                job.monte_carlo(options, bar, (let_file, sigma_file), cell)
         else:
             job.pencil_beam(alpha_beta)
         return

@@ -91,6 +91,13 @@ def test_monte_carlo_of_a_carbon_plan_ends_where_the_pencil_beam_does(place) -> 
     edges = [bragg.distal_depth(heights, curve, 0.8) for curve in curves]
     assert edges[1] == pytest.approx(edges[0], abs=0.5)
     assert curves[1][2:40].sum() == pytest.approx(curves[0][2:40].sum(), rel=0.06)
+    more = ("--dose-type", "effective", "--engine", "mc", "--histories", "3000", "--cell", "HSG")
+    done = dose(*more)
+    assert done.exit_code == 0, done.output
+    weighed = read(place).dose.sum(axis=(0, 2), dtype=np.float64)
+    peak = int(np.argmax(curves[1]))
+    rbe = weighed[[5, peak]] / curves[1][[5, peak]]
+    assert 0.9 < rbe[0] < 0.6 * rbe[1] and rbe[1] < 6.0
     with np.load(place / "let.npz") as saved:
         assert max(float(np.max(saved[name])) for name in saved.files if saved[name].ndim == 3) > 40.0
 
@@ -103,7 +110,9 @@ def test_monte_carlo_of_a_carbon_plan_ends_where_the_pencil_beam_does(place) -> 
         (("--dose-type", "physical", "--alpha-beta", "2"), "only then"),
         (("--dose-type", "effective", "--alpha-beta", "3"), "tables for 2, 10"),
         (("--dose-type", "physical", "--per-beam"), "all beams together"),
-        (("--dose-type", "effective", "--engine", "mc"), "tables over depth"),
+        (("--dose-type", "effective", "--engine", "mc"), "--cell"),
+        (("--dose-type", "effective", "--engine", "mc", "--cell", "V79"), "HSG"),
+        (("--dose-type", "effective", "--engine", "mc", "--alpha-beta", "2"), "for --engine pb"),
     ],
 )
 def test_what_is_not_known_of_carbon_is_refused(place, more: tuple[str, ...], said: str) -> None:

@@ -9,6 +9,8 @@ from common.dicom.plan import IonPlan
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.biology.effect import Photons, weighted_dose
+from tps_engine.biology.mkm_set import Cell
 from tps_engine.dose.engines import DEFAULT_NOISE, MOST_HISTORIES, EngineDose, Options, Progress
 from tps_engine.dose.ions.plan import plan_dose
 from tps_engine.dose.recompute import check_position
@@ -50,11 +52,13 @@ def monte_carlo(
     machine: IonMachine,
     options: Options,
     progress: Progress = lambda _done: None,
+    cell: Cell | None = None,
 ) -> EngineDose:
-    """Physical dose of all beams of one fraction together by Monte Carlo; noise is that of each beam.
+    """Dose of all beams of one fraction together by Monte Carlo; noise is that of each beam.
 
-    Raises BadInput as `recompute` does. There is no RBE-weighted dose: the machine's alpha and beta are
-    tables over depth for the pencil beam, not over the particles that are followed.
+    cell: RBE-weighted dose, Gy (RBE), of these cells everywhere, by the microdosimetric kinetic model with z*
+    averaged over all nuclei that are followed; sigma is then that of the physical dose. None: physical dose.
+    The machine's own alpha and beta are tables over depth and not used. Raises BadInput as `recompute`.
     """
     # imported here: its compiled code takes seconds to load, and the pencil beam needs none of it
     from tps_engine.dose.montecarlo.ions import engine  # noqa: PLC0415
@@ -66,9 +70,12 @@ def monte_carlo(
     count = MOST_HISTORIES if options.histories is None else options.histories
     asked = Histories(count, options.seed, noise=noise)
     machine = checked(patient, plan, machine)
-    found = engine.plan_dose(patient, grid, plan.beams, machine, asked, progress)
+    parameters = None if cell is None else cell.parameters
+    found = engine.plan_dose(patient, grid, plan.beams, machine, asked, progress, parameters)
     dose = found.dose if options.quantity == "water" else found.dose_to_medium
     _refuse_nothing(dose)
+    if cell is not None:
+        dose = _weighted(dose, found.star, cell)
     return EngineDose(
         dose,
         found.sigma,
@@ -78,9 +85,17 @@ def monte_carlo(
     )
 
 
+def _weighted(dose: NDArray[np.float32], star: NDArray[np.float32], cell: Cell) -> NDArray[np.float32]:
+    """RBE-weighted dose, Gy (RBE), of a dose in Gy and its z* in Gy."""
+    # straggling may leave a voxel with next to no dose a z* below zero
+    alpha = cell.parameters.alpha(np.maximum(star.astype(np.float64), 0.0))
+    beta = np.full(dose.shape, cell.parameters.beta)
+    return weighted_dose(dose.astype(np.float64), alpha, beta, Photons(cell.photons.alpha, cell.photons.beta))
+
+
 def checked(patient: Patient, plan: IonPlan, machine: IonMachine) -> IonMachine:
     """The machine in the unit of the plan's metersets. Raises BadInput as `recompute` says."""
-    if plan.radiation != "ION" or machine.ion != "carbon":
+    if plan.radiation != "ION" or plan.nuclide != (machine.mass_number, machine.charge):
         raise BadInput(
             _("the plan is for {ion}, the machine {name} for {other}").format(
                 ion=plan.radiation, name=machine.name, other=machine.ion

@@ -38,13 +38,14 @@ def matrix(
     per_spot: int,
     seed: int,
     cut: float,
+    tallies: int = transport.TALLIES,
 ) -> Influence:
     """Dose to water in Gy per MU of every spot. particles: (n,) a MU. cut: part of the largest dose."""
     scale = particles / per_spot * JOULE_PER_MEV
     mass = medium.mass.ravel()[voxels]
 
     def some(first: int, behind: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        tally = np.zeros((medium.grid.size, transport.TALLIES))
+        tally = np.zeros((medium.grid.size, tallies))
         found = []
         for spot in range(first, behind):
             tally[:] = 0.0

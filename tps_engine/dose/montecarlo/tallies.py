@@ -99,7 +99,7 @@ class MonteCarloDose:
 
     dose_to_water, dose_to_medium: Gy. sigma: Gy, one standard deviation of dose_to_water. let: dose-averaged
     unrestricted LET in water of all particles that are followed, keV/um (0 where none came). histories: as
-    asked for, with the count that was simulated.
+    asked for, with the count that was simulated. star: of ions, dose-averaged z* of a cell, Gy.
     """
 
     grid: Grid
@@ -109,6 +109,7 @@ class MonteCarloDose:
     let: NDArray[np.float32] = field(repr=False)
     balance: EnergyBalance
     histories: Histories
+    star: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def mean_uncertainty(self, level: float = 0.5) -> float:
         """Mean of sigma over dose where the dose is above `level` of its maximum, as a fraction."""
@@ -126,11 +127,12 @@ class Tallies:
         threads: int,
         counted: NDArray[np.bool_] | None,
         progress: Callable[[float], object],
+        columns: int = transport.TALLIES,
     ) -> None:
         self._medium, self._asked, self._threads = medium, histories, threads
         self._counted, self._progress = counted, progress
         self._mass = medium.mass.ravel()
-        self._total = np.zeros((medium.grid.size, transport.TALLIES))
+        self._total = np.zeros((medium.grid.size, columns))
         self._variance = np.zeros(medium.grid.size)
         self._balance = np.zeros(transport.BALANCE)
         self._done = 0
@@ -211,6 +213,10 @@ class Tallies:
         gray = np.divide(scale, mass, out=np.zeros(len(mass)), where=mass > 0.0)
         proton = total[:, transport.PROTON]
         let = np.divide(total[:, transport.LET], proton, out=np.zeros(len(mass)), where=proton > 0.0)
+        star = None
+        if total.shape[1] > transport.TALLIES:  # what ions score beside
+            own = total[:, transport.TALLIES]
+            star = np.divide(own, proton, out=np.zeros(len(mass)), where=proton > 0.0)
         names = ("deposited", "escaped", "neutral", "separation", "started", "upstream")
         shape = self._medium.grid.shape
         return MonteCarloDose(
@@ -221,4 +227,5 @@ class Tallies:
             let=let.reshape(shape).astype(np.float32),
             balance=EnergyBalance(**dict(zip(names, map(float, self._balance / self._done), strict=True))),
             histories=replace(self._asked, count=self._done),
+            star=None if star is None else star.reshape(shape).astype(np.float32),
         )

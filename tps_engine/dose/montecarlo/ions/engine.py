@@ -10,12 +10,14 @@ from common.dicom.plan import IonBeam
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.biology.mkm import MkmParameters
 from tps_engine.dose.engine import Influence
 from tps_engine.dose.ions.plan import spots_of
 from tps_engine.dose.ions.spots import energy_rows
 from tps_engine.dose.montecarlo import beamlets, region
 from tps_engine.dose.montecarlo.engine import MEMORY_LIMIT
 from tps_engine.dose.montecarlo.ions import work
+from tps_engine.dose.montecarlo.ions.transport import TALLIES
 from tps_engine.dose.montecarlo.media import Medium, on_grid
 from tps_engine.dose.montecarlo.source import cumulative
 from tps_engine.dose.montecarlo.tallies import Histories, MonteCarloDose, Tallies, silent
@@ -39,10 +41,12 @@ def spot_dose(
     memory_limit: int = MEMORY_LIMIT,
     counted: NDArray[np.bool_] | None = None,
     progress: Callable[[float], object] = silent,
+    cell: MkmParameters | None = None,
 ) -> MonteCarloDose:
     """Dose of any spots with metersets (n,) MU; ions are drawn in proportion to those that a spot holds.
 
-    counted: (nz, ny, nx) voxels whose noise counts, None: all. LET is that of all charged particles. Raises
+    counted: (nz, ny, nx) voxels whose noise counts, None: all. LET is that of all charged particles; with a
+    cell so is its z*, for each nucleus at its own energy. Raises
     BadInput for no ions, energies outside the machine, an ion heavier than carbon, or tallies beyond
     `memory_limit` bytes.
     """
@@ -51,8 +55,9 @@ def spot_dose(
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
     threads = min(histories.threads or workers(), histories.batches)
     refuse_too_large(medium.grid, threads, memory_limit)
-    tallies = Tallies(medium, histories, threads, None if counted is None else counted.ravel(), progress)
-    tallies.run(work.prepare(medium, frame, machine, spots), cumulative(ions))
+    noted = None if counted is None else counted.ravel()
+    tallies = Tallies(medium, histories, threads, noted, progress, TALLIES)
+    tallies.run(work.prepare(medium, frame, machine, spots, cell), cumulative(ions))
     return tallies.result(float(ions.sum()))
 
 
@@ -83,7 +88,7 @@ def influence(
     refuse_too_large(medium.grid, workers(), memory_limit)
     ready = work.prepare(medium, frame, machine, spots)
     scale = particles(machine, spots, np.ones(len(spots)))
-    return beamlets.matrix(ready, medium, scale, voxels, per_spot, seed, cut)
+    return beamlets.matrix(ready, medium, scale, voxels, per_spot, seed, cut, TALLIES)
 
 
 @dataclass(frozen=True)
@@ -91,13 +96,14 @@ class IonPlanDose:
     """One fraction on the dose grid, (nz, ny, nx) float32.
 
     dose: physical, to water, Gy. sigma: Gy, one standard deviation. let: dose-averaged, keV/um, of all
-    charged particles. beams: of each beam, on the grid that its ions were followed through.
+    charged particles. star: dose-averaged z*, Gy, 0 without a cell. beams: each on the grid of its transport.
     """
 
     dose: NDArray[np.float32] = field(repr=False)
     dose_to_medium: NDArray[np.float32] = field(repr=False)
     sigma: NDArray[np.float32] = field(repr=False)
     let: NDArray[np.float32] = field(repr=False)
+    star: NDArray[np.float32] = field(repr=False)
     beams: tuple[MonteCarloDose, ...] = field(repr=False)
 
 
@@ -108,6 +114,7 @@ def plan_dose(
     machine: IonMachine,
     histories: Histories,
     progress: Callable[[float], object] = silent,
+    cell: MkmParameters | None = None,
 ) -> IonPlanDose:
     """Dose inside the body; histories are those of each beam. progress: the part (0..1) that is done.
 
@@ -117,31 +124,33 @@ def plan_dose(
     if not beams:
         raise BadInput(_("a plan needs one field or more"))
     placed = [spots_of(beam, machine) for beam in beams]  # all are checked before time is spent
-    sums = [np.zeros(grid.shape) for _k in range(4)]
+    sums = [np.zeros(grid.shape) for _k in range(5)]
     found = []
     for number, (beam, (own, mu)) in enumerate(zip(beams, placed, strict=True)):
 
         def part(done: float, number: int = number) -> None:
             progress((number + done) / len(beams))
 
-        one, inside, where = _beam(patient, grid, beam, machine, own, mu, histories, part)
+        one, inside, where = _beam(patient, grid, beam, machine, own, mu, histories, part, cell)
         dose = one.dose_to_water.astype(np.float64)
         arrays: tuple[NDArray[np.floating], ...] = (
             dose,
             one.dose_to_medium,
             one.sigma.astype(np.float64) ** 2,
             dose * one.let,
+            dose * (0.0 if one.star is None else one.star),
         )
         for k, values in enumerate(arrays):
             sums[k] += region.moved(np.where(inside, values, 0.0).astype(np.float32), where, grid)
         found.append(one)
-    dose, medium, variance, let = sums
-    mean = np.divide(let, dose, out=np.zeros_like(dose), where=dose > 0.0)
+    dose, medium, variance, *weighed = sums
+    let, star = (np.divide(one, dose, out=np.zeros_like(dose), where=dose > 0.0) for one in weighed)
     return IonPlanDose(
         np.maximum(dose, 0.0).astype(np.float32),
         np.maximum(medium, 0.0).astype(np.float32),
         np.sqrt(variance).astype(np.float32),
-        mean.astype(np.float32),
+        let.astype(np.float32),
+        star.astype(np.float32),
         tuple(found),
     )
 
@@ -155,6 +164,7 @@ def _beam(
     mu: Floats,
     histories: Histories,
     progress: Callable[[float], object],
+    cell: MkmParameters | None,
 ) -> tuple[MonteCarloDose, NDArray[np.bool_], Grid]:
     """Dose of a beam on the grid that its ions are followed through, the body there, and that grid."""
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
@@ -163,7 +173,9 @@ def _beam(
     inside = resample_nearest(patient.body, patient.grid, where) & (
         region.moved(np.ones(grid.shape, dtype=np.float32), grid, where) > 0.0
     )
-    found = spot_dose(medium, frame, machine, own, mu, histories, counted=inside, progress=progress)
+    found = spot_dose(
+        medium, frame, machine, own, mu, histories, counted=inside, progress=progress, cell=cell
+    )
     return found, inside, where
 
 

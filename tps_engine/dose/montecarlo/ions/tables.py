@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tps_engine.beamdata import ion_water
 from tps_engine.beamdata.water import ELECTRON_MEV, Floats
+from tps_engine.biology.mkm import MkmParameters, z_star
 from tps_engine.dose.montecarlo.ions import cross_sections
 from tps_engine.dose.montecarlo.ions.species import NUCLEI, PROTON, Nucleus
 from tps_engine.dose.montecarlo.materials import MaterialTable
@@ -22,11 +23,12 @@ from tps_engine.dose.montecarlo.tables import nuclear_cross_sections
 STEP = 0.02
 """Spacing of the tables in sqrt(mm)."""
 
-ENERGY, STOPPING, STRAGGLING, HYDROGEN, ELASTIC, INELASTIC, SCATTER, HINGE, LET_SUM = range(9)
-COLUMNS = 9
+ENERGY, STOPPING, STRAGGLING, HYDROGEN, ELASTIC, INELASTIC, SCATTER, HINGE, LET_SUM, STAR_SUM = range(10)
+COLUMNS = 10
 """ENERGY MeV; STOPPING MeV/mm; STRAGGLING MeV2/mm; HYDROGEN, ELASTIC, INELASTIC reactions per mm on hydrogen,
 and elastic (protons only) and inelastic on oxygen; SCATTER rad2/mm without the dependence on depth; HINGE
-deflections per mm; LET_SUM integral of stopping over energy, MeV keV/um. All in water of 1 g/cm3."""
+deflections per mm; LET_SUM integral of stopping over energy, MeV keV/um; STAR_SUM
+of z* over energy, MeV Gy (0 without a cell). All in water of 1 g/cm3."""
 
 RADIATION_MM = 360.8
 """Radiation length of water."""
@@ -70,9 +72,21 @@ def water_of(number: int) -> NDArray[np.float64]:
     return np.asarray(_water()[number])
 
 
-def ion_tables(materials: MaterialTable) -> IonTables:
-    """The tables up to 580 MeV per nucleon."""
-    water = _water()
+@cache
+def _water_for(cell: MkmParameters | None) -> NDArray[np.float64]:
+    if cell is None:
+        return _water()
+    table = _water().copy()
+    for number, nucleus in enumerate(NUCLEI):
+        energy = table[number, :, ENERGY]
+        star = z_star(nucleus.charge, energy / nucleus.mass, cell)
+        table[number, 1:, STAR_SUM] = np.cumsum(0.5 * (star[1:] + star[:-1]) * np.diff(energy))
+    return table
+
+
+def ion_tables(materials: MaterialTable, cell: MkmParameters | None = None) -> IonTables:
+    """The tables up to 580 MeV per nucleon. cell: for the specific energies z* of `biology.mkm`."""
+    water = _water_for(cell)
     ratio = np.zeros((len(materials.materials), *water.shape[:2]), dtype=np.float32)
     for row, material in enumerate(materials.materials):
         for number, nucleus in enumerate(NUCLEI):

@@ -19,6 +19,7 @@ from tps_engine.dose.montecarlo.ions.tables import (
     LET_SUM,
     RADIATION_MM,
     SCATTER,
+    STAR_SUM,
     STEP,
     STOPPING,
     STRAGGLING,
@@ -37,6 +38,10 @@ from tps_engine.dose.montecarlo.transport import (
     _hinge,
     _nearest,
 )  # fmt: skip
+
+STAR = PROTON + 1
+TALLIES = STAR + 1
+"""Columns of a tally: those of the protons' engine, PROTON for all nuclei, and MeV Gy of z*."""
 
 STACK, PLACES = 128, 9
 """Ions that wait at most; numbers of each: x, y, z mm from the low corner, direction, residual range mm, the
@@ -79,6 +84,7 @@ def _lose(own, tally, stopping, before, after):  # type: ignore[no-untyped-def]
     tally[WATER] += lost / stopping
     tally[LET] += at(own, LET_SUM, before) - at(own, LET_SUM, after)
     tally[PROTON] += lost
+    tally[STAR] += at(own, STAR_SUM, before) - at(own, STAR_SUM, after)
     return lost
 
 

@@ -8,12 +8,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.biology.mkm import MkmParameters
 from tps_engine.dose.montecarlo import rng
 from tps_engine.dose.montecarlo.fresh import discard_stale
 from tps_engine.dose.montecarlo.ions import fragments, source, species, transport
 from tps_engine.dose.montecarlo.ions.tables import IonTables, ion_tables
+from tps_engine.dose.montecarlo.ions.transport import TALLIES
 from tps_engine.dose.montecarlo.media import Medium
-from tps_engine.dose.montecarlo.transport import BALANCE, ESCAPED, TALLIES, UPSTREAM
+from tps_engine.dose.montecarlo.transport import BALANCE, ESCAPED, UPSTREAM
 from tps_engine.dose.spots import Spots
 from tps_engine.patient.grid import Floats
 from tps_engine.plan.geometry import BeamFrame
@@ -91,8 +93,10 @@ class IonWork:
         _run(np.uint64(seed), first, count, edges, beam, physics, geometry, tally, balance)
 
 
-def prepare(medium: Medium, frame: BeamFrame, machine: IonMachine, spots: Spots) -> IonWork:
+def prepare(
+    medium: Medium, frame: BeamFrame, machine: IonMachine, spots: Spots, cell: MkmParameters | None = None
+) -> IonWork:
     """Everything for the ions of some spots. Raises BadInput for energies or an ion that are not known."""
-    ready = ion_tables(medium.table)
+    ready = ion_tables(medium.table, cell)
     found = source.of_spots(machine, spots, frame, medium.grid)
     return IonWork(medium, found, ready, species.chances())
