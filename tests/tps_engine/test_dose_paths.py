@@ -7,7 +7,7 @@ import pytest
 
 from tps_engine.beamdata import model
 from tps_engine.beamdata.model import TABLE_STEP_MM, kernel_tables
-from tps_engine.dose import columns, components, engine, field, kernel, paths, raytrace, spots
+from tps_engine.dose import columns, components, engine, field, groups, kernel, paths, raytrace, spots
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.geometry import beam_frame
@@ -62,8 +62,10 @@ def plain_numpy(beam, voxels, some, mu):
     part = components.single(beam, some, np.ones(len(some)))
     height = float(np.abs(voxels.voxels[:, 2]).max())
     found = columns.columns_of(beam, part, voxels.frame.sad, height, None)
-    taken = columns.beams_of(voxels, beam, found, np.ones(len(some)))
-    factors, nodes = taken[5], taken[2]
+    taken = groups.job_of(voxels, beam, found, np.ones(len(some)))
+    factors, nodes = taken.factors, np.empty(len(some), dtype=int)
+    for group in taken.groups:
+        nodes[taken.turn[group.first : group.behind]] = group.node
     tables = kernel_tables(beam, tuple(np.unique(some.energy).tolist()))
     axis = TABLE_STEP_MM * np.arange(tables.idd.shape[1])
     scale = spots.protons(beam, some, mu)

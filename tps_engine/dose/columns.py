@@ -1,16 +1,14 @@
-"""What the compiled kernel takes for a set of Gaussians in a field."""
+"""Optics and tables of a set of Gaussians, as the compiled kernel takes them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tps_engine.beamdata.model import TABLE_STEP_MM, BeamModel, KernelTables, kernel_tables
+from tps_engine.beamdata.model import BeamModel, KernelTables, kernel_tables
 from tps_engine.dose import kernel
 from tps_engine.dose.components import Component, Part
-from tps_engine.dose.field import BIN_MM, FieldVoxels
 from tps_engine.dose.let import let_tables
-from tps_engine.dose.paths import node_of, scattering_factor
 from tps_engine.dose.upstream import Upstream, moments
 from tps_engine.patient.grid import Floats
 
@@ -71,37 +69,3 @@ def columns_of(
         np.ascontiguousarray(table), rows.astype(np.int64), in_air, scattered, magnified, ranges, tables,
         weighed, component.part,
     )  # fmt: skip
-
-
-def beams_of(
-    voxels: FieldVoxels, model: BeamModel, columns: Columns, scale: Floats, rays: bool = True
-) -> tuple[object, ...]:
-    """What the kernels read of each spot; with rays, its node's scattering in the field's media."""
-    needed, node = np.unique(node_of(columns.ranges), return_inverse=True)
-    lattice = voxels.lattice
-    factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
-    wider = np.ones(len(needed))
-    if lattice is not None and rays:
-        for place, number in enumerate(needed.tolist()):
-            factors[place], wider[place] = scattering_factor(lattice, model.water, number, voxels.voxels)
-    nodes = node.astype(np.int64)[columns.rows]
-    limits = np.column_stack(
-        [columns.tables.reach.astype(np.float64)[columns.rows], columns.across(wider[nodes])]
-    )
-    return (columns.spots, columns.rows, nodes, limits, scale, factors, rays and columns.part != "halo")
-
-
-def geometry_of(voxels: FieldVoxels) -> tuple[object, ...]:
-    """What the kernels read of the field."""
-    lattice = voxels.lattice
-    depth = np.zeros((2, 2, 2), np.float32) if lattice is None else lattice.depth
-    place = np.ones(5) if lattice is None else lattice.place
-    sad, low = np.asarray(voxels.frame.sad, dtype=np.float64), np.asarray(voxels.low, dtype=np.float64)
-    return (
-        voxels.voxels, voxels.uneven, voxels.slack, voxels.bins, voxels.start, sad, low, depth, place, BIN_MM
-    )  # fmt: skip
-
-
-def tables_of(columns: Columns) -> tuple[object, ...]:
-    """Depth dose, that times LET, scattering, and the step of these tables."""
-    return (columns.tables.idd, columns.let, columns.tables.scatter, TABLE_STEP_MM)

@@ -10,9 +10,10 @@ from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import kernel
-from tps_engine.dose.columns import Columns, beams_of, columns_of, geometry_of, tables_of
+from tps_engine.dose.columns import columns_of
 from tps_engine.dose.components import Component, all_of, single
 from tps_engine.dose.field import FieldVoxels
+from tps_engine.dose.groups import Group, Job, job_of
 from tps_engine.dose.parallel import spread, workers
 from tps_engine.dose.spots import Spots, protons
 from tps_engine.dose.upstream import Upstream
@@ -21,10 +22,10 @@ from tps_engine.patient.grid import Floats
 MEMORY_LIMIT = 6 * 2**30
 """Bytes that an influence matrix may take unless the caller says otherwise."""
 
-_ROOM = 2_000_000
 _SAMPLE = 48
 _WIDER = 2.0  # times that media and gaps may widen the scattering variance of water at a field's border
 _SHARES = 4  # pieces of work a core: short ones, so that a stop of the process does not wait
+_PARTS = 8  # of a sum: a fixed number, so that the dose does not depend on the number of cores
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,14 @@ def _influence(
     scale = factor * protons(model, spots, np.ones(len(spots)))
     one = single(model, spots, scale)
     columns = columns_of(model, one, voxels.frame.sad, _height(voxels), voxels.upstream, let)
-    beams = beams_of(voxels, model, columns, scale, rays)
-    _refuse_too_large(voxels, columns, beams, memory_limit)
-    pieces = spread(lambda a, b: _fill(voxels, columns, beams, a, b), len(spots), parts=_SHARES * workers())
-    counts = np.concatenate([piece[0] for piece in pieces])
-    indptr = np.r_[0, np.cumsum(counts)].astype(np.int64)
-    indices, data = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
+    job = job_of(voxels, model, columns, scale, rays)
+    each = 12 if let else 8
+    _refuse_too_large(len(spots), each * _expected(job), memory_limit)
+    indptr = np.r_[0, np.cumsum(_counts(job))].astype(np.int64)
+    _refuse_too_large(len(spots), each * float(indptr[-1]), memory_limit)
+    indices, data, weighed = _filled(job, indptr, let)
     dose = Influence(voxels.count, indptr, indices, data)
-    if not let:
-        return dose, None
-    return dose, Influence(voxels.count, indptr, indices, np.concatenate([piece[3] for piece in pieces]))
+    return dose, (Influence(voxels.count, indptr, indices, weighed) if let else None)
 
 
 def side_by_side(parts: Sequence[Influence]) -> Influence:
@@ -185,62 +184,74 @@ def sum_of(
 def _sum(voxels: FieldVoxels, model: BeamModel, component: Component, let: bool) -> NDArray[np.float64]:
     """Dose in Gy of all Gaussians of a component, and dose times LET, (2, n) in the order of the voxels."""
     columns = columns_of(model, component, voxels.frame.sad, _height(voxels), voxels.upstream, let)
-    beams = beams_of(voxels, model, columns, component.protons)
-    parts = spread(lambda a, b: _add(voxels, columns, beams, a, b), len(component), parts=_SHARES * workers())
-    return np.asarray(np.sum(parts, axis=0))
+    job = job_of(voxels, model, columns, component.protons)
+
+    def work(first: int, behind: int) -> NDArray[np.float64]:
+        room, part = job.room(summed=True), np.zeros((2, len(voxels.voxels)))
+        for group in job.groups[first:behind]:
+            count, shared = job.read(group, room)
+            kernel.add_dose(*shared, *job.filling(group, room), count, part)
+        return part
+
+    return np.asarray(np.sum(spread(work, len(job.groups), parts=_PARTS), axis=0))
 
 
 def _height(voxels: FieldVoxels) -> float:
     return float(np.abs(voxels.voxels[:, 2]).max()) if len(voxels.voxels) else 0.0
 
 
-def _scratch(size: int, let: bool) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Room for voxel indices, doses, and doses times LET where they are wanted."""
-    return np.empty(size, np.int32), np.empty(size, np.float32), np.empty(size if let else 0, np.float32)
+def _counts(job: Job) -> NDArray[np.int64]:
+    """(n,) entries of each column, in the caller's order."""
+    counts = np.zeros(len(job.turn), dtype=np.int64)
+
+    def work(first: int, behind: int) -> None:
+        room = job.room()
+        for group in job.groups[first:behind]:
+            kernel.count_columns(*job.read(group, room)[1], counts)
+
+    spread(work, len(job.groups), parts=_SHARES * workers())
+    out = np.empty_like(counts)
+    out[job.turn] = counts
+    return out
 
 
-def _fill(
-    voxels: FieldVoxels, columns: Columns, beams: tuple[object, ...], first: int, behind: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Counts, voxel indices, doses and doses times LET of the columns first..behind."""
-    counts = np.zeros(len(columns.rows), dtype=np.int64)
-    let, size = len(columns.let) > 0, max(len(voxels.voxels), 1)
-    out, scratch = _scratch(max(_ROOM, size), let), _scratch(size, let)
-    order = voxels.order.astype(np.int32)
-    found: list[tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
-    here = first
-    while here < behind:
-        done = kernel.fill_columns(
-            beams, tables_of(columns), geometry_of(voxels), here, behind, counts, out, scratch
-        )
-        used = int(counts[here:done].sum())
-        found.append((order[out[0][:used]], out[1][:used].copy(), out[2][:used].copy()))
-        here = done
-    indices, data, weighed = (np.concatenate([part[k] for part in found]) for k in range(3))
-    return counts[first:behind], indices, data, weighed
+def _filled(
+    job: Job, indptr: NDArray[np.int64], let: bool
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Voxel indices, doses, and doses times LET where they are wanted, of all columns."""
+    entries = int(indptr[-1])
+    indices, data = np.empty(entries, dtype=np.int32), np.empty(entries, dtype=np.float32)
+    weighed = np.empty(entries if let else 0, dtype=np.float32)
+    begins, order = indptr[:-1][job.turn], job.voxels.order.astype(np.int32)
+
+    def work(first: int, behind: int) -> None:
+        room = job.room()
+        for group in job.groups[first:behind]:
+            shared = job.read(group, room)[1]
+            kernel.fill_columns(*shared, *job.filling(group, room), order, begins, indices, data, weighed)
+
+    spread(work, len(job.groups), parts=_SHARES * workers())
+    return indices, data, weighed
 
 
-def _add(
-    voxels: FieldVoxels, columns: Columns, beams: tuple[object, ...], first: int, behind: int
-) -> NDArray[np.float64]:
-    let, size = len(columns.let) > 0, max(len(voxels.voxels), 1)
-    both = np.zeros((2, len(voxels.voxels)))
-    kernel.add_dose(
-        beams, tables_of(columns), geometry_of(voxels), first, behind, both[0], both[1], _scratch(size, let)
-    )
-    return both
+def _expected(job: Job) -> float:
+    """About how many entries all columns have, from a sample of them."""
+    count = len(job.turn)
+    counts, room, sample = np.zeros(count, dtype=np.int64), job.room(), min(_SAMPLE, count)
+    chosen = np.unique(np.linspace(0, count - 1, sample).astype(np.int64)).tolist()
+    behind = np.array([group.behind for group in job.groups])
+    for k in chosen:
+        whole = job.groups[int(np.searchsorted(behind, k, side="right"))]
+        kernel.count_columns(*job.read(Group(k, k + 1, whole.row, whole.node, whole.limit), room)[1], counts)
+    return float(counts.sum()) / len(chosen) * count
 
 
-def _refuse_too_large(voxels: FieldVoxels, columns: Columns, beams: tuple[object, ...], limit: int) -> None:
-    """Count a sample of columns and raise BadInput when all of them would need more than `limit` bytes."""
-    count = len(columns.rows)
-    sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))
-    entries = sum(int(_fill(voxels, columns, beams, int(k), int(k) + 1)[0][0]) for k in sample)
-    needed = (12.0 if len(columns.let) else 8.0) * entries / len(sample) * count
+def _refuse_too_large(spots: int, needed: float, limit: int) -> None:
+    """Raise BadInput when a matrix needs more than `limit` bytes."""
     if needed > limit:
         raise BadInput(
             _(
                 "{spots} spots need a dose matrix of about {needed} GiB: allowed are {limit} GiB; "
                 "take a coarser dose grid or wider spot spacing"
-            ).format(spots=count, needed=f"{needed / 2**30:.1f}", limit=f"{limit / 2**30:.1f}")
+            ).format(spots=spots, needed=f"{needed / 2**30:.1f}", limit=f"{limit / 2**30:.1f}")
         )

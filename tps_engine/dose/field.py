@@ -71,7 +71,7 @@ def prepare(
         low, high = spots.min(axis=0) - reach, spots.max(axis=0) + reach
         kept = np.flatnonzero(((projected[:, :2] >= low) & (projected[:, :2] <= high)).all(axis=1))
         projected = projected[kept]
-    depth = _depth(rsp, grid, frame, points[kept], projected, upstream)
+    depth = _depth(rsp, grid, frame, points[kept], upstream, projected)
     corner = projected[:, :2].min(axis=0) if len(kept) else np.zeros(2)
     cell = np.floor((projected[:, :2] - corner) / BIN_MM).astype(np.int64)
     bins = cell.max(axis=0) + 1 if len(kept) else np.ones(2, dtype=np.int64)
@@ -150,10 +150,11 @@ def _depth(
     grid: Grid,
     frame: BeamFrame,
     points: Floats,
-    projected: Floats,
     upstream: Upstream | None,
+    projected: Floats | None = None,
 ) -> NDArray[np.float32]:
     """Water-equivalent depth of points, with the air before the image where the beam model counts it."""
+    projected = project(frame, points) if projected is None else projected
     if upstream is None or upstream.air_from is None:
         return water_depth(rsp, grid, frame, points, projected)[0]
     # what the image holds more than air, along the ray, and air all the way from the reference plane
