@@ -7,8 +7,10 @@ import sys
 import warnings
 
 import numpy as np
-from numba import config
+import pytest
+from numba import config, cuda
 
+from common.errors import BadInput
 from tests.tps_engine.montecarlo_beams import GENERIC, pencil
 from tps_engine.beamdata.optics import RangeShifter
 from tps_engine.device import choice
@@ -112,7 +114,15 @@ def gamma_index() -> None:
         assert (here.values > 1.0).sum() > 20
 
 
-CHECKS = {"gamma": gamma_index, "montecarlo": montecarlo, "products": products}
+def memory() -> None:
+    """What does not fit on the device is refused before time is spent."""
+    type(cuda.current_context()).get_memory_info = lambda _self: (2.0**30, 2.0**32)
+    choice.refuse_too_large(2.0**29)
+    with pytest.raises(BadInput, match=r"has 1\.0 GiB free and 2\.0 GiB are needed"):
+        choice.refuse_too_large(2.0**31)
+
+
+CHECKS = {"memory": memory, "gamma": gamma_index, "montecarlo": montecarlo, "products": products}
 
 
 def main(name: str) -> None:

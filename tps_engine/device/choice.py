@@ -51,3 +51,17 @@ def name_of_device() -> str:
     device: Any = cuda.get_current_device()
     label = device.name
     return str(label.decode() if isinstance(label, bytes) else label)
+
+
+def refuse_too_large(needed: float) -> None:
+    """Raise BadInput when the CUDA device has less than `needed` bytes free."""
+    from numba import cuda  # noqa: PLC0415
+
+    free = float(cuda.current_context().get_memory_info()[0])
+    if needed > free:
+        raise BadInput(
+            _(
+                "the CUDA device has {free} GiB free and {needed} GiB are needed; "
+                "take device cpu or a coarser grid"
+            ).format(free=f"{free / 2**30:.1f}", needed=f"{needed / 2**30:.1f}")
+        )

@@ -12,6 +12,7 @@ import numpy as np
 from numba import cuda, float64, int64, uint8, uint64
 
 from tps_engine.device import fixed
+from tps_engine.device.choice import refuse_too_large
 from tps_engine.device.link import Linker
 from tps_engine.dose.montecarlo import nozzle, transport, work
 from tps_engine.dose.montecarlo.transport import BALANCE, EMITTED, PLACES, STACK, TALLIES, WATER
@@ -23,6 +24,7 @@ HISTORIES_A_LAUNCH = 1 << 20
 THREADS = 128
 """Threads of a block. One in the simulator's tests, where a thread costs more than its history."""
 
+_BYTES_A_VOXEL = 110  # three tallies, squares, material and density
 _BANK = nozzle.BANK
 _UNIT = 1.0 / fixed.UNITS_PER_MEV
 _ALONE = Linker()  # behind a slab a thread has a tally of its own
@@ -83,9 +85,12 @@ def _blocks(count: int) -> int:
 
 @dataclass(frozen=True)
 class OnDevice:
-    """Rounds of batches of protons on the CUDA device."""
+    """Rounds of batches of protons on the CUDA device. Raises BadInput when its memory is too small."""
 
     work: work.Work
+
+    def __post_init__(self) -> None:
+        refuse_too_large(_BYTES_A_VOXEL * self.work.medium.grid.size)
 
     def round(
         self, seed: int, first: int, per_batch: int, batches: int, edges: Floats,

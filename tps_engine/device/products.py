@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numba import cuda, float64, int64
 
+from tps_engine.device.choice import refuse_too_large
 from tps_engine.dose.engine import Influence
 from tps_engine.optimise.objectives import Floats
 from tps_engine.optimise.quantities import Pull
@@ -49,7 +50,7 @@ class DoseOnDevice:
 
     A function of objectives on it (`optimise.functions.Term`) is minimised like any other. Products are of
     float64 and float32, sums of doses in whole numbers of 2^-60 of the largest that there can be: the same on
-    every run.
+    every run. Raises BadInput when the device's memory is too small.
     """
 
     linear = True
@@ -57,6 +58,7 @@ class DoseOnDevice:
     def __init__(self, matrix: Influence, factor: float = 1.0) -> None:
         self.factor, self.voxels, self.spots = factor, matrix.voxels, matrix.spots
         self._largest = float(np.abs(matrix.data).max(initial=0.0))
+        refuse_too_large(matrix.data.nbytes + matrix.indices.nbytes + 24.0 * (matrix.voxels + matrix.spots))
         self._matrix = [cuda.to_device(one) for one in (matrix.indptr, matrix.indices, matrix.data)]
 
     def evaluate(self, weights: Floats) -> tuple[Floats, Pull]:
