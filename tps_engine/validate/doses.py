@@ -68,8 +68,8 @@ Symmetry = Literal["none", "mirror", "square"]
 
 _EASED = {
     "none": 1.0,
-    "mirror": 1.3,
-    "square": 2.3,
+    "mirror": 1.2,
+    "square": 2.0,
 }  # less than the root of the images: some voxels are their own
 
 
