@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from p4p.nt import NTScalar
 from p4p.server import Server, StaticProvider
 from p4p.server.thread import SharedPV
 
+from device_servers.guard import Guard
 from device_servers.services.archive.recorder import Batch
 from device_servers.services.epics.board import Board
 from device_servers.services.epics.ca import CaServer
@@ -81,13 +83,12 @@ def bare() -> tuple[dict[str, Any], Post]:
 
 
 def gateway() -> tuple[dict[str, Any], Post]:
-    def nobody(_token: str) -> Any:
-        raise AssertionError("nobody logs in")
-
+    folder = Path(tempfile.mkdtemp(prefix="bench-epics-"))
+    guard = Guard(folder / "no-key.pem", folder / "audit.log")  # nobody logs in
     devices = [name.split(":")[1] for name in NAMES]
     levels = {"limits": (0.0, 1500.0), "alarms": (-1e12, -1e11, 1e11, 1e12)}
     shapes = [Shape(device, "Current", "bench", block=True, unit="A", **levels) for device in devices]
-    board, puts = Board(shapes), Puts(nobody)
+    board, puts = Board(shapes), Puts(guard)
     pva, channel_access = PvaServer(board, puts, {}), CaServer(board, puts, {})
     link, sources = Link("bench", board), tuple(shape.source for shape in shapes)
 

@@ -35,7 +35,7 @@ class EpicsGateway(PtcsDevice):
         site, state = self.context.site, StateDir(self.context.state)
         shapes = [*catalogue(site, _class_named), *own_shapes()]
         self._board = Board(shapes)
-        self._puts = Puts(self.context.guard.identity)
+        self._puts = Puts(self.context.guard)
         before = _before(state)
         self._pva = PvaServer(self._board, self._puts, before.get("pva_env", {}))
         self._ca = CaServer(self._board, self._puts, before.get("ca_env", {}))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from common.hashchain import entries
 from tests.epics.epics_room import EpicsRoom
 
 DIPOLE = "PTCS:acs/magnet/ring-dipole"
@@ -103,6 +104,13 @@ say(refused(put, 1.0))
     log = (epics_room.state / "audit" / "accelerator.log").read_text()
     assert '"user": "otto"' in log and "epics peer " in log and token not in log
     assert token not in (epics_room.state / "log" / "gateway.log").read_text()
+    here = epics_room.state / "audit" / "gateway.log"
+    refused = [entry for entry in map(dict, entries(here)) if entry["why"]]
+    found = {(entry["user"], entry["what"], entry["value"]) for entry in refused}
+    assert token not in here.read_text() and "forged" not in here.read_text()
+    assert {("", "CurrentSetpoint", "100.0"), ("", "Login", "")} <= found
+    assert {("otto", "CurrentSetpoint", "1000000.0"), ("otto", "AdminMode", "9")} <= found
+    assert all("@" in entry["host"] for entry in refused)
 
 
 @pytest.mark.requirement("ACS-EPICS")

@@ -8,14 +8,13 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import tango
 
-from common.authority import Identity
 from common.errors import LinkLost, PtcsError, Refused, Unauthorised
 from common.text import _
+from device_servers.guard import Client, Guard
 from device_servers.registration import crate_name
 from device_servers.services.epics.pv import OF_GATEWAY, Shape
 
@@ -33,9 +32,9 @@ Peer = tuple[str, str]
 class Puts:
     """Who is logged in, and the way to the devices. Every method may be called from any thread."""
 
-    def __init__(self, identify: Callable[[str], Identity]) -> None:
-        """identify: the identity that a token names; raises Unauthorised (device_servers.guard)."""
-        self._identify = identify
+    def __init__(self, guard: Guard) -> None:
+        """guard: knows whom a token names, and records what is refused here and reaches no device."""
+        self._guard = guard
         self._tokens: dict[Peer, str] = {}
         self._lock = threading.Lock()
         self.accepted = 0
@@ -55,9 +54,20 @@ class Puts:
                 self._write(shape, value, peer)
         except PtcsError as why:
             self.refused += 1
+            if not isinstance(why.__cause__, tango.DevFailed):
+                self._record(shape, value, peer, str(why))
             log.info("put to %s by %s@%s refused: %s", shape.name, *peer, why)
             raise
         self.accepted += 1
+
+    def _record(self, shape: Shape, value: Any, peer: Peer, why: str) -> None:
+        """What was refused before a device server heard of it."""
+        client = Client(f"{peer[0]}@{peer[1]}", 0)
+        with self._lock:
+            token = self._tokens.get(peer)
+        session = self._guard.vouched(client, token, epics_peer(peer)) if token else None
+        said = "" if shape.member == LOGIN else str(value)
+        self._guard.record(client, shape.device, shape.member, said, why, session=session)
 
     def _log_in(self, shape: Shape, token: Any, peer: Peer) -> None:
         if shape.member != LOGIN:
@@ -68,7 +78,7 @@ class Puts:
             with self._lock:
                 self._tokens.pop(peer, None)
             return
-        user = self._identify(token).user
+        user = self._guard.identity(token).user
         with self._lock:
             if peer not in self._tokens and len(self._tokens) >= MOST_LOGINS:
                 raise Refused(_("too many EPICS log-ins; log out elsewhere first"))
@@ -90,7 +100,7 @@ class Puts:
             "device": shape.device,
             "command" if shape.command else "attribute": shape.member,
             "value": None if "void" in shape.choices else checked(shape, value),
-            "by": f"epics peer {peer[0]}@{peer[1]}",
+            "by": epics_peer(peer),
         }
         try:
             crate = tango.DeviceProxy(crate_name(shape.server))
@@ -107,6 +117,11 @@ class Puts:
         if error.reason == "LinkLost" or error.reason.startswith(("API_Cant", "API_Corba", "API_Device")):
             raise LinkLost(f"{shape.device}: {error.desc}") from why
         raise Refused(error.desc.strip()) from why
+
+
+def epics_peer(peer: Peer) -> str:
+    """A client as audit logs name it."""
+    return f"epics peer {peer[0]}@{peer[1]}"
 
 
 def checked(shape: Shape, value: Any) -> Any:
