@@ -171,6 +171,10 @@ def _notes(restart: Iterable[str], elsewhere: bool, facility: dict[str, Any]) ->
     names = ", ".join(restart)
     if names:
         yield _("Takes effect when these servers, plant and fpga start anew: {names}").format(names=names)
+        if not elsewhere:
+            yield _("`ptcs down`, then `ptcs up --site {file}` starts them anew").format(
+                file=facility["site_file"]
+            )
     if elsewhere:
         yield _(
             "The facility runs {file}, and its processes read that file when they start;"
