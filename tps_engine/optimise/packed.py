@@ -21,7 +21,7 @@ from tps_engine.optimise.strips import WIDTH
 
 T = TypeVar("T")
 
-_STRIPS_A_PART = 200_000
+_STRIPS_A_PART = 250_000
 _MOST_PARTS = 16
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ from tps_engine.optimise.objectives import Objective
 Floats = NDArray[np.float64]
 Report = Callable[[int, float], None]
 
-_WIDEST, _NARROWING, _NARROWEST = 0.25, 0.7, 0.06
+_WIDEST, _NARROWING, _NARROWEST = 0.25, 0.6, 0.03
 """By what part of the largest dose a voxel may be below a level and still be looked at: first, and later."""
 
 
