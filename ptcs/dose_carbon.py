@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from tps_engine.patient.model import Patient
 
 
+def check(carbon: bool, engine: str, per_beam: bool, ratio: float | None, cell: str | None) -> None:
+    """Raise BadInput for options that do not fit the plan's ion or the engine. ratio: --alpha-beta."""
+    if not carbon and (ratio is not None or cell is not None):
+        raise BadInput(_("--alpha-beta and --cell are for carbon plans on a machine of tables"))
+    if carbon and per_beam:
+        raise BadInput(_("carbon plans: allowed is one dose of all beams together, without --per-beam"))
+    if carbon and (ratio if engine == "mc" else cell) is not None:
+        raise BadInput(_("carbon: --alpha-beta is for --engine pb, --cell for --engine mc"))
+
+
 @dataclass(frozen=True)
 class Job:
     """What to calculate and where to write it. kind: physical or effective."""
@@ -33,6 +43,22 @@ class Job:
     machine: str
     out: Path
     kind: str
+
+    def run(
+        self,
+        engine: str,
+        options: Options,
+        bar: Progress,
+        images: tuple[Path | None, Path | None],
+        ratio: float | None,
+        cell: str | None,
+    ) -> None:
+        """By the engine of that name; arguments as those of its method."""
+        if engine == "mc":
+            with bar:
+                self.monte_carlo(options, bar, images, cell)
+        else:
+            self.pencil_beam(ratio)
 
     def pencil_beam(self, ratio: float | None) -> None:
         """All fractions by the pencil beam. ratio: alpha/beta in Gy, with an effective dose only."""

@@ -97,6 +97,7 @@ def dose(
         raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
     plan = recompute.turned(ion_plan.from_dataset(files.read_file(plan_file)), _angles(gantry))
     tables = plan.radiation == "ION" and ion_files.found(machine)
+    dose_carbon.check(tables, engine_name, per_beam, alpha_beta, cell)
     beam_model = None if tables else model.load(machine)
     if beam_model is not None:
         recompute.check(plan, beam_model)
@@ -106,16 +107,8 @@ def dose(
         click.echo(f"! {warning}", err=True)
     grid = _grid(patient, spacing, like)
     if beam_model is None:
-        if per_beam:
-            raise BadInput(_("carbon plans: allowed is one dose of all beams together, without --per-beam"))
         job = dose_carbon.Job(plan, patient, grid, machine, out, dose_type)
-        if (alpha_beta if engine_name == "mc" else cell) is not None:
-            raise BadInput(_("carbon: --alpha-beta is for --engine pb, --cell for --engine mc"))
-        if engine_name == "mc":
-            with _progress() as bar:
-                job.monte_carlo(options, bar, (let_file, sigma_file), cell)
-        else:
-            job.pencil_beam(alpha_beta)
+        job.run(engine_name, options, _progress(), (let_file, sigma_file), alpha_beta, cell)
         return
     with _progress() as bar:
         task = bar.add_task(_("dose"), total=1.0)
