@@ -19,6 +19,7 @@ from tps_engine.optimise.objectives import Floats, MeanDose, Objective, SquaredD
 from tps_engine.optimise.pareto import Choice, Criterion, Surface
 from tps_engine.patient.stopping_power import CtCalibration
 from tps_engine.plan.aims import PLAN_DOSE, Aim, parse
+from tps_engine.plan.goals import TARGET_WEIGHT
 from tps_engine.plan.planning import complete, counting, silent
 from tps_engine.plan.radiation import Machine
 from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Progress
@@ -44,12 +45,18 @@ class Explored:
         return self.surface.names
 
     def shown(self, values: Floats) -> Floats:
-        """Criteria (..., k) as a planner reads them: Gy over all fractions; the target's is a deviation."""
-        return np.asarray(np.sqrt(np.maximum(values, 0.0)) * self.setup.prescription.fractions)
+        """Criteria (..., k) as a planner reads them: Gy over all fractions; the target's is a root mean."""
+        return np.asarray(
+            np.sqrt(np.maximum(values, 0.0) / self._weights) * self.setup.prescription.fractions
+        )
 
     def inner(self, shown: Floats) -> Floats:
         """The inverse of `shown`."""
-        return np.asarray(np.square(shown / self.setup.prescription.fractions))
+        return np.asarray(self._weights * np.square(shown / self.setup.prescription.fractions))
+
+    @property
+    def _weights(self) -> Floats:
+        return np.array([TARGET_WEIGHT, *(1.0 for _name in self.names[1:])])
 
 
 def criterion(text: str) -> Aim:
@@ -95,7 +102,7 @@ def explore(
     every = task.wanted.objectives[PLAN_DOSE]
     even = tuple(one for one in every[: -len(asked)] if not isinstance(one, MeanDose))
     on_target = Term(quantity, even)
-    found = [Criterion(_("{target}: coverage").format(target=prescription.target), on_target)]
+    found = [Criterion(_("{target}: deviation").format(target=prescription.target), on_target)]
     for text, one in zip(criteria, every[-len(asked) :], strict=True):
         found.append(Criterion(text, Term(quantity, (one,))))
     top = np.full(task.spots, setup.limits[1])

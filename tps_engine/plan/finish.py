@@ -54,7 +54,7 @@ def corrected(setup: Setup, tasks: Sequence[Task], given: Sequence[Sums], mu: Me
         plain = replace(task, offsets={})
         weights = mu[first:behind].astype(np.float64)
         offsets = {
-            name: task.effects.values(name, here, factor) - plain.values(name, task.situations[0], weights)
+            name: task.effects.values(name, here, factor) - plain.values(name, task.reference, weights)
             for name in sorted(names)
         }
         found.append(replace(task, offsets=offsets))

@@ -23,7 +23,10 @@ SLACK = 0.002
 
 _FAR_STRIDE = 12
 _NEGLIGIBLE = 0.002  # root mean square deviation in the target, part of the prescription
-_WEIGHTS = {"under": 100.0, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30.0, "mean": 0.5}
+TARGET_WEIGHT = 100.0
+"""Of the target's objectives, which are mean squares of the deviation."""
+
+_WEIGHTS = {"under": TARGET_WEIGHT, "over": 100.0, "ring": 20.0, "far": 5.0, "limit": 30.0, "mean": 0.5}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tps_engine.dose.ions import engine, spots
 from tps_engine.dose.ions.plan import beam_sums
 from tps_engine.dose.raytrace import water_depth
 from tps_engine.dose.spots import Spots
+from tps_engine.optimise.delivery_time import Timing
 from tps_engine.patient.grid import Floats, Grid
 from tps_engine.patient.model import Patient
 from tps_engine.patient.stopping_power import AIR
@@ -28,6 +29,9 @@ Tissues = Mapping[str, str | float]
 
 DEFAULT_RATIO_GY = 10.0
 """alpha/beta of what no region is named for, Gy: early-responding tissue and most tumours; nearest counts."""
+
+PARTICLES_A_SECOND = {"proton": 2e9, "helium": 5e8, "carbon": 1e8, "oxygen": 5e7}
+"""Round numbers for extraction from a synchrotron, assumed where a site does not give its own `Timing`."""
 
 _SAME_RATIO = 0.01
 _ONE_SIGMA = float(np.exp(-0.5))
@@ -69,6 +73,12 @@ class Ions:
     def layout(self) -> LayoutOptions:
         """Spacing of spots that gives an even dose; a peak falls off more steeply than a Gaussian."""
         return LayoutOptions(width_factor=1.5, least_step=2.0)
+
+    @property
+    def timing(self) -> Timing:
+        """What delivery takes, with the usual number of particles in a second."""
+        each = float(np.mean(self.machine.particles_per_mu))
+        return Timing(mu_rate=PARTICLES_A_SECOND[self.machine.ion] / each)
 
     def index_of(self, energy: float) -> int:
         """Row of an energy. Raises BadInput."""

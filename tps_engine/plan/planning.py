@@ -50,19 +50,19 @@ def make_plan(
 def complete(setup: Setup, solved: Solved, tasks: tuple[Task, ...], progress: Progress) -> PlanResult:
     """The last passes, which work on the difference of the matrix to the dose that is shown, and the plan."""
     progress(0.75, _("dose calculation"))
-    mu, standings = solved.mu, solved.standings
+    mu, standings, values = solved.mu, solved.standings, solved.values
     report = counting(progress, 0.8, 0.9)
     given = finish.exact(setup, mu)
     for _pass in range(_PASSES if setup.task.wanted.constraints else 1):
         exact_tasks = finish.corrected(setup, tasks, given, mu)
         solved = solving.last_pass(setup, exact_tasks, mu, report)
-        mu, standings = solved.mu, solved.standings
+        mu, standings, values = solved.mu, solved.standings, values + solved.values
         progress(0.9, _("dose calculation"))
         mu, given = finish.to_prescription(setup, mu)
         if _kept(setup, given, mu):
             break
     progress(1.0, _("plan finished"))
-    return finish.result(setup, replace(solved, mu=mu, standings=standings), given)
+    return finish.result(setup, replace(solved, mu=mu, standings=standings, values=values), given)
 
 
 def _kept(setup: Setup, given: Sequence[Sums], mu: finish.Metersets) -> bool:

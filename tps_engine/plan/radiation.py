@@ -20,6 +20,7 @@ from tps_engine.dose import beam, engine, spots
 from tps_engine.dose.field import prepare
 from tps_engine.dose.raytrace import water_depth
 from tps_engine.dose.spots import Spots
+from tps_engine.optimise.delivery_time import Timing
 from tps_engine.patient.grid import Floats, Grid
 from tps_engine.patient.model import Patient
 from tps_engine.plan.effects import DOSE, LET_DOSE, PHYSICAL, Effects, Matrices, Sums
@@ -74,6 +75,11 @@ class Protons:
     def layout(self) -> LayoutOptions:
         """Spacing of spots that gives an even dose."""
         return LayoutOptions()
+
+    @property
+    def timing(self) -> Timing:
+        """What delivery takes."""
+        return Timing()
 
     def index_of(self, energy: float) -> int:
         """Row of an energy. Raises BadInput."""

@@ -141,8 +141,8 @@ class PlanOptions:
     takes it; tissues: for a region a tissue of the parameter set or its alpha/beta, Gy. objectives beside the
     standard ones, and constraints: lines of `aims.parse`. uniform: each field gives its share (equal ones, or
     `shares`) of an even dose by itself. time: worth of the whole delivery time, as a multiple of the
-    objectives' value. least_mu: of a spot, where more than the machine's. start: beams of an earlier plan.
-    memory: bytes for all matrices; None: what is free, 6 GiB at most.
+    objectives' value; timing: None: the machine's usual. least_mu: of a spot, where more than the machine's.
+    start: beams of an earlier plan. memory: bytes for all matrices; None: what is free, 6 GiB at most.
     """
 
     margin: float = 3.0
@@ -157,7 +157,7 @@ class PlanOptions:
     shares: tuple[float, ...] | None = None
     reduction: Reduction | None = None
     time: float = 0.0
-    timing: Timing = field(default_factory=Timing)
+    timing: Timing | None = None
     least_mu: float = 0.0
     start: tuple[IonBeam, ...] = ()
     memory: int | None = None

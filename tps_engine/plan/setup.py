@@ -83,7 +83,11 @@ def prepare(
     progress(0.0, _("patient model"))
     radiation, model = machines.with_model(machines.of(machine), options.model, prescription.rbe_model)
     layout = options.layout or radiation.layout
-    options = replace(options, layout=options.robust.wider(layout) if options.robust else layout)
+    options = replace(
+        options,
+        layout=options.robust.wider(layout) if options.robust else layout,
+        timing=options.timing or radiation.timing,
+    )
     scene = build_scene(*images, prescription, options, calibration)
     effects = radiation.effects(model, scene.grid.shape, scene.drawn, options.tissues)
     progress(0.1, _("spots and layers"))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tps_engine.optimise import deliverable, reduction
 from tps_engine.optimise.augmented import Standing
 from tps_engine.optimise.deliverable import Minimise
-from tps_engine.optimise.delivery_time import TimeCost
+from tps_engine.optimise.delivery_time import TimeCost, Timing
 from tps_engine.optimise.lbfgs import Descent
 from tps_engine.optimise.objectives import Floats
 from tps_engine.plan.aims import PLAN_DOSE
@@ -94,7 +94,7 @@ def time_cost(task: Task, weights: Floats, layers: NDArray[np.int64], options: P
     group = np.unique(layers, return_inverse=True)[1].astype(np.int64)
     used = np.bincount(group, weights)
     little = max(_SMALL_LAYER * float(np.median(used[used > 0.0])), 1e-9) if used.any() else 1.0
-    seconds = TimeCost(group, 1.0, options.timing, little)
+    seconds = TimeCost(group, 1.0, options.timing or Timing(), little)
     value = task.function(weights).evaluate(weights)[0] + task.wanted.negligible
     return replace(seconds, weight=options.time * value / max(seconds.evaluate(weights)[0], 1e-9))
 

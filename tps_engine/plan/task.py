@@ -61,6 +61,12 @@ class Task:
         """Of the situations."""
         return tuple(one.name for one in self.situations)
 
+    @property
+    def reference(self) -> Situation:
+        """Nothing wrong, on the image that the plan is shown on."""
+        first = self.situations[0]
+        return replace(first, phases=first.phases[:1])
+
     def part(self, first: int, behind: int, factor: float) -> "Task":
         """The task of the spots first .. behind alone."""
         parts = tuple(one.part(first, behind) for one in self.situations)
