@@ -8,6 +8,9 @@ from common.errors import BadConfig, BadInput
 from common.site import CONFIG
 from tps_engine.beamdata import bragg, model, scattering
 from tps_engine.beamdata.water import water
+from tps_engine.dose import spots
+from tps_engine.patient.grid import Grid
+from tps_engine.validate import doses, phantoms
 
 # NIST PSTAR, liquid water, CSDA range in g/cm2
 PSTAR = {
@@ -51,6 +54,27 @@ def test_depth_dose_follows_monte_carlo(beam, shared_data, energy):
     scale = (ours[plateau] @ monte_carlo[plateau]) / (ours[plateau] @ ours[plateau])
     assert np.abs(scale * ours[plateau] / monte_carlo[plateau] - 1.0).max() < 0.04
     assert scale * ours.max() == pytest.approx(monte_carlo.max(), rel=0.05)
+
+
+@pytest.mark.requirement("TPS-MODEL")
+@pytest.mark.parametrize("wanted", [100.0, 200.0])
+def test_generic_depth_dose_is_the_monte_carlo_engines(beam, wanted):
+    """Gy mm2 per proton, in parts of the range before the peak, and the peak itself."""
+    energy = phantoms.machine_energy(beam, wanted)
+    end, step, wide = float(water().range_of(energy)), 0.5, 600.0
+    grid = Grid((0.0, 0.5 * step, 0.0), (wide, step, wide), (1, round((end + 10.0) / step), 1))
+    planned = phantoms.beam(beam, energy)
+    found = doses.histories(phantoms.build(grid), planned, beam, 60_000).dose_to_water[0, :, 0]
+    placed, mu = spots.of_beam(planned, beam)
+    theirs = found.astype(np.float64) * wide**2 / float(spots.protons(beam, placed, mu).sum())
+    spread = float(beam.at(np.array([energy]), beam.spread)[0])
+    depth = grid.axis(1)
+    ours = bragg.integral_depth_dose(beam.water, energy, spread, beam.depth_dose, depth)
+    for low in (0.02, 0.2, 0.4, 0.6, 0.8):
+        part = (depth > low * end) & (depth < (low + 0.15) * end)
+        assert ours[part].sum() == pytest.approx(theirs[part].sum(), rel=0.012)
+    assert ours.max() == pytest.approx(theirs.max(), rel=0.025)
+    assert ours.sum() == pytest.approx(theirs.sum(), rel=0.006)
 
 
 @pytest.mark.requirement("TPS-DOSE")
