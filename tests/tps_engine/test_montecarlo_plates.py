@@ -105,7 +105,10 @@ def test_it_agrees_with_the_pencil_beam_behind_both(box):
         assert r80(box, ours, side) == pytest.approx(r80(box, beam, side), abs=1.0)
 
 
-def test_plates_in_the_patient_and_closed_ones_are_refused(box):
+def test_plates_in_the_patient_closed_ones_and_those_on_a_device_are_refused(box):
+    with pytest.raises(BadInput, match="cores only"):
+        asked = engine.Histories(40, device="cuda")
+        engine.beam_dose(box, box.grid, replace(field(), aperture=hole(15.0)), MACHINE, asked)
     with pytest.raises(BadInput, match="inside the"):
         dose(box, replace(field(), aperture=hole(10.0, distance=30.0)), 40)
     far = Aperture("A", (3.0 * SQUARE + 200.0,), 120.0, 65.0)

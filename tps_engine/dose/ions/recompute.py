@@ -64,6 +64,8 @@ def monte_carlo(
     from tps_engine.dose.montecarlo.ions import engine  # noqa: PLC0415
     from tps_engine.dose.montecarlo.tallies import Histories  # noqa: PLC0415
 
+    if options.device == "cuda":
+        raise BadInput(_("ions are followed on the cores only; take device cpu or auto"))
     noise = options.noise
     if noise is None and options.histories is None:
         noise = DEFAULT_NOISE

@@ -127,6 +127,8 @@ def spot_dose(
     )
     if not np.isfinite(protons).all() or (protons < 0.0).any() or protons.sum() <= 0.0:
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
+    if plates is not None and histories.device == "cuda":
+        raise BadInput(_("aperture and compensator are followed on the cores only; take device cpu or auto"))
     on_device = choice.chosen(histories.device) == "cuda" and plates is None
     threads = 1 if on_device else min(histories.threads or workers(), histories.batches)
     work.refuse_too_large(medium.grid, threads, memory_limit)

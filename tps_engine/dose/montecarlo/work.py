@@ -145,9 +145,9 @@ def prepare(
     return Work(medium, source.of_spots(model, spots, frame, grid), slabs, tables)
 
 
-def refuse_too_large(grid: Grid, threads: int, limit: int) -> None:
+def refuse_too_large(grid: Grid, threads: int, limit: int, columns: int = transport.TALLIES) -> None:
     """Raise BadInput when the tallies of so many threads take more than `limit` bytes."""
-    needed = 8.0 * grid.size * transport.TALLIES * (threads + 2)
+    needed = 8.0 * grid.size * columns * (threads + 2)
     if needed > limit:
         raise BadInput(
             _("a Monte Carlo tally of {voxels} voxels needs {needed} GiB: allowed are {limit} GiB").format(

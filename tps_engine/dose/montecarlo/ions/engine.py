@@ -54,7 +54,7 @@ def spot_dose(
     if not np.isfinite(ions).all() or (ions < 0.0).any() or ions.sum() <= 0.0:
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
     threads = min(histories.threads or workers(), histories.batches)
-    refuse_too_large(medium.grid, threads, memory_limit)
+    refuse_too_large(medium.grid, threads, memory_limit, TALLIES)
     noted = None if counted is None else counted.ravel()
     tallies = Tallies(medium, histories, threads, noted, progress, TALLIES)
     tallies.run(work.prepare(medium, frame, machine, spots, cell), cumulative(ions))
@@ -85,7 +85,7 @@ def influence(
     Arguments and errors as those of the protons' `engine.influence`.
     """
     beamlets.check(spots, voxels, per_spot)
-    refuse_too_large(medium.grid, workers(), memory_limit)
+    refuse_too_large(medium.grid, workers(), memory_limit, TALLIES)
     ready = work.prepare(medium, frame, machine, spots)
     scale = particles(machine, spots, np.ones(len(spots)))
     return beamlets.matrix(ready, medium, scale, voxels, per_spot, seed, cut, TALLIES)
