@@ -20,6 +20,8 @@ HERE = 0.85
 """Share of the faults that are put on devices which the beam in hand needs; the rest anywhere."""
 VACUUM, AIR = ("VacuumGauge", "IonPump", "TurboPump"), 8
 """Air goes through open valves: how many of them within the time between two readings."""
+SHUTTER = "BeamStopper"
+"""Class whose devices isolate the rooms they stand in, as long as they are closed and have no fault."""
 DEMANDS: Mapping[str, tuple[str, str]] = {
     "SafetyDoor": ("open", "close"),
     "EmergencyStop": ("press", "release"),
@@ -31,7 +33,7 @@ DEMANDS: Mapping[str, tuple[str, str]] = {
 class Case:
     """One fault of one device. own: rows that read it; next: of what it acts on directly; near: of that too.
 
-    spared: all its rows belong to another room, which is isolated, or no row reads it at all.
+    spared: all its rows belong to another room, which stays isolated, or no row reads it at all.
     """
 
     device: Device
@@ -93,7 +95,12 @@ class Neighbours:
         return frozenset(rows | (self._losses if losses else set()))
 
     def spared(self, device: Device, room: str) -> bool:
-        """Whether no row of a device can take beam from a room while the other rooms are isolated."""
+        """Whether no row of a device can take beam from a room while the other rooms are isolated.
+
+        A stopper of another room is not spared: a room whose shutter has a fault is not isolated any more.
+        """
+        if device.tango_class == SHUTTER and device.room:
+            return False
         rows = [self.table.input(name) for name in self.own(device)]
         return all(row.room not in ("", room) for row in rows)
 
