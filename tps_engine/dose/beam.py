@@ -10,6 +10,7 @@ from tps_engine.beamdata.model import BeamModel
 from tps_engine.dose import engine, spots
 from tps_engine.dose.field import prepare
 from tps_engine.dose.hardware import forward, parts, ripple
+from tps_engine.dose.raytrace import project
 from tps_engine.dose.upstream import upstream_of
 from tps_engine.patient.grid import Floats, Grid, resample_nearest
 from tps_engine.patient.model import Patient
@@ -73,12 +74,13 @@ def _on_grid(
     points = grid.points(flat)
     out = np.zeros((2 if let else 1, grid.size), dtype=np.float32)
     if len(placed) and len(flat):
-        heights = frame.to_gantry(points)[:, 2]
+        projected = project(frame, points)
+        heights = projected[:, 2]
         upstream = upstream_of(beam, beam_model, float(heights.max()))
         highest = float(np.abs(heights).max())
         reach = engine.reach_across(beam_model, placed, frame.sad, highest, upstream)
         window = (np.column_stack([placed.x, placed.y]), reach)
-        voxels = prepare(patient.rsp, patient.grid, frame, points, window, upstream)
+        voxels = prepare(patient.rsp, patient.grid, frame, points, window, upstream, projected=projected)
         if let:
             out[0, flat], out[1, flat] = engine.forward_with_let(voxels, beam_model, placed, mu)
         else:

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tps_engine.beamdata.water import WaterTable
 from tps_engine.dose import paths
 from tps_engine.dose.parallel import spread, workers
 from tps_engine.dose.paths import Lattice
@@ -21,6 +22,9 @@ EVEN_MM = 0.3
 """Rays around a voxel whose depths differ by less than this count as one."""
 
 
+Factor = tuple[WaterTable, NDArray[np.float32], float]
+
+
 @dataclass(frozen=True)
 class FieldVoxels:
     """Points of a patient as a field sees them.
@@ -31,6 +35,7 @@ class FieldVoxels:
     upstream: what the beam passes before the patient, None: nothing.
     lattice: all rays of the field, None for no points. uneven: (n,) u1, whether rays around a voxel differ in
     depth. slack: (bins,) mm by which rays around a bin's voxels are at most shallower than the voxels' own.
+    factors: see `scattering`.
     """
 
     frame: BeamFrame
@@ -44,6 +49,17 @@ class FieldVoxels:
     lattice: Lattice | None = field(default=None, repr=False)
     uneven: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8), repr=False)
     slack: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
+    factors: dict[tuple[int, int], Factor] = field(default_factory=dict, repr=False)
+
+    def scattering(self, water: WaterTable, node: int) -> tuple[NDArray[np.float32], float]:
+        """`paths.scattering_factor` of these voxels, kept for the next component or dose that asks for it."""
+        if self.lattice is None:
+            return np.ones(len(self.voxels), dtype=np.float32), 1.0
+        key = (id(water), node)  # the table is kept with what was made of it: its id stays its own
+        if key not in self.factors:
+            found = paths.scattering_factor(self.lattice, water, node, self.voxels)
+            self.factors[key] = (water, *found)
+        return self.factors[key][1:]
 
 
 def prepare(

@@ -11,7 +11,7 @@ from tps_engine.dose import kernel
 from tps_engine.dose.columns import Columns
 from tps_engine.dose.field import BIN_MM, FieldVoxels
 from tps_engine.dose.lanes import lanes
-from tps_engine.dose.paths import Lattice, node_of, scattering_factor
+from tps_engine.dose.paths import Lattice, node_of
 from tps_engine.patient.grid import Floats
 
 _LARGEST = 256
@@ -95,11 +95,9 @@ def job_of(voxels: FieldVoxels, model: BeamModel, columns: Columns, scale: Float
     needed, node = np.unique(node_of(columns.ranges), return_inverse=True)
     factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
     wider = np.ones(len(needed))
-    if voxels.lattice is not None and rays:
+    if rays:
         for place, number in enumerate(needed.tolist()):
-            factors[place], wider[place] = scattering_factor(
-                voxels.lattice, model.water, number, voxels.voxels
-            )
+            factors[place], wider[place] = voxels.scattering(model.water, number)
     fine = rays and columns.part != "halo" and voxels.lattice is not None and bool(voxels.uneven.any())
     tile = np.floor(columns.spots[:, :2] / _TILE_MM)
     turn = np.lexsort((columns.spots[:, 1], columns.spots[:, 0], tile[:, 1], tile[:, 0], columns.rows))
@@ -136,14 +134,14 @@ def geometry_of(voxels: FieldVoxels, lattice: Lattice | None) -> tuple[object, .
     """What the kernels read of the field; lattice: None where no rays are looked at.
 
     Low u, low v and bin size in mm; bins; start; depth (v,); uneven; slack; (5, v) u, v, height and scales
-    from the isocentric plane in x, y; the lattice (u, v, heights) and its place.
+    from the isocentric plane in x, y; the lattice (u, v, heights), the same as one row, and its place.
     """
     u, v, height, depth = voxels.voxels.T
     scales = [np.float32(1.0) - height / np.float32(sad) for sad in voxels.frame.sad]
     if lattice is None:
-        rays = np.zeros((2, 2, 2), np.float32), np.ones(5, np.float32)
+        rays = np.zeros((2, 2, 2), np.float32), np.zeros(8, np.float32), np.ones(5, np.float32)
     else:
-        rays = lattice.depth, lattice.place.astype(np.float32)
+        rays = lattice.depth, lattice.depth.ravel(), lattice.place.astype(np.float32)
     place = np.array([voxels.low[0], voxels.low[1], BIN_MM])
     return (
         place, voxels.bins, voxels.start, np.ascontiguousarray(depth),

@@ -82,8 +82,8 @@ def evaluate(box, row, limit, factor, fine, tables, geometry, begin, kept, ragge
     box: low u, high u, low v, high v mm. row: of the tables. limit: f4 mm, greatest depth that gives dose.
     factor: (v,) f4 scattering relative to water. fine: whether rays are looked at one by one. tables: depth
     dose, that times LET (of no rows: not wanted), scattering (e, k) f4, step f4 mm. geometry: see
-    `columns.geometry_of`. begin: see `lanes.strip`. kept: (v,) i4 number of each voxel that is read. ragged:
-    (v,) u1 whether its rays must be looked at. room: see `columns.Room`. read: (READ, v) f4.
+    `groups.geometry_of`. begin: see `lanes.strip`. kept: (v,) i4 number of each voxel that is read. ragged:
+    (v,) u1 whether its rays must be looked at. room: see `groups.Room`. read: (READ, v) f4.
     """
     idd, let, scatter, step = tables
     count = _kept(box, limit, fine, geometry, begin, kept)
@@ -117,7 +117,7 @@ def _within(spot, read, a, b):  # type: ignore[no-untyped-def]
     u, v, z, spread = read[U, a:b], read[V, a:b], read[HEIGHT, a:b], read[SPREAD, a:b]
     scale_x, scale_y = read[SCALE_X, a:b], read[SCALE_Y, a:b]
     x0, y0, wide, tall, open_x, open_y, turn_x, turn_y = spot
-    count = 0
+    count = np.int64(0)
     for j in range(u.size):
         var_x = wide + (open_x * z[j] - turn_x) * z[j] + spread[j]
         var_y = tall + (open_y * z[j] - turn_y) * z[j] + spread[j]
@@ -171,9 +171,12 @@ def _towards_rays(spot, lattice, place, number, read, work, base):  # type: igno
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _add_ray(x, y, lattice, work, base, table, per_step, dose):  # type: ignore[no-untyped-def]
-    """Add a quarter of a table's value at the depth of the ray x, y standard deviations off, to dose (n,)."""
-    flat, across = lattice.ravel(), np.int32(lattice.shape[2])
+def _add_ray(x, y, lattice, flat, work, base, table, per_step, dose):  # type: ignore[no-untyped-def]
+    """Add a quarter of a table's value at the depth of the ray x, y standard deviations off, to dose (n,).
+
+    flat: the lattice as one row.
+    """
+    across = np.int32(lattice.shape[2])
     along = np.int32(lattice.shape[1]) * across
     last_u, last_v = np.float32(lattice.shape[0]) - _EDGE, np.float32(lattice.shape[1]) - _EDGE
     end = np.float32(table.size - 2)
@@ -206,12 +209,12 @@ def _along_rays(spot, rays, number, read, ragged, table, own, per_step, room, do
     for j in range(number.size):
         some += ragged[number[j]]
     if some:
-        lattice, place = rays
+        lattice, flat, place = rays
         _towards_rays(spot, lattice, place, number, read, work, base)
         dose[:] = _ZERO
         x, y = np.float32(FAR_RAY), np.float32(NEAR_RAY)
         for _ray in range(4):
-            _add_ray(x, y, lattice, work, base, table, per_step, dose)
+            _add_ray(x, y, lattice, flat, work, base, table, per_step, dose)
             x, y = -y, x
     for j in range(number.size):
         if not ragged[number[j]]:

@@ -137,7 +137,7 @@ def scattering_factor(
     return factor, float(there.max(initial=plain[-1]) / plain[-1])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _moments(depth, strength, stretch, height, power, plain, ratio, first, behind):  # type: ignore[no-untyped-def]
     """Variance of scattering at each height of rays first.. over that of water, from the top down."""
     last = len(power) - 1
@@ -160,7 +160,7 @@ def _moments(depth, strength, stretch, height, power, plain, ratio, first, behin
                 ratio[i, j, k] = variance / there if there > _LEAST_VARIANCE else 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _sampled(ratio, place, voxels):  # type: ignore[no-untyped-def]
     """Lattice values (n,) at u, v, z, the nearest ray's."""
     out = np.empty(len(voxels), dtype=np.float32)
@@ -172,18 +172,24 @@ def _sampled(ratio, place, voxels):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def unevenness(depth, place, voxels, least, most):  # type: ignore[no-untyped-def]
     """Fill least, most (n,) with the depths at the height of each voxel of rays up to NEAR_MM away."""
+    around = np.empty((16, 2))
+    for corner in range(16):
+        radius = NEAR_MM * (0.5 if corner < 8 else 1.0)
+        angle = 0.25 * np.pi * (corner % 8 + (0.5 if corner < 8 else 0.0))
+        around[corner, 0], around[corner, 1] = radius * np.cos(angle), radius * np.sin(angle)
+    around /= place[3]
+    last_u, last_v = depth.shape[0] - 1, depth.shape[1] - 1
     for n in range(len(voxels)):
         k = min(max(int((voxels[n, 2] - place[2]) / place[4] + 0.5), 0), depth.shape[2] - 1)
-        low = high = voxels[n, 3]
-        for radius in (0.5 * NEAR_MM, NEAR_MM):
-            for corner in range(8):
-                angle = 0.25 * np.pi * (corner + 0.5 * (radius < NEAR_MM))
-                u, v = voxels[n, 0] + radius * np.cos(angle), voxels[n, 1] + radius * np.sin(angle)
-                i = min(max(int((u - place[0]) / place[3] + 0.5), 0), depth.shape[0] - 1)
-                j = min(max(int((v - place[1]) / place[3] + 0.5), 0), depth.shape[1] - 1)
-                here = depth[i, j, k] + place[2] + place[4] * k - voxels[n, 2]
-                low, high = min(low, here), max(high, here)
-        least[n], most[n] = low, high
+        shift = place[2] + place[4] * k - voxels[n, 2]
+        u, v = (voxels[n, 0] - place[0]) / place[3] + 0.5, (voxels[n, 1] - place[1]) / place[3] + 0.5
+        low = high = voxels[n, 3] - shift
+        for corner in range(16):
+            i = min(max(int(u + around[corner, 0]), 0), last_u)
+            j = min(max(int(v + around[corner, 1]), 0), last_v)
+            here = depth[i, j, k]
+            low, high = min(low, here), max(high, here)
+        least[n], most[n] = low + shift, high + shift

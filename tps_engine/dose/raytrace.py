@@ -44,7 +44,7 @@ def _axis(start, step, count):  # type: ignore[no-untyped-def]
     """
     low, high = -0.5 - start, count - 0.5 - start
     if abs(step) < 1e-12:
-        return 0.0, (1e30 if low <= 0.0 <= high else -1.0), 1e30, 1
+        return -1e30, (1e30 if low <= 0.0 <= high else -1e31), 1e30, 1
     a, b = low / step, high / step
     return min(a, b), max(a, b), 1.0 / abs(step), (1 if step > 0.0 else -1)
 
@@ -136,46 +136,37 @@ def water_depth(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _crossing(start, step, count):  # type: ignore[no-untyped-def]
-    """Where start - s * step enters and leaves a volume of `count` voxels (x, y, z); never: leave < enter."""
-    enter, leave = -1e30, 1e30
-    for axis in range(3):
-        d = -step[axis]
-        near, far = -0.5 - start[axis], count[axis] - 0.5 - start[axis]
-        if abs(d) >= 1e-12:
-            enter, leave = max(enter, min(near / d, far / d)), min(leave, max(near / d, far / d))
-        elif near > 0.0 or far < 0.0:
-            leave = -1e31
-    return enter, leave
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, behind):  # type: ignore[no-untyped-def]
     """Integrals of two volumes from the source down to heights low, low + 1 .. mm, for rays first..behind.
 
     start: (rays, 3) voxel units at height 0; step: (rays, 3) per mm of height. sums: (2, rays, heights).
     """
     nz, ny, nx = first_of.shape
-    count = (nx, ny, nz)
+    ones, twos = first_of.ravel(), second_of.ravel()
     heights = sums.shape[2]
     for ray in range(first, behind):
         # s runs down from height 0: position = start - s * step
-        enter, leave = _crossing(start[ray], step[ray], count)
-        if leave <= enter:
+        x, y, z = start[ray]
+        step_x, step_y, step_z = -step[ray, 0], -step[ray, 1], -step[ray, 2]
+        in_x, out_x, width_x, way_x = _axis(x, step_x, nx)
+        in_y, out_y, width_y, way_y = _axis(y, step_y, ny)
+        in_z, out_z, width_z, way_z = _axis(z, step_z, nz)
+        here = max(in_x, in_y, in_z)
+        if min(out_x, out_y, out_z) <= here:
             continue
-        one, two, here = 0.0, 0.0, enter
+        one, two = 0.0, 0.0
         plane = heights - 1
-        while plane >= 0 and -(low + plane) <= enter:
+        while plane >= 0 and -(low + plane) <= here:
             plane -= 1
-        ix = min(max(int(np.floor(start[ray, 0] - step[ray, 0] * enter + 0.5)), 0), nx - 1)
-        iy = min(max(int(np.floor(start[ray, 1] - step[ray, 1] * enter + 0.5)), 0), ny - 1)
-        iz = min(max(int(np.floor(start[ray, 2] - step[ray, 2] * enter + 0.5)), 0), nz - 1)
-        while plane >= 0:
-            a, b = first_of[iz, iy, ix] * stretch[ray], second_of[iz, iy, ix] * stretch[ray]
-            tx = _face(ix, start[ray, 0], -step[ray, 0])
-            ty = _face(iy, start[ray, 1], -step[ray, 1])
-            tz = _face(iz, start[ray, 2], -step[ray, 2])
-            nearest = max(min(tx, ty, tz), here)
+        ix, iy, iz = _voxel(x, step_x, here, nx), _voxel(y, step_y, here, ny), _voxel(z, step_z, here, nz)
+        next_x, next_y, next_z = _face(ix, x, step_x), _face(iy, y, step_y), _face(iz, z, step_z)
+        left_x = nx - ix if way_x > 0 else ix + 1
+        left_y = ny - iy if way_y > 0 else iy + 1
+        left_z = nz - iz if way_z > 0 else iz + 1
+        at = (iz * ny + iy) * nx + ix
+        while plane >= 0 and left_x > 0 and left_y > 0 and left_z > 0:
+            a, b = ones[at] * stretch[ray], twos[at] * stretch[ray]
+            nearest = max(min(next_x, next_y, next_z), here)
             while plane >= 0 and -(low + plane) <= nearest:
                 part = -(low + plane) - here
                 sums[0, ray, plane], sums[1, ray, plane] = one + part * a, two + part * b
@@ -183,14 +174,12 @@ def _trace_down(first_of, second_of, start, step, stretch, low, sums, first, beh
             one += (nearest - here) * a
             two += (nearest - here) * b
             here = nearest
-            if tx <= ty and tx <= tz:
-                ix -= int(np.sign(step[ray, 0]))
-            elif ty <= tz:
-                iy -= int(np.sign(step[ray, 1]))
+            if next_x <= next_y and next_x <= next_z:
+                next_x, left_x, at = next_x + width_x, left_x - 1, at + way_x
+            elif next_y <= next_z:
+                next_y, left_y, at = next_y + width_y, left_y - 1, at + way_y * nx
             else:
-                iz -= int(np.sign(step[ray, 2]))
-            if ix < 0 or iy < 0 or iz < 0 or ix >= nx or iy >= ny or iz >= nz:
-                break
+                next_z, left_z, at = next_z + width_z, left_z - 1, at + way_z * nx * ny
         for rest in range(plane + 1):
             sums[0, ray, rest], sums[1, ray, rest] = one, two
 

@@ -100,7 +100,7 @@ def _within(x0, y0, read, a, b):  # type: ignore[no-untyped-def]
     """How many of the voxels a..b of `read` a spot at x0, y0 reaches."""
     u, v, cut = read[U, a:b], read[V, a:b], read[CUT, a:b]
     scale_x, scale_y = read[SCALE_X, a:b], read[SCALE_Y, a:b]
-    count = 0
+    count = np.int64(0)
     for j in range(u.size):
         x, y = (u[j] - x0) * scale_x[j], (v[j] - y0) * scale_y[j]
         count += np.int64(x * x + y * y <= cut[j])
