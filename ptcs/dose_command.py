@@ -89,6 +89,7 @@ def dose(
     from tps_engine.beamdata import ion_files, model  # noqa: PLC0415
     from tps_engine.dose import engines, recompute  # noqa: PLC0415
 
+    dose_output.check_out(out)
     engine = engines.full_engine_of(engine_name)
     options = _options(engine_name, noise, histories, seed, quantity, (let_file, sigma_file))
     if (ct_folder is None) == (phantom_file is None):
@@ -206,9 +207,13 @@ def _grid(patient: Patient, spacing: float, like: Path | None) -> Grid:
 
 
 def _report(parts: list[BeamDose]) -> None:
-    """What the uncertainty of each beam is, where the engine knows it."""
+    """What the uncertainty of each beam is, where the engine knows it; beams without dose."""
     for part in parts:
         found = part.found
+        if not part.dose.any():
+            click.echo(
+                "! " + _("beam {number} gives no dose on the grid").format(number=part.beam.number), err=True
+            )
         if found.noise is not None:
             click.echo(
                 _("beam {number}: {count} protons, mean uncertainty {percent} %").format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from tps_engine.patient.grid import Grid
 
 _IMAGES = (".mha", ".npz")
+
+
+def check_out(path: Path) -> None:
+    """Raise PtcsError, before time is spent, for a file that cannot be written: a folder, no permission."""
+    place = path.absolute().parent
+    while not place.exists():
+        place = place.parent
+    if path.is_dir() or not place.is_dir() or not os.access(place, os.W_OK):
+        raise PtcsError(
+            _("cannot write {path}: {why}").format(path=path, why=_("no file in a folder open to writing"))
+        )
 
 
 def check_image(path: Path | None) -> None:

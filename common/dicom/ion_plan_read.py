@@ -136,7 +136,11 @@ def _prescription(ds: Dataset) -> tuple[str, float]:
 
 def _position(ds: Dataset, beams: list[Dataset]) -> str:
     setups = {integer(item, "PatientSetupNumber"): item for item in items(ds, "PatientSetupSequence")}
-    used = {integer(beam, "ReferencedPatientSetupNumber") for beam in beams}
+    key = "ReferencedPatientSetupNumber"
+    # a beam that names none (it is optional) has any of the plan's: then all must agree
+    used = {integer(beam, key) for beam in beams if modules.has(beam, key)}
+    if not all(modules.has(beam, key) for beam in beams):
+        used |= set(setups)
     if not used <= set(setups):
         raise BadDicom("a beam refers to a patient setup that the plan does not hold (PatientSetupSequence)")
     found = {text(setups[index], "PatientPosition") for index in used}

@@ -115,6 +115,7 @@ def _paintings(plan, beam):
             if keyword in point:
                 delattr(point, keyword)
     plan.pop("DoseReferenceSequence", None)
+    del beam.ReferencedPatientSetupNumber
 
 
 def _other_unit(plan, beam):
