@@ -14,7 +14,8 @@ from common.errors import BadInput
 from tests.tps_engine.montecarlo_beams import GENERIC, pencil
 from tps_engine.beamdata.optics import RangeShifter
 from tps_engine.device import choice
-from tps_engine.dose import spots
+from tps_engine.dose import engine as pencil_engine
+from tps_engine.dose import field, spots
 from tps_engine.dose.engine import Influence
 from tps_engine.dose.montecarlo import engine, media, work
 from tps_engine.dose.montecarlo.transport import BALANCE, TALLIES, WATER
@@ -122,7 +123,41 @@ def memory() -> None:
         choice.refuse_too_large(2.0**31)
 
 
-CHECKS = {"memory": memory, "gamma": gamma_index, "montecarlo": montecarlo, "products": products}
+def pencil_beam() -> None:
+    """Forward dose and LET in slabs of three media, rays looked at one by one, halo too: single precision."""
+    from tps_engine.device import pencil_beam as device
+
+    device.THREADS = 1
+    grid = Grid((-24.0, 3.0, -24.0), (8.0, 6.0, 8.0), (7, 12, 7))
+    rsp = np.ones(grid.shape, dtype=np.float32)
+    rsp[:, 2:5, :3], rsp[:, 4:7, 4:] = 0.3, 1.6
+    voxels = field.prepare(rsp, grid, FRAME, grid.points(np.arange(grid.size)))
+    four = spots.nominal(
+        GENERIC, np.array([75.0, 75.0, 80.0, 80.0]), np.array([-6.0, 3.0, 0.0, 9.0]), np.zeros(4)
+    )
+    mu = np.array([1.0, 0.5, 2.0, 1.0])
+    assert voxels.uneven.any()
+    dose, let = pencil_engine.forward_with_let(voxels, GENERIC, four, mu)
+    there, let_there = pencil_engine.forward_with_let(voxels, GENERIC, four, mu, device="cuda")
+    assert dose.max() > 0.0
+    np.testing.assert_allclose(there, dose, rtol=2e-5, atol=1e-6 * dose.max())
+    near = dose > 1e-3 * dose.max()
+    np.testing.assert_allclose(let_there[near], let[near], rtol=1e-4)
+    np.testing.assert_allclose(
+        pencil_engine.forward(voxels, GENERIC, four, mu, device="cuda"),
+        dose,
+        rtol=2e-5,
+        atol=1e-6 * dose.max(),
+    )
+
+
+CHECKS = {
+    "pencil_beam": pencil_beam,
+    "memory": memory,
+    "gamma": gamma_index,
+    "montecarlo": montecarlo,
+    "products": products,
+}
 
 
 def main(name: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from common.errors import BadInput
 from common.text import _
 from tps_engine.beamdata.model import BeamModel
+from tps_engine.device import choice
 from tps_engine.dose import kernel
 from tps_engine.dose.columns import columns_of
 from tps_engine.dose.components import Component, all_of, single
@@ -139,52 +140,66 @@ def side_by_side(parts: Sequence[Influence]) -> Influence:
     )
 
 
-def forward(voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats) -> NDArray[np.float32]:
+def forward(
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats, device: str = "cpu"
+) -> NDArray[np.float32]:
     """Physical dose to water in Gy, (n,) float32, at the points that `voxels` was prepared from.
 
     mu: (spots,) metersets. The same kernel as `influence`, without a matrix: positions, sizes and
     energies may be anything within the machine. What the beam model says of halos is in this dose, and in
-    the matrix is part of each spot's one Gaussian. Raises BadInput for energies outside it.
+    the matrix is part of each spot's one Gaussian. device: cpu, cuda or auto. Raises BadInput for energies
+    outside it, and for cuda where there is none.
     """
-    return _forward(voxels, model, spots, mu, let=False)[0]
+    return _forward(voxels, model, spots, mu, False, device)[0]
 
 
 def forward_with_let(
-    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats, device: str = "cpu"
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Dose as `forward`, and dose-averaged LET of protons in water, keV/um, (n,) each; 0 without dose."""
-    dose, weighed = _forward(voxels, model, spots, mu, let=True)
+    dose, weighed = _forward(voxels, model, spots, mu, True, device)
     return dose, np.divide(weighed, dose, out=np.zeros_like(dose), where=dose > 0.0)
 
 
 def _forward(
-    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats, let: bool
+    voxels: FieldVoxels, model: BeamModel, spots: Spots, mu: Floats, let: bool, device: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if len(mu) != len(spots) or not np.isfinite(mu).all() or (len(mu) and float(np.min(mu)) < 0.0):
         raise BadInput("metersets must be one a spot, numbers, and not negative")
     if len(spots) == 0:
         return np.zeros(voxels.count, dtype=np.float32), np.zeros(voxels.count, dtype=np.float32)
     count = protons(model, spots, np.asarray(mu, dtype=np.float64))
-    return sum_of(voxels, model, all_of(model, spots, count, voxels.upstream), let)
+    return sum_of(voxels, model, all_of(model, spots, count, voxels.upstream), let, device)
 
 
 def sum_of(
-    voxels: FieldVoxels, model: BeamModel, components: Sequence[Component], let: bool = False
+    voxels: FieldVoxels,
+    model: BeamModel,
+    components: Sequence[Component],
+    let: bool = False,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Dose in Gy, and dose times LET if it is wanted, (n,) each, of given Gaussians at a field's points."""
+    on_device = choice.chosen(device) == "cuda"
     both = np.zeros((2, len(voxels.voxels)))
     for component in components:
         if len(component):
-            both += _sum(voxels, model, component, let)
+            both += _sum(voxels, model, component, let, on_device)
     total = np.zeros((2, voxels.count), dtype=np.float32)
     total[:, voxels.order] = both
     return total[0], total[1]
 
 
-def _sum(voxels: FieldVoxels, model: BeamModel, component: Component, let: bool) -> NDArray[np.float64]:
+def _sum(
+    voxels: FieldVoxels, model: BeamModel, component: Component, let: bool, on_device: bool
+) -> NDArray[np.float64]:
     """Dose in Gy of all Gaussians of a component, and dose times LET, (2, n) in the order of the voxels."""
     columns = columns_of(model, component, voxels.frame.sad, _height(voxels), voxels.upstream, let)
     job = job_of(voxels, model, columns, component.protons)
+    if on_device:
+        from tps_engine.device import pencil_beam  # noqa: PLC0415 - kernels that need a device
+
+        return pencil_beam.total(job)
 
     def work(first: int, behind: int) -> NDArray[np.float64]:
         room, part = job.room(summed=True), np.zeros((2, len(voxels.voxels)))
