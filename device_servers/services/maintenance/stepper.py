@@ -131,7 +131,7 @@ class Run:
             content["readings"] = [row for device in devices if (row := self._one(step, device)) is not None]
         for reading in content["readings"]:
             if step.asks_how_it_stands and not (reading["ok"] or reading["note"]):
-                reading["note"] = self._status(reading["device"])
+                reading["note"] = status(self.bench, reading["device"])
         for device in devices:
             if code := self.bench.fault(device.name):
                 name = fault_text(code, device.tango_class)
@@ -201,15 +201,16 @@ class Run:
             outcome, note = Outcome.REFUSED, str(why)
         rows[device.name] = row(step, device.name, limits, outcome, values, note)
 
-    def _status(self, device: str) -> str:
-        """What a device says of itself, for whoever reads why a step failed; "" when it does not answer."""
-        try:
-            return str(self.bench.read(device, "Status"))
-        except PtcsError:
-            return ""
-
     def _value(self, device: str, attribute: str) -> Any:
         return _plain(self.bench.read(device, attribute))
+
+
+def status(bench: Bench, device: str) -> str:
+    """What a device says of itself, for whoever reads why a step failed; "" when it does not answer."""
+    try:
+        return str(bench.read(device, "Status"))
+    except PtcsError:
+        return ""
 
 
 def row(
