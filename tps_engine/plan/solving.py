@@ -24,7 +24,9 @@ _SMALL_LAYER = 0.1  # of a layer's usual meterset: less than this is pressed to 
 
 @dataclass(frozen=True)
 class Solved:
-    """mu: (spots,) f4, each off or within the machine's limits. values: of the objectives, as they fell."""
+    """mu: (spots,) f4, each off or within the machine's limits. values: of the objectives, with
+    what broken constraints add, in all iterations.
+    """
 
     mu: NDArray[np.float32] = field(repr=False)
     values: tuple[float, ...] = field(repr=False)
@@ -41,6 +43,7 @@ def first_pass(setup: Setup, report: Report) -> tuple[Solved, tuple[Task, ...]]:
     begin = weights_of(setup.options.start, setup) if setup.options.start else None
     found: list[Descent] = []
     tasks: list[Task] = []
+    told, heard = _listening(report)
     standings: tuple[Standing, ...] = ()
     for first, behind, factor in setup.parts:
         task = setup.task.part(first, behind, factor) if setup.options.uniform else setup.task
@@ -48,28 +51,38 @@ def first_pass(setup: Setup, report: Report) -> tuple[Solved, tuple[Task, ...]]:
         if begin is not None:
             start = _scaled(begin[first:behind], task, setup.prescription.dose_per_fraction)
         record = Record()
-        descent, task = _deliver(setup, task, start, setup.layers[first:behind], report, record)
+        descent, task = _deliver(setup, task, start, setup.layers[first:behind], heard, record)
         found.append(descent)
         tasks.append(task)
         standings += record.standings
     mu = np.concatenate([one.weights for one in found])
-    values = tuple(value for one in found for value in one.values)
     mu32 = _normalise(setup, mu) if not setup.task.wanted.constraints else _settled(setup, mu)
-    return Solved(mu32, values, all(one.converged for one in found), standings), tuple(tasks)
+    return Solved(mu32, tuple(told), all(one.converged for one in found), standings), tuple(tasks)
 
 
 def last_pass(setup: Setup, tasks: tuple[Task, ...], mu: NDArray[np.float32], report: Report) -> Solved:
     """Deliverable metersets optimised once more; tasks: with the exact doses' offsets."""
-    weights, values, standings, converged = [], [], [], True
+    weights, standings, converged = [], [], True
+    told, heard = _listening(report)
     for (first, behind, _factor), task in zip(setup.parts, tasks, strict=True):
         record = Record()
-        minimise = task.minimiser(report, record)
+        minimise = task.minimiser(heard, record)
         found = deliverable.touch_up(minimise, mu[first:behind].astype(np.float64), setup.limits)
         weights.append(found.weights)
-        values += list(found.values)
         standings += list(record.standings)
         converged = converged and found.converged
-    return Solved(_settled(setup, np.concatenate(weights)), tuple(values), converged, tuple(standings))
+    return Solved(_settled(setup, np.concatenate(weights)), tuple(told), converged, tuple(standings))
+
+
+def _listening(report: Report) -> tuple[list[float], Report]:
+    """A list of all values reported, and what to report them to."""
+    told: list[float] = []
+
+    def heard(iteration: int, value: float) -> None:
+        told.append(value)
+        report(iteration, value)
+
+    return told, heard
 
 
 def _deliver(
