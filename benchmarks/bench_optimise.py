@@ -146,6 +146,7 @@ def converged(case: tg119.Case, matrix: Influence, theirs: dict[str, Any]) -> di
         "warm": None,
         "wall": [round(wall, 3) if reached else None, round(theirs["wall"], 3)],
         "iterations": len(found.values),
+        "ms_an_iteration": [round(1000.0 * one / len(found.values), 2) for one in (cpu, wall)],
         "objective": [round(value, 4), round(aim, 4)],
         "ours_ends": {
             "iterations": len(last.values),

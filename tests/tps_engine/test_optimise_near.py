@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_optimise_terms import ALL, OBJECTIVES, SPOTS, VOXELS, matrix_of, pair
 
+from common.errors import BadInput
 from tps_engine.dose.engine import Influence
 from tps_engine.optimise import augmented, constraints, objectives, products, quantities, robust, volume
 from tps_engine.optimise.functions import Sum, Term, near, on_dose
@@ -51,6 +52,16 @@ def test_runs_of_entries_take_a_third_of_the_memory():
         dense[100 * column : 100 * column + 800, column] = 1.0
     matrix = matrix_of(dense)
     assert pack(matrix).nbytes <= 0.32 * (matrix.indices.nbytes + matrix.data.nbytes)
+
+
+@pytest.mark.requirement("TPS-OPTIMISE")
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_matrix_with_something_that_is_no_number_is_refused(wrong):
+    _dense, matrix = ragged()
+    matrix.data[500] = wrong
+    wanted = (objectives.SquaredDeviation(np.arange(900), 1.0, 1.0),)
+    with pytest.raises(BadInput, match="the objective is no number"):
+        minimise(matrix, wanted, np.full(70, 0.1), (np.zeros(70), np.ones(70)))
 
 
 def functions():

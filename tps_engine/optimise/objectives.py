@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
+from common.text import _
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -170,4 +171,5 @@ def check(objectives: tuple[Objective, ...], voxels: int) -> None:
     for objective in objectives:
         where = objective.voxels
         if not len(where) or where.min() < 0 or where.max() >= voxels:
-            raise BadInput(f"objective {type(objective).__name__} has no voxel of the {voxels} there are")
+            text = _("objective {name} has no voxel of the {count} there are")
+            raise BadInput(text.format(name=type(objective).__name__, count=voxels))

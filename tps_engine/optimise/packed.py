@@ -64,10 +64,11 @@ class Packed:
             strips.add(self.place, self.ends, self.first, self.codes, self.steps, narrow, begin, behind, out)
             return out
 
-        total = np.zeros(self.voxels + WIDTH)
-        for part in _shared(self.place, work):
-            total += part
-        return total[: self.voxels]
+        first, *others = _shared(self.place, work)
+        total = first[: self.voxels].astype(np.float64)
+        for part in others:
+            total += part[: self.voxels]
+        return total
 
     def back(self, slope: Floats) -> Floats:
         """Transposed matrix times slope (voxels,): derivative by each weight (spots,), summed in float32."""

@@ -156,10 +156,12 @@ def fill_strips(indptr, indices, data, begin, behind, work, place, first, codes,
                 first[strip] = rows[k]
                 edge = rows[k] + WIDTH
             slots[rows[k]] = strip * WIDTH + rows[k] - first[strip]
-        top = np.float32(0.0)
+        top, spoiled = np.float32(0.0), np.float32(0.0)
         for k in range(start, end):
             top = max(top, abs(data[k]))
-        steps[column] = top / np.float32(LARGEST)
+            spoiled += np.float32(0.0) * data[k]
+        # what is no number must not become a code: the whole column is none then
+        steps[column] = top / np.float32(LARGEST) + spoiled
         scale = np.float32(LARGEST) / top if top > 0.0 else np.float32(0.0)
         for k in range(start, end):
             codes[slots[indices[k]]] = np.int16(np.rint(data[k] * scale))
