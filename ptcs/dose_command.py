@@ -57,6 +57,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--dose-to", "quantity", type=click.Choice(["water", "medium"]), default="water", show_default=True
 )
+@click.option("--device", default="cpu", show_default=True, help="cpu; cuda; auto: cuda where there is one.")
 @click.option("--alpha-beta", type=float, help="Carbon, effective dose: alpha/beta of the tissue, Gy.")
 @click.option("--cell", help="Carbon, effective dose by mc: cell line of the parameter set carbon-mkm.")
 @click.option("--let", "let_file", type=_FILE, help="mc: also write LETd, keV/um (.mha, .npz).")
@@ -79,6 +80,7 @@ def dose(
     histories: int | None,
     seed: int,
     quantity: str,
+    device: str,
     alpha_beta: float | None,
     cell: str | None,
     let_file: Path | None,
@@ -86,22 +88,19 @@ def dose(
 ) -> None:
     """Recompute the dose of an RT Ion Plan, all fractions, on a CT or a phantom."""
     # Imported late: the engine brings a compiler, and other commands need none.
-    from tps_engine.beamdata import ion_files, model  # noqa: PLC0415
+    from tps_engine.beamdata import ion_files  # noqa: PLC0415
     from tps_engine.dose import engines, recompute  # noqa: PLC0415
 
     dose_output.check_out(out)
     engine = engines.full_engine_of(engine_name)
-    options = _options(engine_name, noise, histories, seed, quantity, (let_file, sigma_file))
-    if (ct_folder is None) == (phantom_file is None):
-        raise BadInput(_("give either --ct or --phantom"))
-    if not 0.5 <= spacing <= 20.0:
-        raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
+    options = _options(engine_name, noise, histories, seed, quantity, (let_file, sigma_file), device)
+    _check_where(ct_folder, phantom_file, spacing)
     plan = recompute.turned(ion_plan.from_dataset(files.read_file(plan_file)), _angles(gantry))
     tables = plan.radiation == "ION" and ion_files.found(machine)
     dose_carbon.check(tables, engine_name, per_beam, alpha_beta, cell)
-    beam_model = None if tables else model.load(machine)
-    if beam_model is not None:
-        recompute.check(plan, beam_model)
+    beam_model = None if tables else _model(plan, machine)
+    if tables and device == "cuda":
+        raise BadInput(_("carbon plans are calculated on the cores only; take device cpu or auto"))
     table = (calibration, outside)
     patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), table)
     for warning in patient.warnings:
@@ -124,6 +123,23 @@ def dose(
     _write_images(parts, grid, factor, let_file, sigma_file)
 
 
+def _check_where(ct_folder: Path | None, phantom_file: Path | None, spacing: float) -> None:
+    if (ct_folder is None) == (phantom_file is None):
+        raise BadInput(_("give either --ct or --phantom"))
+    if not 0.5 <= spacing <= 20.0:
+        raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
+
+
+def _model(plan: IonPlan, machine: str) -> BeamModel:
+    """The beam model of a proton machine. Raises BadInput for a plan that it cannot deliver."""
+    from tps_engine.beamdata import model  # noqa: PLC0415
+    from tps_engine.dose import recompute  # noqa: PLC0415
+
+    found = model.load(machine)
+    recompute.check(plan, found)
+    return found
+
+
 def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
@@ -138,10 +154,13 @@ def _options(
     seed: int,
     quantity: str,
     images: tuple[Path | None, Path | None],
+    device: str,
 ) -> Options:
     """The engine's options. Raises BadInput for those that it does not know or cannot keep."""
+    from tps_engine.device import choice  # noqa: PLC0415
     from tps_engine.dose import engines  # noqa: PLC0415
 
+    choice.chosen(device)
     if engine != "mc" and (noise is not None or histories is not None or any(images)):
         raise BadInput(
             _("--noise, --histories, --let and --uncertainty are the Monte Carlo engine's: take --engine mc")
@@ -152,7 +171,7 @@ def _options(
         raise BadInput(_("noise of {percent} %: allowed are 0.01 to 50 %").format(percent=f"{noise:g}"))
     if histories is not None and histories < 20:
         raise BadInput(_("{count} histories: allowed are 20 and more").format(count=histories))
-    return engines.Options(None if noise is None else 0.01 * noise, histories, seed, quantity)
+    return engines.Options(None if noise is None else 0.01 * noise, histories, seed, quantity, device)
 
 
 def _angles(gantry: tuple[str, ...]) -> dict[str, float]:

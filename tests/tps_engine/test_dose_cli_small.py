@@ -157,6 +157,7 @@ def test_a_plan_on_a_ct(place):
         (("--ct", "ct", "--phantom", "box.yaml"), "either --ct or --phantom"),
         (("--phantom", "box.yaml", "--noise", "1"), "take --engine mc"),
         (("--phantom", "box.yaml", "--engine", "xy"), "engine xy is not available"),
+        (("--phantom", "box.yaml", "--device", "gpu"), "allowed are cpu, cuda, auto"),
         (("--phantom", "box.yaml", "--gantry", "9=0"), "no beam 9"),
         (("--phantom", "box.yaml", "--gantry", "1=up"), "BEAM=ANGLE"),
         (("--phantom", "box.yaml", "--spacing", "0"), "0.5 to 20"),

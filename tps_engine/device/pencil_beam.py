@@ -5,6 +5,7 @@ functions of `dose.kernel`, called for one voxel at a time. No two threads write
 """
 
 import math
+from typing import Any, cast
 
 import numpy as np
 from numba import cuda, float32, int32, uint8
@@ -83,10 +84,11 @@ def total(job: Job) -> Floats:
     """
     field, room = job.voxels, job.room()
     out = cuda.to_device(np.zeros((2, len(field.voxels))))
-    idd, let, _scatter, step = job.tables
+    idd, let, _scatter, step = cast("tuple[Any, ...]", job.tables)
+    geometry = cast("tuple[Any, ...]", job.geometry)
     strips = np.repeat(np.arange(len(field.start) - 1) // field.bins[1], np.diff(field.start))
     held = _sent(job.spots, job.across, job.scale, idd, let if len(let) else np.zeros((0, 1), np.float32))
-    bins, rays = _sent(job.geometry[0], field.bins, strips), _sent(*job.geometry[7])
+    bins, rays = _sent(geometry[0], field.bins, strips), _sent(*geometry[7])
     for group in job.groups:
         found, _shared = job.read(group, room)
         if found == 0:
@@ -100,6 +102,6 @@ def total(job: Job) -> Floats:
     return np.asarray(out.copy_to_host())
 
 
-def _sent(*arrays: NDArray[np.generic]) -> tuple[object, ...]:
+def _sent(*arrays: NDArray[Any]) -> tuple[object, ...]:
     """Arrays on the device."""
     return tuple(cuda.to_device(np.ascontiguousarray(one)) for one in arrays)

@@ -17,16 +17,25 @@ from tps_engine.patient.model import Patient
 from tps_engine.plan.geometry import beam_frame
 
 
-def beam_dose(patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel) -> NDArray[np.float32]:
+def beam_dose(
+    patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel, device: str = "cpu"
+) -> NDArray[np.float32]:
     """Physical dose to water in Gy of one fraction of a planned beam, (nz, ny, nx) on `grid`.
 
-    Raises BadInput for an energy that the machine lacks or spots outside its scan limits.
+    device: cpu, cuda or auto. Raises BadInput for an energy that the machine lacks, spots outside its scan
+    limits, and cuda where there is none or where the beam has plates.
     """
     if parts.has_plates(beam):
+        if device == "cuda":
+            raise BadInput(
+                _("beam {number}: plates are calculated on the cores only; take device cpu or auto").format(
+                    number=beam.number
+                )
+            )
         return forward.beam_dose(patient, grid, beam, beam_model)
     behind = ripple.for_beam(beam_model, beam)
     placed, mu = spots.of_beam(beam, behind)
-    return spot_dose(patient, grid, beam, placed, mu, behind)
+    return spot_dose(patient, grid, beam, placed, mu, behind, device)
 
 
 def beam_dose_and_let(
@@ -48,7 +57,13 @@ def beam_dose_and_let(
 
 
 def spot_dose(
-    patient: Patient, grid: Grid, beam: IonBeam, placed: spots.Spots, mu: Floats, beam_model: BeamModel
+    patient: Patient,
+    grid: Grid,
+    beam: IonBeam,
+    placed: spots.Spots,
+    mu: Floats,
+    beam_model: BeamModel,
+    device: str = "cpu",
 ) -> NDArray[np.float32]:
     """Physical dose to water in Gy, (nz, ny, nx) on `grid`, of any spots in the geometry of a beam.
 
@@ -56,7 +71,7 @@ def spot_dose(
     beam's own layers are not read. Dose is given inside the body only. Raises BadInput for energies
     outside the machine, and for a range shifter of which thickness or place is not known.
     """
-    return _on_grid(patient, grid, beam, placed, mu, beam_model, let=False)[0]
+    return _on_grid(patient, grid, beam, placed, mu, beam_model, let=False, device=device)[0]
 
 
 def _on_grid(
@@ -67,6 +82,7 @@ def _on_grid(
     mu: Floats,
     beam_model: BeamModel,
     let: bool,
+    device: str = "cpu",
 ) -> list[NDArray[np.float32]]:
     """Dose, and LET where it is wanted, (nz, ny, nx) each."""
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
@@ -84,5 +100,5 @@ def _on_grid(
         if let:
             out[0, flat], out[1, flat] = engine.forward_with_let(voxels, beam_model, placed, mu)
         else:
-            out[0, flat] = engine.forward(voxels, beam_model, placed, mu)
+            out[0, flat] = engine.forward(voxels, beam_model, placed, mu, device)
     return [values.reshape(grid.shape) for values in out]

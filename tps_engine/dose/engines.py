@@ -67,9 +67,7 @@ def _pencil_beam(
 ) -> EngineDose:
     if options.quantity != "water":
         raise BadInput(_("the pencil beam gives dose to water only; for dose to medium take --engine mc"))
-    if options.device == "cuda":
-        raise BadInput(_("the pencil beam works on the cores only; take device cpu or auto"))
-    found = EngineDose(pencil_beam.beam_dose(patient, grid, beam, model))
+    found = EngineDose(pencil_beam.beam_dose(patient, grid, beam, model, options.device))
     progress(1.0)
     return found
 
