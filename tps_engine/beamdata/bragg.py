@@ -55,6 +55,7 @@ class HaloParameters:
     sigma_mm: its width, to be added to that of the beam, growing with range to sigma_power.
     Both at REFERENCE_RANGE_MM.
     build_up: depth, in ranges, at which it has come to 1 - 1/e of that part.
+    end: what is left of its part at the end of range.
     """
 
     weight: float
@@ -62,16 +63,17 @@ class HaloParameters:
     sigma_mm: float
     sigma_power: float
     build_up: float
+    end: float = 0.33
 
     def sigma(self, range_mm: float | Floats) -> Floats:
         """Width in mm for beams of ranges in mm."""
         return np.asarray(self.sigma_mm * (np.asarray(range_mm) / REFERENCE_RANGE_MM) ** self.sigma_power)
 
     def share(self, range_mm: float, depth: Floats) -> Floats:
-        """Part (n,) of the depth dose at depths (n,) mm; it falls to a third over the end of the range."""
+        """Part (n,) of the depth dose at depths (n,) mm, falling to `end` of it at the end of range."""
         full = self.weight * (range_mm / REFERENCE_RANGE_MM) ** self.weight_power
         built = 1.0 - np.exp(-depth / (self.build_up * range_mm))
-        return np.asarray(full * built * np.interp(depth / range_mm, [0.92, 1.0], [1.0, 0.33]))
+        return np.asarray(full * built * np.interp(depth / range_mm, [0.92, 1.0], [1.0, self.end]))
 
     def drift(self, range_mm: float, depth: Floats, before: float, gap: float) -> Floats:
         """Variance (n,) in mm2 that a gap of air behind a slab adds to the halo at depths (n,) mm of water.
