@@ -67,6 +67,7 @@ class Unseen:
         """Calls on a device since it had one left over."""
         self._paired: dict[str, tuple[float, int]] = {}
         """Time of the last write that was paired on a device, and how many of that time were."""
+        self._settling: set[str] = set()
         self._lock = threading.Lock()
 
     def begin(self, device: str) -> bool:
@@ -95,42 +96,49 @@ class Unseen:
         for name, call in list(self._open.items()):
             if call.began < limit and self._open.pop(name, None) is call:
                 self._leave(name, call)
-        for name in list(self._left):
-            if (device := devices.get(name)) is not None and self._left[name][-1].began < limit:
+        for name, calls in list(self._left.items()):
+            if (device := devices.get(name)) is not None and calls[-1].began < limit:
                 self.settle_one(device)
 
     def settle_one(self, device: Any) -> None:
-        """As `settle`, for the calls on one device that have ended. Any thread."""
+        """As `settle`, for the calls on one device that have ended. Any thread.
+
+        No lock is held while Tango is asked: who waits for it may hold the device.
+        """
         name = device.site.name
         with self._lock:
+            if name in self._settling:
+                return
+            self._settling.add(name)
             calls = self._left.pop(name, [])
             self._since.pop(name, None)
-            try:
-                lines = tango.DeviceProxy(device.get_name()).black_box(DEPTH)
-            except tango.DevFailed as why:
-                log.warning("black box of %s: %s", name, why.args[0].desc)
-                return
+        try:
+            lines = tango.DeviceProxy(device.get_name()).black_box(DEPTH)
             writes = fresh(list(box(lines)), self._paired.get(name))
-            for written, reached in refused(calls, writes, _oldest(lines)):
+            for written, call in refused(calls, writes, _oldest(lines)):
                 if written is not None:
                     at, count = self._paired.get(name, (0.0, 0))
                     self._paired[name] = (written.at, count + 1 if written.at == at else 1)
-                self._record(device, written, reached)
+                self._record(device, written, call)
+        except tango.DevFailed as why:
+            log.warning("black box of %s: %s", name, why.args[0].desc)
+        finally:
+            self._settling.discard(name)
 
     def _leave(self, device: str, call: Call) -> None:
         with self._lock:
             self._left.setdefault(device, []).append(call)
 
-    def _record(self, device: Any, written: Written | None, reached: set[str]) -> None:
+    def _record(self, device: Any, written: Written | None, call: Call) -> None:
         name, record = device.site.name, self._guard.record
         if written is None:
             record(
                 Client("", 0), name, "?", "", _("refused by Tango; who asked for what is not known any more")
             )
             return
-        client, session = self._guard.known(written.host, written.pid, written.at)
+        client, session = self._guard.known(written.host, written.pid, call.began)
         for attribute in written.names:
-            if attribute.lower() not in reached:
+            if attribute.lower() not in call.reached:
                 record(client, name, attribute, "", why_refused(device, attribute), session=session)
 
 
@@ -155,23 +163,24 @@ def fresh(writes: Sequence[Written], paired: tuple[float, int] | None) -> list[W
 
 def refused(
     calls: Sequence[Call], writes: Sequence[Written], oldest: float
-) -> Iterator[tuple[Written | None, set[str]]]:
-    """The write of each call that is one, with what of it has reached the device.
+) -> Iterator[tuple[Written | None, Call]]:
+    """The write of each call that is one, with the call.
 
     Both are in the order in which Tango served them. None: one call or more from before `oldest`, the first
     time that the black box still knows.
     """
-    left, lost = list(writes), False
+    left: list[Written] = list(writes)
+    lost: Call | None = None
     for call in calls:
         near = [w for w in left if abs(w.at - call.began) < NEAR_S]
         match = next((w for w in near if call.reached <= {name.lower() for name in w.names}), None)
         if match is not None:
             del left[: left.index(match) + 1]
-            yield match, call.reached
+            yield match, call
         elif call.began < oldest and not call.reached:
-            lost = True
-    if lost:
-        yield None, set()
+            lost = call
+    if lost is not None:
+        yield None, lost
 
 
 def why_refused(device: Any, attribute: str) -> str:

@@ -121,10 +121,10 @@ def test_the_black_box_is_read_and_paired_in_order() -> None:
     early, late = box(LINES)
     assert (early.pid, early.names, late.pid, late.names) == (6, ("A",), 7, ("A", "B"))
     assert late.at - early.at == pytest.approx(0.36)
-    pairs = list(refused([Call(early.at), Call(late.at, {"a"})], [early, late], 0.0))
-    assert pairs == [(early, set()), (late, {"a"})]
+    calls = [Call(early.at), Call(late.at, {"a"})]
+    assert list(refused(calls, [early, late], 0.0)) == list(zip([early, late], calls, strict=True))
     assert fresh([early, early, late], (early.at, 1)) == [early, late] and not fresh([late], (late.at, 1))
-    assert unpaired([Call(early.at - 1.0)], [early, late], early.at) == [(None, set())]
+    assert unpaired([Call(early.at - 1.0)], [early, late], early.at) == [(None, Call(early.at - 1.0))]
     assert unpaired([Call(early.at - 1.0)], [early, late], 0.0) == []
 
 
