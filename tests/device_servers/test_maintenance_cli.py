@@ -11,7 +11,6 @@ import pytest
 
 from common import site as sites
 from common.hashchain import entries
-from common.links.wire import Peer, WireClient
 from common.state import StateDir
 
 SITE_FILE = sites.CONFIG / "cyclotron.yaml"
@@ -41,15 +40,8 @@ class Terminal:
         return self.run(*words, "--user", user, "--password", password, **options)
 
     def set_mode(self, user: str, mode: str) -> None:
-        script = (
-            "import json,sys; from ptcs.client import connect; from common.state import StateDir; "
-            "from pathlib import Path; s,u,m=sys.argv[1:]; "
-            "p=json.loads(StateDir(Path(s)).demo_accounts.read_text())[u]; "
-            "c=connect(s,u,p); c.proxy('central/machine/mode').SetMode(m)"
-        )
-        command = [sys.executable, "-c", script, str(self.state), user, mode]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
+        done = self.as_user(user, "mode", mode)
+        assert done.returncode == 0 and self.run("mode").stdout.strip() == mode, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +102,12 @@ def test_start_up_brings_a_site_from_off_to_ready_but_not_unsearched(terminal: T
 def search(terminal: Terminal) -> None:
     """What the person with the key does: press every button in order, leave, close the doors."""
     site = sites.load(SITE_FILE)
-    at = StateDir(terminal.state).endpoint("plant")
-    client = WireClient(Peer(str(at["host"]), int(at["port"]), "search", stale_s=None))
-    try:
-        client.wait_alive(10.0)
-        for station in site.of_class("SearchStation"):
-            for button in station.plant["buttons"]:
-                client.request({"do": "press", "device": station.wire, "button": button}, timeout=5.0)
-        for door in site.of_class("SafetyDoor"):
-            for verb in ("open", "close"):
-                client.request({"do": verb, "device": door.wire}, timeout=5.0)
-    finally:
-        client.close()
+    for station in site.of_class("SearchStation"):
+        done = terminal.run("hand", station.name, "search")
+        assert done.stdout.count("press") == len(station.plant["buttons"]), done.stdout + done.stderr
+    for door in site.of_class("SafetyDoor"):
+        for act in ("open", "close"):
+            assert terminal.run("hand", door.wire, act).returncode == 0
+    for words, why in (((MAGNET, "open"), "SafetyDoor: open"), (("nothing", "open"), "no device nothing")):
+        refused = terminal.run("hand", *words)
+        assert refused.returncode == 1 and why in refused.stderr, refused.stderr
