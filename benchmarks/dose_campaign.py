@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("tg119", "optimise", "gamma", "montecarlo", "dose")
+PARTS = ("tg119", "optimise", "gamma", "montecarlo", "dose", "growth")
 
 
 def main() -> int:
