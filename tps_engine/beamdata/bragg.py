@@ -56,6 +56,7 @@ class HaloParameters:
     Both at REFERENCE_RANGE_MM.
     build_up: depth, in ranges, at which it has come to 1 - 1/e of that part.
     end: what is left of its part at the end of range.
+    flight: distance, in build-up lengths, in which what flies off gathers the halo's width: its angle.
     """
 
     weight: float
@@ -64,6 +65,7 @@ class HaloParameters:
     sigma_power: float
     build_up: float
     end: float = 0.33
+    flight: float = 1.0
 
     def sigma(self, range_mm: float | Floats) -> Floats:
         """Width in mm for beams of ranges in mm."""
@@ -79,12 +81,13 @@ class HaloParameters:
         """Variance (n,) in mm2 that a gap of air behind a slab adds to the halo at depths (n,) mm of water.
 
         before: mm of water in the slab. What is born in it flies off at the angle that gathers the halo's
-        width over the build-up length; what is born behind it does not know the gap. One Gaussian for both.
+        width over the flight; what is born behind it does not know the gap. One Gaussian for both.
         """
         length = self.build_up * range_mm
         born = 1.0 - np.exp(-before / length)
         share = born / np.maximum(1.0 - np.exp(-depth / length), max(born, 1e-12))
-        return np.asarray(share * (float(self.sigma(range_mm)) / length * gap) ** 2)
+        angle = float(self.sigma(range_mm)) / (self.flight * length)
+        return np.asarray(share * (angle * gap) ** 2)
 
 
 def range_straggling(range_mm: float, parameters: DepthDoseParameters) -> float:
