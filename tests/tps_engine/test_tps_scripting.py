@@ -66,6 +66,11 @@ def test_the_command_writes_a_plan_that_the_dose_command_repeats(folder: Path, t
         (("--field", "A=90", "--organ", "liver"), "no region named liver"),
         (("--field", "A=90", "--spacing", "0.1"), "0.5 to 20 mm"),
         (("--field", "A=90", "--robust", "3"), "MM/PERCENT"),
+        (("--field", "A=90", "--constraint", "rectum V40"), "REGION: METRIC"),
+        (("--field", "A=90", "--tissue", "PTV"), "NAME=RATIO"),
+        (("--field", "A=90", "--machine", "helium-generic"), "MKM, physical"),
+        (("--field", "A=90", "--tissue", "PTV=7", "--machine", "carbon-generic"), "tables for 2, 10"),
+        ((), "missing: --field"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_and_nothing_is_written(
@@ -91,12 +96,48 @@ def test_a_robust_plan_tells_of_every_scenario(folder: Path, tmp_path: Path) -> 
     assert min(numbers["D95"] for numbers in facts["scenarios"].values()) > 1.85
 
 
+REQUEST = """
+format: 1
+target: PTV
+dose: 9
+fractions: 3
+spacing: 6
+margin: 0
+machine: carbon-generic
+fields: {A: {gantry: 90}}
+tissues: {rectum: 2}
+constraints: ["rectum: mean < 3"]
+"""
+
+
+@pytest.mark.requirement("TPS-SCRIPT", "TPS-OPTIMISE")
+def test_a_request_is_a_file_that_options_go_before(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(REQUEST)
+    out = tmp_path / "plan"
+    done = run(folder, out, "--request", str(tmp_path / "plan.yaml"))
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert facts["model"] == "tabulated" and facts["seconds"] > 0.0
+    assert [(goal["text"], goal["kept"]) for goal in facts["goals"]] == [("rectum: mean < 3", True)]
+    assert facts["regions"]["PTV"]["D50"] == pytest.approx(2.0, abs=0.05)  # --dose 2, not the file's 9
+    plan = ion_plan.from_dataset(files.read_file(out / "plan.dcm"))
+    assert (plan.radiation, plan.machine, plan.rbe_model) == ("ION", "carbon-generic", "tabulated")
+    physical = rt_dose.from_dataset(files.read_file(out / "physical.dcm"))
+    effective = rt_dose.from_dataset(files.read_file(out / "dose.dcm"))
+    assert (physical.dose_type, effective.dose_type) == ("PHYSICAL", "EFFECTIVE")
+    assert 1.2 < effective.dose.max() / physical.dose.max() < 4.0
+    (tmp_path / "plan.yaml").write_text(REQUEST.replace("gantry: 90", "gantry: 900"))
+    refused = run(folder, tmp_path / "other", "--request", str(tmp_path / "plan.yaml"))
+    assert refused.exit_code == 1 and "plan.yaml line 9" in refused.output
+
+
 @pytest.mark.requirement("TPS-SCRIPT", "TPS-EVALUATE")
 def test_a_plan_shows_itself(plan: Plan, tmp_path: Path) -> None:
     table = plan.metrics()
     assert "D95" in str(table) and "<table>" in table._repr_html_()
     again = plan.recompute("pb")
     assert plan.compare(again).pass_rate > 99.9
+    assert plan.delivery().rows[0][-1] == pytest.approx(plan.result.time.total)
     for picture in (plan.planes(again=again), plan.histograms(again)):
         assert picture._repr_png_().startswith(b"\x89PNG")
     saved = plan.planes().save(tmp_path / "planes.png")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from common import memory
 from common.dicom.ct import CtVolume
 from common.dicom.structures import StructureSet
 from common.errors import BadInput
@@ -25,6 +26,8 @@ Mask = NDArray[np.bool_]
 _TISSUE = 0.2
 _EDGE_SHARE = 0.01
 _PART = 0.25
+_BYTES, _REGION_BYTES = 100, 6
+"""Memory for a voxel of the dose grid while a plan is made, and what each region adds; without matrices."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,15 @@ def build_scene(
     options: PlanOptions,
     calibration: stopping_power.CtCalibration,
 ) -> Scene:
-    """The patient model and its regions on the dose grid. Raises BadInput as `patient.model.build` does."""
+    """The patient model and its regions on the dose grid.
+
+    Raises BadInput as `patient.model.build` does, and for a grid that does not fit in memory.
+    """
     asked = [parse(text).region for text in (*options.objectives, *options.constraints)]
     names = list(dict.fromkeys([*(organ.name for organ in prescription.organs), *asked, *options.tissues]))
     patient = model.build(ct, structures, names, prescription.target, calibration)
     grid = dose_grid(patient.grid, patient.body, options.dose_spacing)
+    memory.require((_BYTES + _REGION_BYTES * len(names)) * grid.size, _("the dose grid"))
     body = resample_nearest(patient.body, patient.grid, grid)
     target = resample_nearest(patient.region(prescription.target), patient.grid, grid) & body
     if not target.any():
