@@ -103,9 +103,13 @@ def centroid(dose):
     return np.array(found)
 
 
-@pytest.fixture
-def base(source, place):
-    return doses(source, source[1])
+@pytest.fixture(scope="module")
+def base(source, tmp_path_factory):
+    """The plan as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("base"))
+        Path("box.yaml").write_text(yaml.safe_dump(BOX))
+        return doses(source, source[1])
 
 
 def _paintings(plan, beam):
