@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from tps_engine.beamdata import model
 from tps_engine.device import choice
-from tps_engine.dose.engine import Influence
+from tps_engine.dose import field, spots
+from tps_engine.dose.engine import Influence, forward
 from tps_engine.dose.montecarlo import engine, media
 from tps_engine.dose.spots import Spots
 from tps_engine.evaluate.gamma import gamma
@@ -27,6 +28,7 @@ from tps_engine.plan.geometry import beam_frame
 PROTONS, FEW = 20_000_000, 40_000
 GRID = Grid((-50.0, 1.0, -50.0), (2.0, 2.0, 2.0), (51, 90, 51))
 SPOTS, VOXELS, ENTRIES = 10_000, 500_000, 1300
+FORWARD_SPOTS = 2000
 
 T = TypeVar("T")
 
@@ -87,6 +89,22 @@ def protons() -> None:
     )  # fmt: skip
 
 
+def pencil_beam() -> None:
+    """Forward dose of spots in water with an oblique block of bone, so that rays are looked at one by one."""
+    machine, rng = model.load("proton-generic"), np.random.default_rng(1)
+    grid = Grid((-90.0, -120.0, -90.0), (3.0, 3.0, 3.0), (61, 81, 61))
+    rsp = np.ones(grid.shape, dtype=np.float32)
+    rsp[20:40, 10:30, 25:] = 1.6
+    frame = beam_frame(30.0, 0.0, (0.0, 0.0, 0.0), machine.virtual_sad)
+    energy = rng.choice(machine.energies[20:60], FORWARD_SPOTS)
+    some = spots.nominal(machine, energy, *rng.uniform(-40.0, 40.0, (2, FORWARD_SPOTS)))
+    voxels = field.prepare(rsp, grid, frame, grid.points(np.arange(grid.size)))
+    mu = rng.uniform(0.02, 1.0, FORWARD_SPOTS)
+    found, warm, seconds = timed(lambda: forward(voxels, machine, some, mu, device="cuda"))
+    differs = apart(found, forward(voxels, machine, some, mu))
+    line("forward-gpu", seconds, warm, differs, n=FORWARD_SPOTS)
+
+
 def products() -> None:
     """Dose and way back of a matrix with runs of voxels in each column, as the optimiser calls them."""
     from tps_engine.device.products import DoseOnDevice  # noqa: PLC0415 - kernels that need a device
@@ -122,7 +140,7 @@ def main() -> None:
     if not choice.has_cuda():
         print(json.dumps({"name": "gpu", "ours": None, "why": "no GPU that numba-cuda can use"}))
         return
-    for part in (protons, products, gammas):
+    for part in (protons, pencil_beam, products, gammas):
         part()
 
 

@@ -41,10 +41,10 @@ def montecarlo() -> None:
     two = spots.nominal(GENERIC, np.array([75.0, 90.0]), np.array([-8.0, 8.0]), np.zeros(2))
     edges = np.array([0.4, 1.0])
     shifted = Upstream(300.0, 0.0, RangeShifter("RS", 20.0, 18.0), 150.0)
-    for upstream, count, batches in ((None, 14, 2), (shifted, 8, 1)):
+    for upstream, count, batches in ((None, 8, 2), (shifted, 5, 1)):
         ready = work.prepare(medium, FRAME, GENERIC, two, upstream)
         ends: list[int] = []
-        device.HISTORIES_A_LAUNCH = 9  # more than one launch a batch
+        device.HISTORIES_A_LAUNCH = 6  # more than one launch a batch
         total, squares, balance = device.OnDevice(ready).round(3, 100, count, batches, edges, ends.append)
         wanted, wanted_squares = np.zeros((grid.size, TALLIES)), np.zeros(grid.size)
         wanted_balance = np.zeros(BALANCE)
@@ -58,7 +58,7 @@ def montecarlo() -> None:
         np.testing.assert_allclose(total, wanted, rtol=0.0, atol=1e-6)
         np.testing.assert_allclose(squares, wanted_squares, rtol=0.0, atol=1e-4)
         np.testing.assert_allclose(balance, wanted_balance, rtol=0.0, atol=1e-6)
-    asked = {"count": 12, "seed": 2, "batches": 2, "threads": 1}
+    asked = {"count": 6, "seed": 2, "batches": 2, "threads": 1}
     here, there = (
         engine.spot_dose(
             medium, FRAME, GENERIC, pencil(75.0, 4.0), np.ones(1), engine.Histories(**asked, device=name)
@@ -91,11 +91,11 @@ def products() -> None:
     aims = (SquaredDeviation(np.arange(30), 1.0, 1.0), Overdose(np.arange(30, 60), 0.5, 1.0))
     bounds = (np.zeros(12), np.full(12, 5.0))
     here, there = (
-        solver.solve(Term(quantity, aims), np.ones(12), bounds, tolerance=1e-6)
+        solver.solve(Term(quantity, aims), np.ones(12), bounds, tolerance=1e-3)
         for quantity in (LinearDose(matrix), device.DoseOnDevice(matrix))
     )
     assert there.values[-1] < 0.5 * there.values[0]
-    assert abs(there.values[-1] - here.values[-1]) < 2e-3 * here.values[-1]
+    assert abs(there.values[-1] - here.values[-1]) < 0.02 * here.values[-1]
 
 
 def gamma_index() -> None:
@@ -106,7 +106,7 @@ def gamma_index() -> None:
     z, y, x = np.mgrid[0:6, 0:7, 0:8].astype(float)
     plan = 2.0 * np.exp(-(((x - 3.0) / 2.5) ** 4) - ((y - 3.0) / 2.5) ** 4 - ((z - 2.5) / 2.5) ** 4)
     given = np.roll(plan, 2, axis=2) + np.random.default_rng(3).normal(0.0, 0.1, plan.shape)
-    for criteria in (GammaCriteria(3.0, 3.0), GammaCriteria(2.0, 2.0, mode="local", max_gamma=1.5)):
+    for criteria in (GammaCriteria(3.0, 3.0, steps=2), GammaCriteria(2.0, 2.0, mode="local", steps=2)):
         here = gamma(plan, given, (2.0, 2.5, 3.0), criteria)
         there = gamma(plan, given, (2.0, 2.5, 3.0), criteria, device="cuda")
         assert here.points == there.points > 100

@@ -1,10 +1,14 @@
 """Which processor does the work: the cores (cpu), or a CUDA device where there is one (cuda)."""
 
+import os
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from common.errors import BadInput
 from common.text import _
+
+# kernels over a few sums are small on purpose; numba-cuda reads this when it is first imported
+os.environ.setdefault("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0")
 
 DEVICES = ("cpu", "cuda", "auto")
 """What may be asked for; auto takes a CUDA device where there is one."""
