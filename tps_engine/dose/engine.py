@@ -14,8 +14,8 @@ from tps_engine.dose import kernel
 from tps_engine.dose.columns import columns_of
 from tps_engine.dose.components import Component, all_of, single
 from tps_engine.dose.field import FieldVoxels
-from tps_engine.dose.groups import Group, Job, job_of
-from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.groups import Group, Job, Room, job_of
+from tps_engine.dose.parallel import Spare, spread, workers
 from tps_engine.dose.spots import Spots, protons
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Floats
@@ -121,9 +121,10 @@ def _influence(
     job = job_of(voxels, model, columns, scale, rays)
     each = 12 if let else 8
     _refuse_too_large(len(spots), each * _expected(job), memory_limit)
-    indptr = np.r_[0, np.cumsum(_counts(job))].astype(np.int64)
+    rooms = Spare(job.room)
+    indptr = np.r_[0, np.cumsum(_counts(job, rooms))].astype(np.int64)
     _refuse_too_large(len(spots), each * float(indptr[-1]), memory_limit)
-    indices, data, weighed = _filled(job, indptr, let)
+    indices, data, weighed = _filled(job, indptr, let, rooms)
     dose = Influence(voxels.count, indptr, indices, data)
     return dose, (Influence(voxels.count, indptr, indices, weighed) if let else None)
 
@@ -201,11 +202,14 @@ def _sum(
 
         return pencil_beam.total(job)
 
+    rooms = Spare(lambda: job.room(summed=True))
+
     def work(first: int, behind: int) -> NDArray[np.float64]:
-        room, part = job.room(summed=True), np.zeros((2, len(voxels.voxels)))
-        for group in job.groups[first:behind]:
-            count, shared = job.read(group, room)
-            kernel.add_dose(*shared, *job.filling(group, room), count, part)
+        part = np.zeros((2, len(voxels.voxels)))
+        with rooms.lent() as room:
+            for group in job.groups[first:behind]:
+                count, shared = job.read(group, room)
+                kernel.add_dose(*shared, *job.filling(group, room), count, part)
         return part
 
     return np.asarray(np.sum(spread(work, len(job.groups), parts=_PARTS), axis=0))
@@ -215,14 +219,14 @@ def _height(voxels: FieldVoxels) -> float:
     return float(np.abs(voxels.voxels[:, 2]).max()) if len(voxels.voxels) else 0.0
 
 
-def _counts(job: Job) -> NDArray[np.int64]:
+def _counts(job: Job, rooms: Spare[Room]) -> NDArray[np.int64]:
     """(n,) entries of each column, in the caller's order."""
     counts = np.zeros(len(job.turn), dtype=np.int64)
 
     def work(first: int, behind: int) -> None:
-        room = job.room()
-        for group in job.groups[first:behind]:
-            kernel.count_columns(*job.read(group, room)[1], counts)
+        with rooms.lent() as room:
+            for group in job.groups[first:behind]:
+                kernel.count_columns(*job.read(group, room)[1], counts)
 
     spread(work, len(job.groups), parts=_SHARES * workers())
     out = np.empty_like(counts)
@@ -231,7 +235,7 @@ def _counts(job: Job) -> NDArray[np.int64]:
 
 
 def _filled(
-    job: Job, indptr: NDArray[np.int64], let: bool
+    job: Job, indptr: NDArray[np.int64], let: bool, rooms: Spare[Room]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Voxel indices, doses, and doses times LET where they are wanted, of all columns."""
     entries = int(indptr[-1])
@@ -240,10 +244,11 @@ def _filled(
     begins, order = indptr[:-1][job.turn], job.voxels.order.astype(np.int32)
 
     def work(first: int, behind: int) -> None:
-        room = job.room()
-        for group in job.groups[first:behind]:
-            shared = job.read(group, room)[1]
-            kernel.fill_columns(*shared, *job.filling(group, room), order, begins, indices, data, weighed)
+        with rooms.lent() as room:
+            for group in job.groups[first:behind]:
+                shared = job.read(group, room)[1]
+                filling = job.filling(group, room)
+                kernel.fill_columns(*shared, *filling, order, begins, indices, data, weighed)
 
     spread(work, len(job.groups), parts=_SHARES * workers())
     return indices, data, weighed

@@ -12,9 +12,9 @@ from tps_engine.beamdata.water import Floats
 from tps_engine.dose.engine import MEMORY_LIMIT, Influence
 from tps_engine.dose.field import FieldVoxels
 from tps_engine.dose.ions import kernel
-from tps_engine.dose.ions.groups import Job, Tissues, prepare_job
+from tps_engine.dose.ions.groups import Job, Room, Tissues, prepare_job
 from tps_engine.dose.ions.tables import CUTOFF
-from tps_engine.dose.parallel import spread, workers
+from tps_engine.dose.parallel import Spare, spread, workers
 from tps_engine.dose.spots import Spots
 
 _PARTS = 8
@@ -72,10 +72,11 @@ def influence(
         raise BadInput(_("a dose matrix needs one spot or more"))
     job = prepare_job(voxels, machine, spots, tissue, let, cutoff)
     biology = tissue is not None
-    indptr = np.r_[0, np.cumsum(_counts(job))].astype(np.int64)
+    rooms = Spare(job.room)
+    indptr = np.r_[0, np.cumsum(_counts(job, rooms))].astype(np.int64)
     _refuse_too_large(len(spots), int(indptr[-1]) * (8 + 4 * int(let) + 8 * int(biology)), memory_limit)
     wanted = (True, let, biology, biology)
-    indices, values = _filled(job, indptr, voxels.order.astype(np.int32), wanted)
+    indices, values = _filled(job, indptr, voxels.order.astype(np.int32), wanted, rooms)
     dose, *others = (Influence(voxels.count, indptr, indices, data) for data in values)
     return IonInfluence(
         dose, *(one if asked else None for one, asked in zip(others, wanted[1:], strict=True))
@@ -110,14 +111,14 @@ def forward(
     )
 
 
-def _counts(job: Job) -> NDArray[np.int64]:
+def _counts(job: Job, rooms: Spare[Room]) -> NDArray[np.int64]:
     """(n,) entries of each spot, in the caller's order."""
     counts = np.zeros(len(job.turn), dtype=np.int64)
 
     def work(first: int, behind: int) -> None:
-        room = job.room(counted=True)
-        for group in job.groups[first:behind]:
-            kernel.count_columns(*job.read(group, room)[1], counts)
+        with rooms.lent() as room:
+            for group in job.groups[first:behind]:
+                kernel.count_columns(*job.read(group, room, counted=True)[1], counts)
 
     spread(work, len(job.groups), parts=_SHARES * workers())
     out = np.empty_like(counts)
@@ -126,7 +127,11 @@ def _counts(job: Job) -> NDArray[np.int64]:
 
 
 def _filled(
-    job: Job, indptr: NDArray[np.int64], order: NDArray[np.int32], wanted: tuple[bool, ...]
+    job: Job,
+    indptr: NDArray[np.int64],
+    order: NDArray[np.int32],
+    wanted: tuple[bool, ...],
+    rooms: Spare[Room],
 ) -> tuple[NDArray[np.int32], list[NDArray[np.float32]]]:
     entries = int(indptr[-1])
     indices = np.empty(entries, dtype=np.int32)
@@ -134,12 +139,12 @@ def _filled(
     begins = indptr[:-1][job.turn]
 
     def work(first: int, behind: int) -> None:
-        room = job.room()
-        for group in job.groups[first:behind]:
-            kernel.fill_columns(
-                *job.read(group, room)[1], room.kept, room.scratch,
-                job.scale, job.columns, order, begins, indices, *values,
-            )  # fmt: skip
+        with rooms.lent() as room:
+            for group in job.groups[first:behind]:
+                kernel.fill_columns(
+                    *job.read(group, room)[1], room.kept, room.scratch,
+                    job.scale, job.columns, order, begins, indices, *values,
+                )  # fmt: skip
 
     spread(work, len(job.groups), parts=_SHARES * workers())
     return indices, values
@@ -149,11 +154,14 @@ def _sum(job: Job, mu: Floats) -> NDArray[np.float64]:
     """(4, v) dose, LET, alpha and sqrt(beta) x dose, in the order of the voxels."""
     scale = job.scale * mu
 
+    rooms = Spare(lambda: job.room(summed=True))
+
     def work(first: int, behind: int) -> NDArray[np.float64]:
-        room, part = job.room(summed=True), np.zeros((4, job.rays.shape[1]))
-        for group in job.groups[first:behind]:
-            count, shared = job.read(group, room)
-            kernel.add_dose(*shared, room.kept, room.scratch, scale, job.columns, count, part)
+        part = np.zeros((4, job.rays.shape[1]))
+        with rooms.lent() as room:
+            for group in job.groups[first:behind]:
+                count, shared = job.read(group, room)
+                kernel.add_dose(*shared, room.kept, room.scratch, scale, job.columns, count, part)
         return part
 
     return np.asarray(np.sum(spread(work, len(job.groups), parts=_PARTS), axis=0))

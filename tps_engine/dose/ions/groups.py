@@ -20,6 +20,7 @@ from tps_engine.dose.spots import Spots
 Tissues = NDArray[np.int8]
 
 _LARGEST = 256
+_CUT_OFF = np.array([0, -1, -1])  # columns that `kernel.evaluate` reads for counting: none
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,16 @@ class Group:
 class Room:
     """What one thread writes while it works on one group after the other; see the kernels.
 
-    columns: what is read, as `kernel.evaluate` has it. place: (3,) low u, low v, bin size mm.
+    place: (3,) low u, low v, bin size mm.
     begin, kept, read: by `kernel.evaluate`. scratch: for the kernels.
     """
 
-    def __init__(self, voxels: FieldVoxels, columns: NDArray[np.int64], summed: bool) -> None:
+    def __init__(self, voxels: FieldVoxels, gaussians: int, summed: bool) -> None:
         count = len(voxels.voxels)
-        self.columns = columns
         self.place = np.array([voxels.low[0], voxels.low[1], BIN_MM])
         self.begin = np.zeros((voxels.bins[0], voxels.bins[1] + 1), dtype=np.int64)
         self.kept = np.empty(count, dtype=np.int32)
-        self.read = np.empty((kernel.HEAD + 3 * int(columns[0]), count), dtype=np.float32)
+        self.read = np.empty((kernel.HEAD + 3 * gaussians, count), dtype=np.float32)
         self.scratch = (
             np.empty(count + 8, dtype=np.float32), lanes(count + 8), np.empty(count + 8, dtype=np.int32),
             np.empty(count + 8, dtype=np.float32), np.empty(count if summed else 0),
@@ -70,19 +70,22 @@ class Job:
     rays: NDArray[np.float32] = field(repr=False)
     tissue: Tissues = field(repr=False)
 
-    def room(self, counted: bool = False, summed: bool = False) -> Room:
-        """Room for what one thread writes. counted: only counts. summed: also sums over a group's spots."""
-        columns = np.array([0, -1, -1]) if counted else self.columns
-        return Room(self.voxels, columns, summed)
+    def room(self, summed: bool = False) -> Room:
+        """Room for what one thread writes. summed: also for sums over a group's spots."""
+        return Room(self.voxels, self.tables.gaussians, summed)
 
-    def read(self, group: Group, room: Room) -> tuple[int, tuple[object, ...]]:
-        """Read the tables of a group; how many voxels it has, and the arguments that the kernels share."""
+    def read(self, group: Group, room: Room, counted: bool = False) -> tuple[int, tuple[object, ...]]:
+        """Read the tables of a group; how many voxels it has, and the arguments that the kernels share.
+
+        counted: only what counting needs.
+        """
+        columns = _CUT_OFF if counted else self.columns
         here = self.spots[group.first : group.behind].astype(np.float64)
         low, high = here.min(axis=0) - group.across, here.max(axis=0) + group.across
         box, variance = np.array([low[0], high[0], low[1], high[1]]), group.variance.astype(np.float32)
         count = kernel.evaluate(
             box, variance, self.tables.table[group.row],
-            self.tables.reach[group.row], np.float32(STEP_MM), room.columns, room.place, self.voxels.bins,
+            self.tables.reach[group.row], np.float32(STEP_MM), columns, room.place, self.voxels.bins,
             self.voxels.start, self.rays, self.tissue, room.begin, room.kept, room.scratch, room.read,
         )  # fmt: skip
         shared = (self.spots, group.across, room.place, self.voxels.bins, room.begin, room.read)
