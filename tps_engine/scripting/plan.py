@@ -163,7 +163,7 @@ class Plan:
         """The plan and the dose of all its fractions, as data. machine: its name, else the beam model's."""
         uids = (modules.new_uid(), modules.new_uid())
         result, name = self.result, machine or self.machine.name
-        what: dict[str, Any] = {"rbe_model": result.model, "radiation": result.species, "label": self._label}
+        what: dict[str, Any] = {"rbe_model": result.model, "radiation": result.species, "label": _label(self)}
         if isinstance(self.machine, IonMachine):
             what["nuclide"] = (self.machine.mass_number, self.machine.charge)
         plan = output.ion_plan(self.case, self.prescription, result.beams, name, uids, **what)
@@ -175,10 +175,6 @@ class Plan:
             plan, total, result.grid, uids[1], kind, summation="PLAN", comment=comment
         )
 
-    @property
-    def _label(self) -> str:
-        return f"{'SFUD' if self.options.uniform else 'IMPT'} {self.prescription.target}"[:16]
-
     def _backdrop(self) -> figures.Backdrop:
         ct, wanted = self.case.ct, self.prescription
         nz, ny, nx = ct.hu.shape
@@ -187,6 +183,10 @@ class Plan:
         return figures.Backdrop(
             Volume(ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
         )
+
+
+def _label(plan: Plan) -> str:
+    return f"{'SFUD' if plan.options.uniform else 'IMPT'} {plan.prescription.target}"[:16]
 
 
 def _headings() -> tuple[str, ...]:
