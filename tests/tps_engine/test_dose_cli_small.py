@@ -13,6 +13,7 @@ from common.dicom import ct, files, ion_plan, rt_dose, structures
 from common.dicom.plan import IonBeam, IonLayer, IonPlan
 from ptcs.cli import main
 from tps_engine.beamdata import bragg, model
+from tps_engine.dose import engines
 
 PHANTOM = {
     "format": 1,
@@ -329,3 +330,53 @@ def test_imported_tables_say_what_they_said(place, shared_data):
         assert result.exit_code == 1
         assert message in result.stderr
         assert not (place / "x.yaml").exists()
+
+
+def _hot(volume, regions):
+    hu = volume.hu.copy()
+    hu[20, 20, 20] = 9000.0
+    return replace(volume, hu=hu), regions
+
+
+def _beside(volume, regions):
+    far = np.array([900.0, 0.0, 0.0])
+    rois = {
+        name: replace(roi, contours=tuple(part + far for part in roi.contours))
+        for name, roi in regions.rois.items()
+    }
+    return volume, replace(regions, rois=rois)
+
+
+def _as_it_is(volume, regions):
+    return volume, regions
+
+
+@pytest.mark.requirement("TPS-DOSE")
+@pytest.mark.parametrize(
+    ("change", "more", "said"),
+    [
+        (_hot, (), "lie outside table"),
+        (_beside, (), "region External lies outside the image"),
+        (_as_it_is, ("--spacing", "0.5"), "not enough memory"),
+        (_as_it_is, ("--like", "far.dcm"), "holds nothing of the body"),
+    ],
+)
+def test_images_refused_before_time_is_spent(place, monkeypatch, change, more, said):
+    def late(*_all):
+        raise AssertionError("the engine was called")
+
+    monkeypatch.setattr(engines, "ENGINES", {"pb": late})
+    monkeypatch.setattr("common.memory.available", lambda: 200_000_000)
+    volume, regions = change(*water_box())
+    for k, ds in enumerate(ct.to_datasets(volume)):
+        files.write_file(ds, place / "ct" / f"{k:03}.dcm")
+    files.write_file(structures.to_dataset(regions, volume), place / "ct" / "RS.dcm")
+    far = rt_dose.DoseGrid(
+        np.ones((3, 3, 3), dtype=np.float32), (5000.0, 0.0, 0.0), (3.0, 3.0, 3.0), NOBODY, "2.25.9",
+        "1.2.1", "2.25.8", "1.2.3", "2.25.1",
+    )  # fmt: skip
+    files.write_file(rt_dose.to_dataset(far), place / "far.dcm")
+    done = dose("--ct", "ct", *more)
+    assert done.exit_code == 1, done.output
+    assert said in done.stderr
+    assert not (place / "RD.dcm").exists()
