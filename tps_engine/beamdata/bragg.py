@@ -57,6 +57,8 @@ class HaloParameters:
     build_up: depth, in ranges, at which it has come to 1 - 1/e of that part.
     end: what is left of its part at the end of range.
     flight: distance, in build-up lengths, in which what flies off gathers the halo's width: its angle.
+    life: distance, in build-up lengths, after which 1/e is left of what a slab before a gap gave off: 1 where
+    the build-up is that of what stops again; infinite: all of it goes on to the end.
     """
 
     weight: float
@@ -66,6 +68,7 @@ class HaloParameters:
     build_up: float
     end: float = 0.33
     flight: float = 1.0
+    life: float = np.inf
 
     def sigma(self, range_mm: float | Floats) -> Floats:
         """Width in mm for beams of ranges in mm."""
@@ -85,7 +88,8 @@ class HaloParameters:
         """
         length = self.build_up * range_mm
         born = 1.0 - np.exp(-before / length)
-        share = born / np.maximum(1.0 - np.exp(-depth / length), max(born, 1e-12))
+        left = born * np.exp(-np.maximum(depth - before, 0.0) / (self.life * length))
+        share = left / np.maximum(1.0 - np.exp(-depth / length), max(born, 1e-12))
         angle = float(self.sigma(range_mm)) / (self.flight * length)
         return np.asarray(share * (angle * gap) ** 2)
 
