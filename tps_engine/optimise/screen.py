@@ -57,10 +57,10 @@ class WithMeans:
         """Values and the way back."""
         values, pull = self.quantity.evaluate(weights)
         inner = len(values)
-        means = self.rows @ weights + self.constants
+        means = np.einsum("ks,s->k", self.rows, weights) + self.constants
 
         def both(slope: Floats) -> Floats:
-            return np.asarray(pull(slope[:inner]) + slope[inner:] @ self.rows)
+            return np.asarray(pull(slope[:inner]) + np.einsum("k,ks->s", slope[inner:], self.rows))
 
         return np.concatenate([values, means]), both
 
@@ -112,7 +112,9 @@ def with_means(
         share[objective.voxels] = 1.0 / len(objective.voxels)
         rows.append(pull(share))
     table = np.array(rows)
-    constants = np.array([values[objective.voxels].mean() for objective in means]) - table @ weights
+    constants = np.array([values[objective.voxels].mean() for objective in means]) - np.einsum(
+        "ks,s->k", table, weights
+    )
     made = tuple(
         _Moved(np.array([quantity.voxels + k]), objective.evaluate) for k, objective in enumerate(means)
     )

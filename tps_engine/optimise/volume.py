@@ -11,7 +11,7 @@ import numpy as np
 
 from common.errors import BadInput
 from common.text import _
-from tps_engine.optimise.objectives import Floats, Index, Mask
+from tps_engine.optimise.objectives import Floats, Index, Mask, squared
 
 _TINY = 1e-6
 """gEUD with a < 1 takes doses below this as this, Gy: its slope has no bound at dose 0."""
@@ -56,7 +56,7 @@ class _Dvh:
         out = exempt(self.side * dose, self.exempt)
         over = np.where(out, 0.0, np.maximum(self.side * (dose - self.level), 0.0))
         share = self.weight / len(dose)
-        return share * float(over @ over), 2.0 * share * self.side * over
+        return share * squared(over), 2.0 * share * self.side * over
 
     def matters(self, dose: Floats, margin: float) -> Mask:
         """(n,) where the level is broken for some dose within `margin` of these doses, left out or not."""
