@@ -100,14 +100,14 @@ def test_start_up_brings_a_site_from_off_to_ready_but_not_unsearched(terminal: T
 
 
 def search(terminal: Terminal) -> None:
-    """What the person with the key does: press every button in order, leave, close the doors."""
+    """What the person with the key does: close the doors behind, press every button in order."""
     site = sites.load(SITE_FILE)
-    for station in site.of_class("SearchStation"):
-        done = terminal.run("hand", station.name, "search")
-        assert done.stdout.count("press") == len(station.plant["buttons"]), done.stdout + done.stderr
     for door in site.of_class("SafetyDoor"):
         for act in ("open", "close"):
             assert terminal.run("hand", door.wire, act).returncode == 0
+    for station in site.of_class("SearchStation"):
+        done = terminal.run("hand", station.name, "search")
+        assert done.stdout.count("press") == len(station.plant["buttons"]), done.stdout + done.stderr
     for words, why in (((MAGNET, "open"), "SafetyDoor: open"), (("nothing", "open"), "no device nothing")):
         refused = terminal.run("hand", *words)
         assert refused.returncode == 1 and why in refused.stderr, refused.stderr
