@@ -12,7 +12,7 @@ _LENGTHS = ("RangeShifterWaterEquivalentThickness", "IsocenterToRangeShifterDist
 
 @dataclass(frozen=True)
 class Setting:
-    """A range shifter that a beam lists. wet: mm of water, distance: mm to the isocentre; None: not stated."""
+    """A range shifter of a beam. wet: mm of water, distance: mm to the isocentre; None: not stated."""
 
     name: str
     inside: bool

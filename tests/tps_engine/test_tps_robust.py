@@ -9,9 +9,9 @@ from tps_phantoms import water_box
 from tps_engine.beamdata import model
 from tps_engine.patient import stopping_power
 from tps_engine.plan.planning import make_plan
+from tps_engine.plan.radiation import of
 from tps_engine.plan.request import FieldRequest, PlanOptions, PlanResult, Prescription, Robustness
 from tps_engine.plan.scene import build_scene, lay_out
-from tps_engine.plan.radiation import of
 from tps_engine.plan.setup import build_task
 
 WANTED = Prescription("cube", 2.0, 25)
