@@ -160,7 +160,8 @@ def _content(measurements: Measurements, physics: Physics, rows: Floats) -> dict
     content["mean_excitation_ev"] = float(head.get("mean_excitation_ev", TABLE_EXCITATION_EV))
     content["energy_selection"] = head.get("energy_selection", "listed")
     if physics.halo is not None:
-        content["nuclear_halo"] = asdict(physics.halo)
+        halo = asdict(physics.halo)  # an infinite length is what a file leaves out
+        content["nuclear_halo"] = {key: value for key, value in halo.items() if np.isfinite(value)}
     content["depth_dose"] = asdict(physics.parameters)
     for key in ("range_shifters", "ripple_filters"):
         if key in head:
