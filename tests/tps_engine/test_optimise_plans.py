@@ -95,7 +95,7 @@ def test_hard_constraints_are_kept_and_multipliers_tell_their_price(case):
             constraints.DoseAtLeast("target min", case.target, min(coldest, 0.9 * LEVEL) - 0.2),
         )
         limited = (augmented.Limited(LinearDose(matrix), limits),)
-        return augmented.minimise_within(function, limited, free.weights, case.bounds, 5e-4, 1e-5)
+        return augmented.minimise_within(function, limited, free.weights, case.bounds, 1e-4, 1e-6)
 
     found, looser = within(0.85 * mean), within(0.92 * mean)
     assert found.feasible
@@ -112,8 +112,7 @@ def test_hard_constraints_are_kept_and_multipliers_tell_their_price(case):
     assert price["target min"] == pytest.approx(0.0, abs=1e-3)
     slope = (found.value - looser.value) / (0.07 * mean)
     before = {one.name: one.multiplier for one in looser.standings}
-    # limits are kept to 5e-4 Gy, which is worth about a tenth of the difference of the two values
-    assert 0.8 * before["organ mean"] <= slope <= 1.2 * price["organ mean"]
+    assert 0.9 * before["organ mean"] <= slope <= 1.1 * price["organ mean"]
 
 
 @pytest.mark.requirement("TPS-OPTIMISE")
