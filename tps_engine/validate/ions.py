@@ -3,7 +3,8 @@
 matRad's tables start behind the beam line: an energy is that of the initial beam, and of the line's passive
 elements its documentation says that `offset` holds those which the tables do not; it is 0. How much matter
 the tables have passed is stated nowhere. It is one water-equivalent thickness for all energies of a machine:
-it is found from them and bounded, and every energy must have its own range with it.
+it is found from them and bounded, and every energy must have its own range with it. The ranges as they are,
+without that thickness, are held too.
 """
 
 from functools import partial
@@ -21,6 +22,7 @@ NUCLEI = {"carbon": (6, 12.0 * 931.49410 - 6.0 * 0.51100, 12), "helium": (2, 372
 """Charge, rest mass in MeV and mass number."""
 
 _PROTON_MASS = 938.27209
+_TOLERANCE_PERCENT = 1.5
 _TOLERANCE_MM = 0.3
 _MOST_UPSTREAM_MM = 4.0  # 2 m of air (2.2 mm), windows and monitors
 _LOWEST, _HIGHEST = 70.0, 295.0  # MeV per nucleon: steps of the tables; the end of the proton table
@@ -66,7 +68,11 @@ def ranges(ion: str, setup: Setup) -> Outcome:
     checks = [Check(what, upstream, "mm", 0.0, _MOST_UPSTREAM_MM, _("air, windows and monitors"))]
     for row, missing in zip(rows, short, strict=True):
         energy = float(machine.energies[row])
-        told = f"{scaled_range(ion, energy) - upstream:.1f} mm"
+        whole = scaled_range(ion, energy)
+        told = _("{range} mm, nothing upstream").format(range=f"{whole:.1f}")
+        what = _("range, {energy} MeV/u").format(energy=f"{energy:.1f}")
+        checks.append(within(what, -100.0 * missing / whole, _TOLERANCE_PERCENT, "%", told))
+        told = f"{whole - upstream:.1f} mm"
         checks.append(within(f"R80, {energy:.1f} MeV/u", upstream - missing, _TOLERANCE_MM, "mm", told))
     picture = curves(_("depth doses"), (_("depth (mm)"), _("dose (relative)")), lines)
     note = _("machine {name} {version}, tables of {source}")

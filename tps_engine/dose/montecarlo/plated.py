@@ -211,7 +211,7 @@ def _pass(plates, slab, scratch, room, bank, count, water, balance):  # type: ig
 def _run(seed, first, count, edges, spots, beam, matter, physics, geometry, tally, balance):  # type: ignore[no-untyped-def]
     """Histories first .. first + count of a batch, through slabs, plates and slabs."""
     above, plates, slab, below = matter
-    rotation, place, air = beam
+    place = beam[1]
     state, p, cell = np.empty(2, dtype=np.uint64), np.zeros(transport.PLACES), np.zeros(3, dtype=np.int64)
     stack, emitted = np.zeros((transport.STACK, transport.PLACES)), np.zeros((transport.EMITTED, 2))
     scratch = (state, p, cell, stack, emitted)
@@ -233,15 +233,8 @@ def _run(seed, first, count, edges, spots, beam, matter, physics, geometry, tall
         for one in range(passed):
             _move(held[one], 0.0)  # as `descend` expects; its path is the same line
             transport.take(bank[0, 0], held[one])
-            for left in range(nozzle.descend(below, scratch, room, bank, balance)):
-                energy = transport.at(water, ENERGY, bank[0, left, 6])
-                way = source.enter(bank[0, left], rotation, place, stack[0])
-                if way < 0.0:
-                    balance[transport.ESCAPED] += energy
-                    continue
-                stack[0, 6] -= min(way * air, stack[0, 6])
-                balance[transport.UPSTREAM] += energy - transport.at(water, ENERGY, stack[0, 6])
-                transport.history(physics, geometry, scratch, tally, balance)
+            left = nozzle.descend(below, scratch, room, bank, balance)
+            work.into_grid(left, beam, physics, geometry, scratch, bank, tally, balance)
 
 
 discard_stale(Path(__file__).parent, Path(_run.stats.cache_path))

@@ -43,17 +43,11 @@ def spot_of(edges, count, place):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def one_history(seed, number, spot, beam, slabs, physics, geometry, scratch, room, bank, tally, balance):  # type: ignore[no-untyped-def]
-    """A proton from the plane of the beam model to its end, and all that it makes.
-
-    number: of the history, which names its random stream. spot: (COLUMNS,). beam: rotation, place, air. The
-    others as in `nozzle.descend` and `transport.history`.
-    """
+def into_grid(arrived, beam, physics, geometry, scratch, bank, tally, balance):  # type: ignore[no-untyped-def]
+    """The first `arrived` protons of a bank, behind the nozzle: through air into the grid, to their ends."""
     rotation, place, air = beam
     water, stack = physics[0], scratch[3]
-    rng.start(scratch[0], seed, np.uint64(number))
-    source.emit(scratch[0], spot, place, water, bank[0, 0], balance)
-    for one in range(nozzle.descend(slabs, scratch, room, bank, balance)):
+    for one in range(arrived):
         energy = transport.at(water, ENERGY, bank[0, one, 6])
         way = source.enter(bank[0, one], rotation, place, stack[0])
         if way < 0.0:
@@ -62,6 +56,20 @@ def one_history(seed, number, spot, beam, slabs, physics, geometry, scratch, roo
         stack[0, 6] -= min(way * air, stack[0, 6])
         balance[transport.UPSTREAM] += energy - transport.at(water, ENERGY, stack[0, 6])
         transport.history(physics, geometry, scratch, tally, balance)
+
+
+@njit(nogil=True, cache=True)
+def one_history(seed, number, spot, beam, slabs, physics, geometry, scratch, room, bank, tally, balance):  # type: ignore[no-untyped-def]
+    """A proton from the plane of the beam model to its end, and all that it makes.
+
+    number: of the history, which names its random stream. spot: (COLUMNS,). beam: rotation, place, air. The
+    others as in `nozzle.descend` and `transport.history`.
+    """
+    place, water = beam[1], physics[0]
+    rng.start(scratch[0], seed, np.uint64(number))
+    source.emit(scratch[0], spot, place, water, bank[0, 0], balance)
+    arrived = nozzle.descend(slabs, scratch, room, bank, balance)
+    into_grid(arrived, beam, physics, geometry, scratch, bank, tally, balance)
 
 
 @njit(nogil=True, cache=True)
