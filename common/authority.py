@@ -18,7 +18,7 @@ from common.files import write_atomic
 ALGORITHM = "EdDSA"
 LIFETIME = timedelta(hours=8)
 
-ROLES = ("operator", "physicist", "physician", "therapist", "service", "administrator")
+ROLES = ("operator", "physicist", "physician", "therapist", "receptionist", "service", "administrator")
 AREAS = ("accelerator", "central", "room", "treatment", "services")
 
 MAY_WRITE: dict[str, frozenset[str]] = {

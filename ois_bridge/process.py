@@ -21,7 +21,7 @@ from common.files import read_json, write_atomic
 from common.links.dimse import ArchiveServer
 from common.site import Site
 from common.state import StateDir
-from ois_bridge import application
+from ois_bridge import application, chores
 from ois_bridge.interfaces import dicom
 from ois_bridge.interfaces.file_store import DiskFiles
 from ois_bridge.interfaces.passwords import Argon2
@@ -111,7 +111,7 @@ def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with bound(port) as listener, closing(build(state, site)) as context:
+    with bound(port) as listener, closing(build(state, site)) as context, chores.working(context):
         archive = dicom.server(context, dicom_port)
         archive.start()
         web = uvicorn.Server(

@@ -27,12 +27,13 @@ class Action(StrEnum):
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
+_DEPARTMENT = frozenset({"physician", "physicist", "therapist", "receptionist"})
 _PLANNERS = frozenset({"physician", "physicist"})
 _CLINICAL = frozenset({"physician", "physicist", "therapist"})
 
 MAY: dict[Action, frozenset[str]] = {
-    Action.READ_PATIENTS: _CLINICAL,
-    Action.REGISTER_PATIENT: _PLANNERS,
+    Action.READ_PATIENTS: _DEPARTMENT,
+    Action.REGISTER_PATIENT: _PLANNERS | {"receptionist"},
     Action.ADD_COURSE: frozenset({"physician"}),
     Action.PRESCRIBE: frozenset({"physician"}),
     Action.READ_PRESCRIPTION: _CLINICAL,

@@ -49,6 +49,7 @@ ROLE: Mapping[str, str] = {
     "physicist": N_("physicist"),
     "physician": N_("physician"),
     "therapist": N_("therapist"),
+    "receptionist": N_("receptionist"),
     "service": N_("service engineer"),
     "administrator": N_("administrator"),
 }

@@ -2,9 +2,10 @@
 
 import secrets
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator
+from sqlalchemy import DateTime, Dialect, Enum, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 NAMING = {
@@ -50,3 +51,8 @@ Uid = Annotated[str, mapped_column(String(64))]
 Text64 = Annotated[str, mapped_column(String(64))]
 Time = Annotated[datetime, mapped_column(UtcDateTime)]
 OptionalTime = Annotated[datetime | None, mapped_column(UtcDateTime)]
+
+
+def of_states(kind: type[StrEnum]) -> Enum:
+    """The column type of a state: kept by its name (ACTIVE), so that its text may be reworded."""
+    return Enum(kind, native_enum=False, length=16, create_constraint=False)

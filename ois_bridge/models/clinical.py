@@ -3,11 +3,17 @@
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from ois_bridge.models.base import Base, Key, Text64, Time, Uid
+from ois_bridge.domain.course_states import CourseState
+from ois_bridge.models.base import Base, Key, OptionalTime, Text64, Time, Uid, of_states
 
 
 class Patient(Base):
-    """A registered patient. birth_date as YYYYMMDD, name as a DICOM person name."""
+    """A registered patient. birth_date as YYYYMMDD, name as a DICOM person name.
+
+    `pinyin`, `initials`: of a Chinese name, lower case without spaces (zhangsan, zs). `barcode`: what a
+    scanner reads at the front desk. `photo`: path in the file store. `alerts`: codes that follow the
+    patient (pacemaker, pregnancy, allergy, anaesthesia, ...), separated by spaces.
+    """
 
     __tablename__ = "patient"
 
@@ -16,6 +22,15 @@ class Patient(Base):
     name: Mapped[str] = mapped_column(String(200), index=True)
     birth_date: Mapped[str] = mapped_column(String(8))
     sex: Mapped[str] = mapped_column(String(1))
+    id_card: Mapped[str] = mapped_column(String(32), index=True, default="")
+    hospital_number: Mapped[str] = mapped_column(String(32), index=True, default="")
+    barcode: Mapped[str] = mapped_column(String(32), index=True, default="")
+    phone: Mapped[str] = mapped_column(String(32), default="")
+    address: Mapped[str] = mapped_column(String(200), default="")
+    pinyin: Mapped[str] = mapped_column(String(120), index=True, default="")
+    initials: Mapped[str] = mapped_column(String(32), index=True, default="")
+    photo: Mapped[str] = mapped_column(String(120), default="")
+    alerts: Mapped[str] = mapped_column(String(200), default="")
     registered: Mapped[Time]
     registered_by: Mapped[Text64]
 
@@ -25,7 +40,12 @@ class Patient(Base):
 
 
 class Course(Base):
-    """One course of treatment for one diagnosis."""
+    """One course of treatment for one diagnosis.
+
+    `source`: outpatient or inpatient. `diagnosis_code`: code of the department's diagnosis, linked to
+    `icd11` and `icd10`. `stage`: as its staging table says (T2 N0 M0, IIB). `physician`: user in charge.
+    `charging`: what the hospital's system says of payment.
+    """
 
     __tablename__ = "course"
 
@@ -33,6 +53,19 @@ class Course(Base):
     patient_key: Mapped[str] = mapped_column(ForeignKey("patient.key"), index=True)
     name: Mapped[str] = mapped_column(String(120))
     diagnosis: Mapped[str] = mapped_column(String(500))
+    diagnosis_code: Mapped[str] = mapped_column(String(32), index=True, default="")
+    icd11: Mapped[str] = mapped_column(String(32), index=True, default="")
+    icd10: Mapped[str] = mapped_column(String(16), index=True, default="")
+    stage: Mapped[str] = mapped_column(String(80), default="")
+    technique: Mapped[str] = mapped_column(String(32), index=True, default="")
+    source: Mapped[str] = mapped_column(String(16), default="outpatient")
+    ward: Mapped[str] = mapped_column(String(64), default="")
+    bed: Mapped[str] = mapped_column(String(16), default="")
+    physician: Mapped[str] = mapped_column(String(64), index=True, default="")
+    charging: Mapped[str] = mapped_column(String(32), default="")
+    state: Mapped[CourseState] = mapped_column(of_states(CourseState), index=True, default=CourseState.ACTIVE)
+    state_reason: Mapped[str] = mapped_column(String(500), default="")
+    changed: Mapped[OptionalTime]
     created: Mapped[Time]
     created_by: Mapped[Text64]
 

@@ -14,6 +14,7 @@ from ois_bridge.domain import words
 from ois_bridge.domain.identity import readable_date, readable_name
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
+from ois_bridge.web import menu
 
 HERE = Path(__file__).parent
 
@@ -43,7 +44,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update({"_": _, "Action": Action, "words": words, "version": version("ptcs")})
+    environment.globals.update(
+        {"_": _, "Action": Action, "words": words, "version": version("ptcs"), "menu": menu.entries}
+    )
     environment.filters.update(
         {"born": readable_date, "age": _age, "person": readable_name, "moment": _moment, "clock": _clock}
     )

@@ -37,9 +37,10 @@ User = Annotated[WebUser, Depends(user_of)]
 
 
 async def form_of(request: Request, user: User) -> dict[str, str]:
-    """The fields of a form that carries the session's token. Raises Unauthorised."""
+    """The fields of a form that carries the session's token, as a field or a header. Raises Unauthorised."""
     fields = await _fields(request)
-    if not _same(fields.pop("csrf", ""), user.csrf_token):
+    sent = fields.pop("csrf", "") or request.headers.get("x-csrf-token", "")
+    if not _same(sent, user.csrf_token):
         raise Unauthorised(_("This form was not sent from a page of this session; open the page again."))
     return fields
 

@@ -1,0 +1,58 @@
+"""What the OIS does by itself: each chore is called again and again by one thread of the process."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from common.errors import PtcsError
+from ois_bridge.services.context import Context
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Chore:
+    """A use case without a caller. `period`: seconds between two calls."""
+
+    name: str
+    period: float
+    do: Callable[[Context], None]
+
+
+CHORES: Sequence[Chore] = ()
+"""All chores of the OIS; each room adds its own."""
+
+
+@contextmanager
+def working(context: Context) -> Iterator[None]:
+    """Do the chores in a thread for the time of a `with` block."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_run, args=(context, CHORES, stopping), name="chores", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(5.0)
+
+
+def _run(context: Context, chores: Sequence[Chore], stopping: threading.Event) -> None:
+    """Call each chore at its times. One that fails is logged and tried again at its next time."""
+    due = {chore.name: monotonic() for chore in chores}
+    while not stopping.wait(0.1):
+        for chore in chores:
+            if monotonic() >= due[chore.name]:
+                due[chore.name] = monotonic() + chore.period
+                _do(context, chore)
+
+
+def _do(context: Context, chore: Chore) -> None:
+    try:
+        chore.do(context)
+    except (PtcsError, OSError, SQLAlchemyError):
+        log.exception("chore %s failed; it is tried again in %g s", chore.name, chore.period)
