@@ -21,9 +21,14 @@ def available() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def allowance() -> int:
+    """Bytes that one thing may take: 0.9 of what is available."""
+    return int(_SPARE * available())
+
+
 def require(size: int, what: str, limit: int | None = None) -> None:
-    """Raise BadInput when `what` needs more than `limit` bytes (default: 0.9 of what is available)."""
-    allowed = int(_SPARE * available()) if limit is None else limit
+    """Raise BadInput when `what` needs more than `limit` bytes (default: `allowance`)."""
+    allowed = allowance() if limit is None else limit
     if size > allowed:
         raise BadInput(
             _(

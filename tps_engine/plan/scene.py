@@ -80,6 +80,11 @@ class PlannedField:
     shallow: float
 
 
+def grid_bytes(grid: Grid, regions: int) -> int:
+    """Memory that a plan takes for a dose grid and the regions on it, without matrices."""
+    return (_BYTES + _REGION_BYTES * regions) * grid.size
+
+
 def build_scene(
     ct: CtVolume,
     structures: StructureSet,
@@ -95,7 +100,7 @@ def build_scene(
     names = list(dict.fromkeys([*(organ.name for organ in prescription.organs), *asked, *options.tissues]))
     patient = model.build(ct, structures, names, prescription.target, calibration)
     grid = dose_grid(patient.grid, patient.body, options.dose_spacing)
-    memory.require((_BYTES + _REGION_BYTES * len(names)) * grid.size, _("the dose grid"))
+    memory.require(grid_bytes(grid, len(names)), _("the dose grid"))
     body = resample_nearest(patient.body, patient.grid, grid)
     target = resample_nearest(patient.region(prescription.target), patient.grid, grid) & body
     if not target.any():

@@ -12,6 +12,7 @@ from common.errors import BadInput
 from common.text import _
 from tps_engine.optimise.objectives import Floats
 from tps_engine.patient.stopping_power import CtCalibration
+from tps_engine.plan import forecast
 from tps_engine.plan import radiation as machines
 from tps_engine.plan.aims import PLAN_DOSE
 from tps_engine.plan.effects import DOSE, Effects
@@ -88,6 +89,9 @@ def prepare(
         layout=options.robust.wider(layout) if options.robust else layout,
         timing=options.timing or radiation.timing,
     )
+    expected = forecast.forecast(images, prescription, fields, radiation, model, options, calibration)
+    if expected is not None:
+        forecast.refuse_too_large(expected)
     scene = build_scene(*images, prescription, options, calibration)
     effects = radiation.effects(model, scene.grid.shape, scene.drawn, options.tissues)
     progress(0.1, _("spots and layers"))

@@ -51,12 +51,13 @@ class Maker:
     def matrices(self, patient: Patient, points: Floats, error: Scenario, share: int) -> Matrices:
         """Of all fields at points (n, 3) in one image, within `share` bytes. Spots keep their places."""
         rsp = patient.rsp * np.float32(1.0 + error.range_part)
-        parts = []
+        parts: list[Matrices] = []
+        left = share
         for one in self.planned:
             isocentre = one.frame.isocentre + np.asarray(error.shift)
             place = Place(rsp, patient.grid, replace(one.frame, isocentre=isocentre), points)
-            bytes_left = share // len(self.planned)
-            parts.append(self.radiation.matrices(place, one.spots, self.sums, self.effects, bytes_left))
+            parts.append(self.radiation.matrices(place, one.spots, self.sums, self.effects, left))
+            left -= _bytes(parts[-1])
         return {name: _together([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -70,9 +71,8 @@ def situations(
     points = scene.grid.points(flat)
     images = [("", scene.patient, points)]
     images += [(one.name, one.patient, one.of(points)) for one in scene.phases]
-    asked = standard(errors.shift, errors.range_percent) if errors else standard(0.0, 0.0)
-    allowed = min(engine.MEMORY_LIMIT, int(_SPARE * memory.available())) if limit is None else limit
-    share = allowed // (len(asked) * len(images))
+    asked = _errors(errors)
+    share = allowed_bytes(limit) // (len(asked) * len(images))
     found = []
     for error in asked:
         made = [
@@ -86,8 +86,28 @@ def situations(
     return tuple(found)
 
 
+def allowed_bytes(limit: int | None) -> int:
+    """Bytes for all matrices of a plan. limit: as `situations` takes it."""
+    return min(engine.MEMORY_LIMIT, int(_SPARE * memory.available())) if limit is None else limit
+
+
+def number_of(errors: Robustness | None) -> int:
+    """How many sets of matrices a plan needs."""
+    return len(_errors(errors)) * (1 + (len(errors.phases) if errors else 0))
+
+
+def _errors(errors: Robustness | None) -> Sequence[Scenario]:
+    return standard(errors.shift, errors.range_percent) if errors else standard(0.0, 0.0)
+
+
 def _named(phase: str, error: Scenario) -> str:
     return error.name if not phase else f"{phase}, {error.name}"
+
+
+def _bytes(matrices: Matrices) -> int:
+    """Memory of matrices that share their indices."""
+    indices = next(iter(matrices.values())).indices.nbytes
+    return indices + sum(matrix.data.nbytes for matrix in matrices.values())
 
 
 def _columns(matrix: Influence, first: int, behind: int) -> Influence:
