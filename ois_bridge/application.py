@@ -22,6 +22,7 @@ from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn
 from ois_bridge.web import entry as web_entry
 from ois_bridge.web import patients as web_patients
+from ois_bridge.web import record as web_record
 from ois_bridge.web.render import HERE, page
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def create(context: Context) -> FastAPI:
         app.include_router(router, prefix=API, responses=refusals)
     app.include_router(web_entry.router)
     app.include_router(web_patients.router)
+    app.include_router(web_record.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for kind in (PtcsError, OSError, SQLAlchemyError):
         app.add_exception_handler(kind, _told)

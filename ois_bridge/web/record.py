@@ -1,0 +1,136 @@
+"""The one flat page of a patient, and what is entered from it: courses, prescriptions, steps of plans."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from common.errors import BadInput, Refused, Tampered
+from common.text import _
+from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.prescription import OrganGoal, PrescriptionText
+from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.services import archive, overview, patients, plans, reports
+from ois_bridge.services.accounts import WebUser
+from ois_bridge.services.context import Context
+from ois_bridge.web.render import page
+from ois_bridge.web.session import Form, Means, User
+
+router = APIRouter(include_in_schema=False)
+
+DONE: dict[str, Callable[[], str]] = {
+    "registered": lambda: _("The patient is registered."),
+    "course": lambda: _("The course is added."),
+    "prescribed": lambda: _("The prescription is written."),
+    "submit": lambda: _("The plan is submitted for approval."),
+    "approve": lambda: _("The plan is approved and signed."),
+    "revoke": lambda: _("The plan is revoked."),
+}
+
+
+@router.get("/patients/{key}")
+def one_patient(request: Request, context: Means, user: User, key: str, done: str = "") -> HTMLResponse:
+    """Everything of a patient on one page."""
+    message = DONE[done]() if done in DONE else ""
+    return patient_page(request, context, user, key, done=message)
+
+
+def patient_page(
+    request: Request, context: Context, user: WebUser, key: str, status: int = 200, **messages: str
+) -> HTMLResponse:
+    """The patient's page, with what became of the last form."""
+    with context.reading(user.caller, Action.READ_PATIENTS) as session:
+        view = overview.of_patient(context, session, user.caller, key)
+        return page(request, "patient/page.html", status, view=view, **messages)
+
+
+@router.post("/patients/{key}/courses")
+def add_course(request: Request, context: Means, user: User, key: str, form: Form) -> Response:
+    """Add a course."""
+    with context.reading(user.caller, Action.READ_PATIENTS) as session:
+        patient_id = patients.must(session.get(Patient, key)).patient_id
+    try:
+        patients.add_course(context, user.caller, patient_id, form.get("name", ""), form.get("diagnosis", ""))
+    except Refused as why:
+        return patient_page(request, context, user, key, 422, error=str(why))
+    return RedirectResponse(f"/patients/{key}?done=course", 303)
+
+
+@router.get("/courses/{key}/prescribe")
+def prescription_form(request: Request, context: Means, user: User, key: str) -> HTMLResponse:
+    """The prescription form, with the regions of the structure sets that have arrived."""
+    return _prescription_page(request, context, user, key, {})
+
+
+@router.post("/courses/{key}/prescribe")
+def prescribe(request: Request, context: Means, user: User, key: str, form: Form) -> Response:
+    """Write a prescription; what was typed stays where it is refused."""
+    try:
+        wish = patients.prescribe(context, user.caller, key, _written(form))
+    except (BadInput, Refused) as why:
+        return _prescription_page(request, context, user, key, form, 422, str(why))
+    with context.database.reading() as session:
+        patient_key = patients.must(session.get(Course, wish.course_key)).patient_key
+    return RedirectResponse(f"/patients/{patient_key}?done=prescribed", 303)
+
+
+@router.post("/plans/{sop_uid}/{step}")
+def take_step(request: Request, context: Means, user: User, sop_uid: str, step: str, form: Form) -> Response:
+    """Submit, approve or revoke a plan."""
+    key = form.get("patient", "")
+    steps: dict[str, Callable[[], None]] = {
+        "submit": lambda: plans.submit(context, user.caller, sop_uid, form.get("prescription", "")),
+        "approve": lambda: plans.approve(context, user.caller, sop_uid, form.get("password", "")),
+        "revoke": lambda: plans.revoke(context, user.caller, sop_uid, form.get("reason", "")),
+    }
+    if step not in steps:
+        patients.must(None)
+    try:
+        steps[step]()
+    except (Refused, BadInput, Tampered) as why:
+        return patient_page(request, context, user, key, 409, error=str(why))
+    return RedirectResponse(f"/patients/{key}?done={step}", 303)
+
+
+@router.get("/reports/{key}.pdf")
+def report(context: Means, user: User, key: str, lang: str) -> Response:
+    """A report as PDF."""
+    return Response(reports.pdf(context, user.caller, key, lang), media_type="application/pdf")
+
+
+def _prescription_page(
+    request: Request,
+    context: Context,
+    user: WebUser,
+    key: str,
+    form: Mapping[str, str],
+    status: int = 200,
+    error: str = "",
+) -> HTMLResponse:
+    with context.reading(user.caller, Action.PRESCRIBE) as session:
+        course = patients.must(session.get(Course, key))
+        sets = archive.of_patient(session, course.patient_key, "RTSTRUCT")
+        regions = patients.regions(context, sets)
+        content: dict[str, Any] = {"course": course, "sets": sets, "regions": regions, "form": form}
+        return page(request, "patient/prescribe.html", status, error=error, **content)
+
+
+def _written(form: Mapping[str, str]) -> PrescriptionText:
+    """The prescription that a form says. Raises BadInput for something that is no number."""
+    try:
+        goals = tuple(
+            OrganGoal(name.removeprefix("organ:"), float(value))
+            for name, value in form.items()
+            if name.startswith("organ:") and value.strip()
+        )
+        return PrescriptionText(
+            target=form.get("target", ""),
+            dose_per_fraction=float(form.get("dose_per_fraction", "")),
+            fractions=int(form.get("fractions", "")),
+            rbe_model=form.get("rbe_model", ""),
+            structure_set_uid=form.get("structure_set_uid", ""),
+            organs=goals,
+        )
+    except ValueError as why:
+        raise BadInput(_("Doses and the number of fractions must be numbers.")) from why
