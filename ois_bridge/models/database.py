@@ -1,4 +1,4 @@
-"""The database file: pragmas, transactions, and its revision."""
+"""The database, a SQLite file or PostgreSQL: transactions and its revision."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,29 +9,38 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
+
+from common.errors import BadConfig
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_S = 10.0
+WRITERS_LOCK = 0x50544353
+"""Key of the advisory lock that makes writers take turns in PostgreSQL ("PTCS")."""
 
 
 class Database:
-    """One SQLite file in write-ahead mode; sessions of many threads."""
+    """One database; sessions of many threads. Writers take turns, readers see one state and never wait."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file and bring it to the newest revision."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # hide_parameters: the values of a failed statement may be a patient's, and errors are logged
-        self.engine = create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, hide_parameters=True
-        )
-        event.listen(self.engine, "connect", _set_up)
-        event.listen(self.engine, "begin", _begin)
+    def __init__(self, place: Path | str) -> None:
+        """Open a SQLite file (made where it is missing) or the URL of a PostgreSQL database, and bring it
+        to the newest revision.
+
+        Raises BadConfig for a URL that is neither, SQLAlchemyError when the database does not answer.
+        """
+        self.engine = _sqlite(place) if isinstance(place, Path) else _postgresql(place)
         self._writer = self.engine.execution_options(ptcs_writes=True)
         self.migrate()
 
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether this is PostgreSQL (full text needs its own way there)."""
+        return self.engine.dialect.name == "postgresql"
+
     def migrate(self) -> None:
-        """Apply every revision that the file lacks."""
+        """Apply every revision that the database lacks."""
         upgrade(self._writer)
 
     @contextmanager
@@ -61,7 +70,16 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def _set_up(raw: sqlite3.Connection, _record: Any) -> None:
+def _sqlite(path: Path) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # hide_parameters: the values of a failed statement may be a patient's, and errors are logged
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, hide_parameters=True)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
     raw.isolation_level = None  # transactions begin where SQLAlchemy says, not where the driver guesses
     cursor = raw.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -70,6 +88,31 @@ def _set_up(raw: sqlite3.Connection, _record: Any) -> None:
     cursor.close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("ptcs_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: str) -> Engine:
+    try:
+        dialect = make_url(url).get_backend_name()
+    except ArgumentError as why:
+        raise BadConfig(
+            "the database's URL cannot be read: postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        ) from why
+    if dialect != "postgresql":
+        raise BadConfig(f"{dialect} is not supported: a SQLite file (no URL) or postgresql+psycopg://...")
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=20)
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """A reader gets one snapshot. A writer waits for its turn first: it sees all that earlier ones wrote,
+    and the numbers of the audit trail are given in the order of the commits.
+    """
+    if connection.get_execution_options().get("ptcs_writes", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_S:g}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -14,10 +14,51 @@ from typing import Any
 import httpx
 import pytest
 from pydicom.dataset import Dataset
+from sqlalchemy import create_engine, text
 
 from common.files import read_json
 from common.links import dimse
+from common.state import StateDir
 from tests.ois_bridge.ois_case import ZHANG, Case
+from tests.ois_bridge.postgres import Postgres
+
+DATABASES = os.environ.get("PTCS_TEST_DATABASES", "sqlite").split(",")
+"""Every test of an OIS process runs on each of these."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a browser sees is the same on each database: it is looked at on the first one."""
+    items[:] = [
+        item
+        for item in items
+        if "browser" not in item.keywords
+        or getattr(item, "callspec", None) is None
+        or item.callspec.params.get("kind", DATABASES[0]) == DATABASES[0]
+    ]
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The database that the OIS keeps its data in."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def place(kind: str) -> Iterator[Callable[[Path], None]]:
+    """Says in a new state directory where the data lie."""
+    if kind == "sqlite":
+        yield lambda state: None
+        return
+    server = Postgres()
+
+    def say(state: Path) -> None:
+        url = state / "keys" / "ois-database"
+        if not url.exists():
+            url.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            url.write_text(server.new_database())
+
+    yield say
+    server.stop()
 
 
 def launch(state: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -97,6 +138,17 @@ class Ois:
     def log(self) -> str:
         return (self.state / "ois.log").read_text()
 
+    def query(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Rows of its database, past the OIS itself."""
+        url = StateDir(self.state).ois_database
+        place = url.read_text() if url.exists() else f"sqlite:///{self.state}/ois/ois.db"
+        engine = create_engine(place)
+        with engine.begin() as connection:
+            found = connection.execute(text(statement), values)
+            rows = [tuple(row) for row in found] if found.returns_rows else []
+        engine.dispose()
+        return rows
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
@@ -113,11 +165,12 @@ def start(state: Path, *arguments: str) -> Ois:
 
 
 @pytest.fixture
-def make_ois(tmp_path: Path) -> Iterator[Callable[..., Ois]]:
+def make_ois(tmp_path: Path, place: Callable[[Path], None]) -> Iterator[Callable[..., Ois]]:
     """Starts OIS processes of one test; those that still run are killed at its end."""
     running: list[Ois] = []
 
     def make(name: str = "state", *arguments: str) -> Ois:
+        place(tmp_path / name)
         running.append(start(tmp_path / name, *arguments))
         return running[-1]
 
@@ -129,9 +182,11 @@ def make_ois(tmp_path: Path) -> Iterator[Callable[..., Ois]]:
 
 
 @pytest.fixture(scope="session")
-def ois(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ois]:
+def ois(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Ois]:
     """One OIS for all tests that do not stop it; each uses its own patient (`case`)."""
-    running = start(tmp_path_factory.mktemp("ois") / "state")
+    state = tmp_path_factory.mktemp("ois") / "state"
+    place(state)
+    running = start(state)
     yield running
     assert running.stop() == 0
 

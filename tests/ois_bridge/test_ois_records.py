@@ -38,14 +38,10 @@ def fraction(users: Users, uid: str, number: int = 1) -> dict[str, object]:
 
 def page_text(ois: Ois, users: Users, case: Case) -> str:
     """Flags of stray records, from the database that the page shows."""
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(ois.state / "ois/ois.db")) as database:
-        rows = database.execute(
-            "SELECT flag FROM fraction_part WHERE plan_uid = ? ORDER BY part", (case.uid("plan"),)
-        )
-        return " | ".join(flag for (flag,) in rows)
+    rows = ois.query(
+        "SELECT flag FROM fraction_part WHERE plan_uid = :uid ORDER BY part", uid=case.uid("plan")
+    )
+    return " | ".join(flag for (flag,) in rows)
 
 
 def test_parts_add_up_to_a_delivered_fraction(ois: Ois, users: Users, case: Case) -> None:

@@ -197,8 +197,7 @@ def test_killed_process_keeps_what_it_acknowledged(make_ois: Callable[..., Ois],
     ports = ["--port", str(first.endpoint["port"]), "--dicom-port", str(first.endpoint["dicom_port"])]
     second = make_ois("state", *ports)
     assert second.url == first.url
-    with closing(sqlite3.connect(second.state / "ois/ois.db")) as database:
-        rows = {path for (path,) in database.execute("SELECT path FROM dicom_instance")}
+    rows = {path for (path,) in second.query("SELECT path FROM dicom_instance")}
     assert rows == files(second.state)
     assert any(slices[0].SOPInstanceUID in path for path in rows)
     second.store(*slices, aet="PTCS_CT")

@@ -1,0 +1,54 @@
+"""A PostgreSQL server of the tests' own: a cluster in a temporary folder, one database for each OIS."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+_VERSIONS = Path("/usr/lib/postgresql")
+
+
+def _programs() -> Path | None:
+    found = sorted(_VERSIONS.glob("*/bin"), key=lambda path: int(path.parent.name))
+    return found[-1] if found else None
+
+
+class Postgres:
+    """A running server that listens on a socket in its folder only."""
+
+    def __init__(self) -> None:
+        """Start it. Skips the test where PostgreSQL is not installed."""
+        programs = _programs()
+        if programs is None:
+            pytest.skip("PostgreSQL is not installed (packages.apt: dev)")
+        # not below pytest's own folder: that is closed to the user that the server runs as
+        folder = Path(tempfile.mkdtemp(prefix="ptcs-postgres-"))
+        self._programs, self._folder, self._numbers = programs, folder, count(1)
+        if os.geteuid() == 0:  # the server refuses to run as root
+            shutil.chown(folder, "postgres", "postgres")
+        self._do(
+            "initdb", "-D", f"{folder}/data", "-U", "ptcs", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"
+        )
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        self._do("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+
+    def new_database(self) -> str:
+        """URL of a new, empty database."""
+        name = f"ois{next(self._numbers)}"
+        self._do("createdb", "-h", str(self._folder), "-U", "ptcs", name)
+        return f"postgresql+psycopg://ptcs@/{name}?host={self._folder}"
+
+    def stop(self) -> None:
+        """Stop it at once, and remove its data."""
+        self._do("pg_ctl", "-D", f"{self._folder}/data", "-m", "immediate", "stop")
+        shutil.rmtree(self._folder)
+
+    def _do(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
