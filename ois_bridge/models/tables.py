@@ -9,6 +9,9 @@ from ois_bridge.models import (
     forms,
     outbox,
     plans,
+    registration,
+    scheduling,
+    search,
     treatment,
     workflow,
 )
@@ -24,8 +27,22 @@ __all__ = [
     "metadata",
     "outbox",
     "plans",
+    "registration",
+    "scheduling",
+    "search",
     "treatment",
     "workflow",
 ]
 
 metadata = Base.metadata
+
+
+def compared(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether an entry of the database is described by the models: all but the databases' own full text."""
+    return not (
+        name is not None
+        and (
+            (kind == "table" and name.startswith("search_text_index"))
+            or (kind == "index" and name == "ix_search_text_grams")
+        )
+    )
