@@ -1,6 +1,6 @@
 """Patients, courses and prescriptions."""
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ois_bridge.domain.course_states import CourseState
@@ -16,6 +16,23 @@ class Patient(Base):
     """
 
     __tablename__ = "patient"
+    __table_args__ = (
+        Index("ix_patient_registered", "registered", "key"),
+        Index(
+            "uq_patient_id_card",
+            "id_card",
+            unique=True,
+            sqlite_where=text("id_card <> ''"),
+            postgresql_where=text("id_card <> ''"),
+        ),
+        Index(
+            "uq_patient_barcode",
+            "barcode",
+            unique=True,
+            sqlite_where=text("barcode <> ''"),
+            postgresql_where=text("barcode <> ''"),
+        ),
+    )
 
     key: Mapped[Key]
     patient_id: Mapped[str] = mapped_column(String(64), unique=True)

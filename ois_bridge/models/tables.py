@@ -6,14 +6,18 @@ from ois_bridge.models import (
     archive,
     audit,
     clinical,
+    designs,
+    faults,
     forms,
     outbox,
     plans,
+    record,
     registration,
     scheduling,
     search,
     treatment,
     workflow,
+    workflow_log,
 )
 from ois_bridge.models.base import Base
 
@@ -23,15 +27,19 @@ __all__ = [
     "archive",
     "audit",
     "clinical",
+    "designs",
+    "faults",
     "forms",
     "metadata",
     "outbox",
     "plans",
+    "record",
     "registration",
     "scheduling",
     "search",
     "treatment",
     "workflow",
+    "workflow_log",
 ]
 
 metadata = Base.metadata
