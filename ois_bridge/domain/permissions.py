@@ -24,6 +24,15 @@ class Action(StrEnum):
     WRITE_REPORT = N_("write reports")
     READ_REPORT = N_("read reports")
     SIGN_RECORD = N_("sign records")
+    EDIT_DIAGNOSIS = N_("diagnose")
+    ACT_ON_COURSE = N_("change the state of courses")
+    WRITE_SUMMARY = N_("write course summaries")
+    EDIT_ALERTS = N_("edit alerts")
+    READ_REVIEWS = N_("read reviews")
+    REVIEW_PATIENT = N_("review patients")
+    FOLLOW_UP = N_("follow patients up")
+    MANAGE_STUDIES = N_("manage studies")
+    EXPORT_RECORD = N_("export records")
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
@@ -45,6 +54,15 @@ MAY: dict[Action, frozenset[str]] = {
     Action.WRITE_REPORT: frozenset({"physicist"}),
     Action.READ_REPORT: _CLINICAL,
     Action.SIGN_RECORD: frozenset({"operator", "physicist", "service"}),
+    Action.EDIT_DIAGNOSIS: frozenset({"physician"}),
+    Action.ACT_ON_COURSE: frozenset({"physician"}),
+    Action.WRITE_SUMMARY: frozenset({"physician"}),
+    Action.EDIT_ALERTS: frozenset({"physician", "receptionist"}),
+    Action.READ_REVIEWS: _CLINICAL,
+    Action.REVIEW_PATIENT: frozenset({"physician"}),
+    Action.FOLLOW_UP: frozenset({"physician"}),
+    Action.MANAGE_STUDIES: frozenset({"physician"}),
+    Action.EXPORT_RECORD: _DEPARTMENT,
 }
 
 
