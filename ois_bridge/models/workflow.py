@@ -29,6 +29,7 @@ class ProcessRecord(Base):
 class Task(Base):
     """One person's work in a process. `role` may do it; `assignee`: the user it is given to, or empty.
 
+    `name`, `deed`: the step of the process, and what is done in it (domain/process_steps.py).
     `form_kind`: the form that it fills or decides on, or empty. `outcome`: agree, refuse, ... when done.
     """
 
@@ -36,6 +37,8 @@ class Task(Base):
     __table_args__ = (
         Index("ix_task_role_state", "role", "state"),
         Index("ix_task_assignee_state", "assignee", "state"),
+        Index("ix_task_done_by_done", "done_by", "done"),
+        Index("ix_task_state_due", "state", "due"),
     )
 
     key: Mapped[Key]
@@ -43,6 +46,8 @@ class Task(Base):
     course_key: Mapped[str] = mapped_column(ForeignKey("course.key"), index=True)
     name: Mapped[Text64]
     title: Mapped[str] = mapped_column(String(120))
+    title_zh: Mapped[str] = mapped_column(String(120), default="")
+    deed: Mapped[str] = mapped_column(String(16), default="do")
     role: Mapped[str] = mapped_column(String(32))
     assignee: Mapped[str] = mapped_column(String(64), default="")
     form_kind: Mapped[str] = mapped_column(String(64), default="")
@@ -51,6 +56,7 @@ class Task(Base):
     comment: Mapped[str] = mapped_column(String(500), default="")
     created: Mapped[Time]
     due: Mapped[OptionalTime]
+    reminded: Mapped[OptionalTime]
     done: Mapped[OptionalTime]
     done_by: Mapped[str] = mapped_column(String(64), default="")
 

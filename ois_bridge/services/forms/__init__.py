@@ -1,0 +1,1 @@
+"""Forms: their designs, what is filled in, verdicts, signatures, print."""

@@ -1,0 +1,1 @@
+"""Processes, tasks, guards, assignment: the flow of work through the department."""
