@@ -22,6 +22,8 @@ from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn
 from ois_bridge.web import entry as web_entry
 from ois_bridge.web import patients as web_patients
+from ois_bridge.web import live as web_live
+from ois_bridge.web import outbox as web_outbox
 from ois_bridge.web import record as web_record
 from ois_bridge.web.render import HERE, page
 
@@ -57,6 +59,8 @@ def create(context: Context) -> FastAPI:
     app.include_router(web_patients.router)
     app.include_router(web_record.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.include_router(web_outbox.router)
+    app.include_router(web_live.router)
     for kind in (PtcsError, OSError, SQLAlchemyError):
         app.add_exception_handler(kind, _told)
     app.add_exception_handler(Exception, _broken)

@@ -10,6 +10,7 @@ from time import monotonic
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.errors import PtcsError
+from ois_bridge.services import outbox
 from ois_bridge.services.context import Context
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,10 @@ class Chore:
 
     name: str
     period: float
-    do: Callable[[Context], None]
+    do: Callable[[Context], object]
 
 
-CHORES: Sequence[Chore] = ()
+CHORES: Sequence[Chore] = (Chore("outbox", 1.0, outbox.send_due),)
 """All chores of the OIS; each room adds its own."""
 
 

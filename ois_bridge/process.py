@@ -25,12 +25,14 @@ from ois_bridge import application, chores
 from ois_bridge.interfaces import dicom
 from ois_bridge.interfaces.file_store import DiskFiles
 from ois_bridge.interfaces.passwords import Argon2
+from ois_bridge.interfaces.messages import Gateways
 from ois_bridge.interfaces.report import Pages
 from ois_bridge.models.database import Database
 from ois_bridge.services import accounts, intake, reports
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.context import Context
 
+from ois_bridge.services.events import Hub
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +51,7 @@ def build(state: StateDir, site: Site) -> Context:
         audit = Audit(database, root / "audit.log")
         undo.callback(audit.close)
         context = Context(
+        gateways = Gateways(root / "messages.yaml")
             database=database,
             audit=audit,
             files=DiskFiles(root / "dicom"),
@@ -59,6 +62,9 @@ def build(state: StateDir, site: Site) -> Context:
             now=lambda: datetime.now(UTC),
             machine=site.machine,
         )
+            messenger=gateways,
+            events=Hub(),
+            desk=open_desk(root),
         _make_ready(context, state, site)
         undo.pop_all()
     return context
@@ -132,7 +138,10 @@ def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
         # outside the main thread uvicorn leaves the signals to us
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
         thread.start()
-        _serve(state, archive, web, thread, listener.getsockname()[1], stopping)
+        try:
+            _serve(state, archive, web, thread, listener.getsockname()[1], stopping)
+        finally:
+            _stop(context, archive, web, thread)
 
 
 def _serve(
@@ -153,6 +162,11 @@ def _serve(
             pass
     finally:
         state.run_file("ois").unlink(missing_ok=True)
-        web.should_exit = True
-        archive.stop()
-        thread.join(1.5)
+
+
+def _stop(context: Context, archive: ArchiveServer, web: uvicorn.Server, thread: threading.Thread) -> None:
+    """Listeners first: the web server waits for their streams."""
+    context.events.close()
+    web.should_exit = True
+    archive.stop()
+    thread.join(1.5)

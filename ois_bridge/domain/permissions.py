@@ -33,6 +33,8 @@ class Action(StrEnum):
     FOLLOW_UP = N_("follow patients up")
     MANAGE_STUDIES = N_("manage studies")
     EXPORT_RECORD = N_("export records")
+    MANAGE_ACCOUNTS = N_("manage accounts")
+    MANAGE_OUTBOX = N_("manage outgoing messages")
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
@@ -63,6 +65,8 @@ MAY: dict[Action, frozenset[str]] = {
     Action.FOLLOW_UP: frozenset({"physician"}),
     Action.MANAGE_STUDIES: frozenset({"physician"}),
     Action.EXPORT_RECORD: _DEPARTMENT,
+    Action.MANAGE_ACCOUNTS: frozenset({"administrator"}),
+    Action.MANAGE_OUTBOX: frozenset({"administrator"}),
 }
 
 

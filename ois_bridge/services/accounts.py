@@ -121,18 +121,18 @@ def open_web_session(context: Context, user: str, password: str) -> str:
     return secret
 
 
-def web_user(context: Context, secret: str) -> WebUser:
-    """Who a cookie belongs to; keeps the session awake. Raises NotLoggedIn."""
+def web_user(context: Context, secret: str, awake: bool = True) -> WebUser:
+    """Who a cookie belongs to; keeps the session awake unless told not to. Raises NotLoggedIn."""
     now = context.now()
     with context.database.reading() as session:
         found = session.get(WebSession, _digest(secret)) if secret else None
         over = found is None or now - found.last_seen > IDLE or now - found.created > authority.LIFETIME
         if found is None or over or not found.account.active:
             raise NotLoggedIn(_("Please log in."))
-        who = WebUser(
-            Caller(found.account.user, found.account.roles), found.account.full_name, found.csrf_token
-        )
-        stale = now - found.last_seen > timedelta(minutes=1)
+        owner = found.account
+        caller = Caller(owner.user, owner.roles)
+        who = WebUser(caller, owner.full_name, found.csrf_token, owner.must_change)
+        stale = awake and now - found.last_seen > timedelta(minutes=1)
     if stale:
         with context.database.writing() as session:
             kept = session.get(WebSession, _digest(secret))

@@ -14,21 +14,32 @@ from common.logs import opaque
 from ois_bridge.domain import permissions
 from ois_bridge.models.database import Database
 from ois_bridge.services.audit import Audit
-from ois_bridge.services.ports import Composer, FileStore, Hasher
+from ois_bridge.services.desk import Desk
+from ois_bridge.services.events import Hub, publish_announced
+from ois_bridge.services.ports import Composer, FileStore, Hasher, Messenger
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a logged-in person, or a peer by its AE title (without roles)."""
+    """Who asks: a logged-in person, a peer by its AE title (without roles), or a system by its key.
+
+    `scopes`: the rights of a key, which has no roles.
+    """
 
     user: str
     roles: frozenset[str] = frozenset()
+    scopes: frozenset[permissions.Action] = frozenset()
 
     def may(self, action: permissions.Action) -> bool:
         """Whether the caller has the right."""
-        return permissions.may(self.roles, action)
+        return action in self.scopes or permissions.may(self.roles, action)
+
+    def check(self, action: permissions.Action) -> None:
+        """Raise Unauthorised unless the caller has the right."""
+        if action not in self.scopes:
+            permissions.check(self.user, self.roles, action)
 
 
 @dataclass(frozen=True)
@@ -44,16 +55,21 @@ class Context:
     signing_key: Ed25519PrivateKey
     now: Callable[[], datetime]
     machine: str
+    messenger: Messenger
+    events: Hub
+    desk: Desk
 
     def close(self) -> None:
         """Close database and audit log."""
+        self.events.close()
+        self.messenger.close()
         self.database.close()
         self.audit.close()
 
     @contextmanager
     def reading(self, caller: Caller, action: permissions.Action) -> Iterator[Session]:
         """A session for a caller who has the right. Raises Unauthorised."""
-        permissions.check(caller.user, caller.roles, action)
+        caller.check(action)
         with self.database.reading() as session:
             yield session
 
@@ -71,6 +87,7 @@ class Context:
             self.refused(user, action, subject, why)
             raise
         self.audit.flush()
+        publish_announced(session, self.events)
 
     def refused(self, user: str, action: str, subject: str, why: PtcsError) -> None:
         """Put a refusal into the audit trail."""
@@ -86,5 +103,5 @@ class Context:
     ) -> Iterator[Session]:
         """A deed that needs a right. Raises Unauthorised, audited."""
         with self.deed(caller.user, action.value, subject, detail) as session:
-            permissions.check(caller.user, caller.roles, action)
+            caller.check(action)
             yield session

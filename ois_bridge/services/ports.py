@@ -1,6 +1,7 @@
 """What the use cases need from outside; interfaces implement it."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,4 +56,80 @@ class Composer(Protocol):
 
     def compose(self, facts: Mapping[str, Any], pictures: Mapping[str, bytes], language: str) -> bytes:
         """The report as PDF."""
+        ...
+
+
+@dataclass(frozen=True)
+class Message:
+    """What leaves the house. `key`: the same one on every attempt. `channel`: sms, wechat, ..."""
+
+    key: str
+    channel: str
+    kind: str
+    recipient: str
+    content: str
+
+
+class Messenger(Protocol):
+    """Takes messages to their receivers."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+    def send(self, message: Message) -> None:
+        """Return when the receiver has it.
+
+        Raises LinkLost or OSError when it should be tried again, Refused or BadInput when it is not taken.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Demographics:
+    """What the hospital's system knows of a person; empty where it does not say. birth_date as YYYYMMDD."""
+
+    hospital_number: str = ""
+    id_card: str = ""
+    name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    phone: str = ""
+    address: str = ""
+    source: str = ""
+    ward: str = ""
+    bed: str = ""
+
+
+class HospitalSystem(Protocol):
+    """The hospital information system (HIS), asked for one person."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether an address of it is configured."""
+        ...
+
+    def find(self, hospital_number: str, id_card: str) -> Demographics | None:
+        """The person with one of these numbers. Raises LinkLost when it does not answer within two seconds,
+        BadInput for an answer that cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Label:
+    """What stands on a patient's label. `name` as it is to be shown."""
+
+    name: str
+    patient_id: str
+    sex: str
+    birth_date: str
+    barcode: str
+
+
+class LabelComposer(Protocol):
+    """Labels to stick on sheets and wrist bands."""
+
+    def compose(self, label: Label, language: str) -> bytes:
+        """One label as PDF, in its own size."""
         ...

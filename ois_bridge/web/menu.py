@@ -17,7 +17,11 @@ class Entry:
     action: Action
 
 
-MENU: Sequence[Entry] = (Entry("/patients", N_("Patients"), Action.READ_PATIENTS),)
+MENU: Sequence[Entry] = (
+    Entry("/patients", N_("Patients"), Action.READ_PATIENTS),
+    Entry("/accounts", N_("Accounts"), Action.MANAGE_ACCOUNTS),
+    Entry("/outbox", N_("Messages"), Action.MANAGE_OUTBOX),
+)
 
 
 def entries(user: WebUser) -> list[Entry]:
