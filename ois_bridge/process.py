@@ -23,16 +23,17 @@ from common.site import Site
 from common.state import StateDir
 from ois_bridge import application, chores
 from ois_bridge.interfaces import dicom
+from ois_bridge.interfaces.desk import open_desk
 from ois_bridge.interfaces.file_store import DiskFiles
-from ois_bridge.interfaces.passwords import Argon2
 from ois_bridge.interfaces.messages import Gateways
+from ois_bridge.interfaces.passwords import Argon2
 from ois_bridge.interfaces.report import Pages
 from ois_bridge.models.database import Database
-from ois_bridge.services import accounts, intake, reports
+from ois_bridge.services import accounts, intake, photos, reports
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.context import Context
-
 from ois_bridge.services.events import Hub
+
 log = logging.getLogger(__name__)
 
 
@@ -50,8 +51,8 @@ def build(state: StateDir, site: Site) -> Context:
         undo.callback(database.close)
         audit = Audit(database, root / "audit.log")
         undo.callback(audit.close)
-        context = Context(
         gateways = Gateways(root / "messages.yaml")
+        context = Context(
             database=database,
             audit=audit,
             files=DiskFiles(root / "dicom"),
@@ -61,10 +62,10 @@ def build(state: StateDir, site: Site) -> Context:
             signing_key=authority.load_private(state.signing_key),
             now=lambda: datetime.now(UTC),
             machine=site.machine,
-        )
             messenger=gateways,
             events=Hub(),
             desk=open_desk(root),
+        )
         _make_ready(context, state, site)
         undo.pop_all()
     return context
@@ -77,7 +78,7 @@ def _place(state: StateDir, root: Path) -> Path | str:
 
 
 def _make_ready(context: Context, state: StateDir, site: Site) -> None:
-    removed = intake.sweep(context) + reports.sweep(context)
+    removed = intake.sweep(context) + reports.sweep(context) + photos.sweep(context)
     if removed:
         log.warning("%d files of interrupted writes removed", removed)
     if accounts.none_yet(context):

@@ -4,16 +4,18 @@ import re
 from functools import lru_cache
 
 HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-COMPOUND = frozenset(
-    "欧阳 司马 上官 诸葛 东方 皇甫 尉迟 公孙 慕容 长孙 宇文 司徒 司空 夏侯 令狐 轩辕 端木 百里 东郭 南宫 呼延 "
-    "钟离 闻人 澹台 公冶 宗政 濮阳 淳于 单于 太叔 申屠 仲孙 鲜于 闾丘 亓官 独孤 万俟 拓跋 第五 纳兰 西门 赫连".split()
+_PAIRS = (
+    "欧阳司马上官诸葛东方皇甫尉迟公孙慕容长孙宇文司徒司空夏侯令狐轩辕端木百里东郭"
+    "南宫呼延钟离闻人澹台公冶宗政濮阳淳于单于太叔申屠仲孙鲜于闾丘亓官独孤万俟拓跋"
+    "第五纳兰西门赫连"
 )
+COMPOUND = frozenset(_PAIRS[place : place + 2] for place in range(0, len(_PAIRS), 2))
 """Family names of two characters."""
 READINGS = {
     "单": "shan", "曾": "zeng", "仇": "qiu", "解": "xie", "查": "zha", "盖": "ge", "任": "ren", "华": "hua",
     "区": "ou", "翟": "zhai", "乐": "yue", "朴": "piao", "覃": "qin", "缪": "miao", "纪": "ji", "宁": "ning",
-    "燕": "yan", "员": "yun", "召": "shao", "种": "chong", "冼": "xian", "洗": "xian", "逄": "pang", "牟": "mu",
-    "黑": "he", "秘": "bi", "繁": "po", "折": "she", "教": "jiao", "俞": "yu", "隗": "wei", "哈": "ha",
+    "燕": "yan", "员": "yun", "召": "shao", "种": "chong", "冼": "xian", "洗": "xian", "逄": "pang",
+    "牟": "mu",    "黑": "he", "秘": "bi", "繁": "po", "折": "she", "教": "jiao", "俞": "yu", "隗": "wei", "哈": "ha",
     "尉迟": "yu chi", "万俟": "mo qi", "长孙": "zhang sun", "令狐": "ling hu", "澹台": "tan tai",
     "单于": "chan yu", "亓官": "qi guan", "鲜于": "xian yu",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What was typed into the one search box: each word is a piece of a name or number, a sex, or a birth date."""
+"""What was typed into the one search box: pieces of names or numbers, a sex, a birth date."""
 
 import re
 from dataclasses import dataclass

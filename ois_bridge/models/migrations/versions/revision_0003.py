@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from ois_bridge.domain import search_parts
+
 revision = "0003"
 down_revision = "0002"
 
@@ -16,6 +18,7 @@ def upgrade() -> None:
     _saved()
     _patient_indexes()
     _full_text()
+    _fill()
 
 
 def _registration() -> None:
@@ -130,3 +133,12 @@ def _full_text() -> None:
     for event, deeds in (("INSERT", come), ("DELETE", gone), ("UPDATE", gone + " " + come)):
         name = f"search_text_{event.lower()}"
         op.execute(f"CREATE TRIGGER {name} AFTER {event} ON search_text BEGIN {deeds} END")
+
+
+def _fill() -> None:
+    """Patients of before get their pieces of names and numbers, as registration writes them now."""
+    connection = op.get_bind()
+    columns = "key, name, patient_id, id_card, hospital_number, barcode, phone"
+    for key, name, *numbers in connection.execute(sa.text(f"SELECT {columns} FROM patient")).all():
+        rows = [{"p": part, "k": key} for part in sorted(search_parts.of_patient(name, numbers))]
+        connection.execute(sa.text("INSERT INTO search_part (part, patient_key) VALUES (:p, :k)"), rows)
