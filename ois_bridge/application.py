@@ -19,11 +19,12 @@ from ois_bridge.interfaces.rest import plans as rest_plans
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest import signatures as rest_signatures
 from ois_bridge.services.context import Context
-from ois_bridge.services.errors import NotFound, NotLoggedIn
+from ois_bridge.services.errors import NotFound, NotLoggedIn, PasswordMustChange
+from ois_bridge.web import accounts as web_accounts
 from ois_bridge.web import entry as web_entry
-from ois_bridge.web import patients as web_patients
 from ois_bridge.web import live as web_live
 from ois_bridge.web import outbox as web_outbox
+from ois_bridge.web import patients as web_patients
 from ois_bridge.web import record as web_record
 from ois_bridge.web.render import HERE, page
 
@@ -56,11 +57,12 @@ def create(context: Context) -> FastAPI:
     for router in (rest_entry.router, rest_patients.router, rest_plans.router, rest_signatures.router):
         app.include_router(router, prefix=API, responses=refusals)
     app.include_router(web_entry.router)
+    app.include_router(web_accounts.router)
     app.include_router(web_patients.router)
-    app.include_router(web_record.router)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.include_router(web_outbox.router)
     app.include_router(web_live.router)
+    app.include_router(web_record.router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for kind in (PtcsError, OSError, SQLAlchemyError):
         app.add_exception_handler(kind, _told)
     app.add_exception_handler(Exception, _broken)
@@ -85,6 +87,8 @@ async def _told(request: Request, error: Exception) -> Response:
     if isinstance(error, NotLoggedIn) and not _is_api(request):
         wanted = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/login?next={quote(wanted)}", 303)
+    if isinstance(error, PasswordMustChange) and not _is_api(request):
+        return RedirectResponse("/account", 303)
     return _answer(request, status, text)
 
 

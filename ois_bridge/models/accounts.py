@@ -1,4 +1,4 @@
-"""Accounts, their roles, and the sessions of the web pages."""
+"""Accounts, their roles, the sessions of the web pages, and the keys of other systems."""
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -7,7 +7,10 @@ from ois_bridge.models.base import Base, Key, OptionalTime, Text64, Time
 
 
 class Account(Base):
-    """A person who may log in. `password_hash`: Argon2id, encoded."""
+    """A person who may log in. `password_hash`: Argon2id, encoded.
+
+    `must_change`: the password was set by somebody else; nothing but a new one is taken until then.
+    """
 
     __tablename__ = "account"
 
@@ -18,6 +21,8 @@ class Account(Base):
     active: Mapped[bool] = mapped_column(default=True)
     failures: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[OptionalTime]
+    must_change: Mapped[bool] = mapped_column(default=False)
+    password_changed: Mapped[OptionalTime]
     created: Mapped[Time]
 
     role_rows: Mapped[list["AccountRole"]] = relationship(cascade="all, delete-orphan", lazy="selectin")
@@ -49,3 +54,22 @@ class WebSession(Base):
     last_seen: Mapped[Time]
 
     account: Mapped[Account] = relationship(lazy="joined")
+
+
+class ApiKey(Base):
+    """Lets another system use the REST interface. The secret is kept as its SHA-256 only.
+
+    `scopes`: names of Actions, separated by spaces; `ended`: when it was withdrawn.
+    """
+
+    __tablename__ = "api_key"
+
+    key: Mapped[Key]
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[Text64]
+    scopes: Mapped[str] = mapped_column(String(1000))
+    created: Mapped[Time]
+    created_by: Mapped[Text64]
+    expires: Mapped[Time]
+    last_used: Mapped[OptionalTime]
+    ended: Mapped[OptionalTime]

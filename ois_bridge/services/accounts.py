@@ -17,7 +17,7 @@ from common.text import _
 from ois_bridge.domain import lockout
 from ois_bridge.models.accounts import Account, AccountRole, WebSession
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.errors import NotLoggedIn
+from ois_bridge.services.errors import NotLoggedIn, PasswordMustChange
 
 IDLE = timedelta(minutes=30)
 """A web session ends after this time without a page."""
@@ -38,11 +38,16 @@ class WebUser:
     caller: Caller
     full_name: str
     csrf_token: str
+    must_change: bool = False
 
 
 def log_in(context: Context, user: str, password: str) -> LogIn:
     """A token for a user. Raises Unauthorised for a wrong name or password, or a locked account."""
     account = authenticate(context, user, password, "log in")
+    if account.must_change:
+        raise PasswordMustChange(
+            _("This password was set by somebody else: log in to the pages and change it.")
+        )
     now = context.now()
     token = authority.issue(context.signing_key, account.user, account.roles, now)
     return LogIn(token, now + authority.LIFETIME)

@@ -9,3 +9,7 @@ class NotLoggedIn(Unauthorised):
 
 class NotFound(Refused):
     """No such thing in the OIS."""
+
+
+class PasswordMustChange(Unauthorised):
+    """Somebody else set this password: nothing but a new one is taken."""

@@ -5,6 +5,7 @@ import secrets
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from common.errors import Unauthorised
@@ -12,6 +13,7 @@ from common.text import _
 from ois_bridge.services import accounts
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
+from ois_bridge.services.errors import PasswordMustChange
 
 COOKIE = "ptcs_session"
 BEFORE_LOG_IN = "ptcs_form"
@@ -27,22 +29,35 @@ Means = Annotated[Context, Depends(context_of)]
 
 
 def user_of(request: Request, context: Means) -> WebUser:
-    """The logged-in user of a request. Raises NotLoggedIn."""
+    """The logged-in user of a request. Raises NotLoggedIn, PasswordMustChange except on the own account."""
     who = accounts.web_user(context, request.cookies.get(COOKIE, ""))
     request.state.web_user = who
+    if who.must_change and request.url.path not in ("/account", "/account/password", "/logout"):
+        raise PasswordMustChange(_("Please choose a password of your own first."))
     return who
 
 
 User = Annotated[WebUser, Depends(user_of)]
 
 
-async def form_of(request: Request, user: User) -> dict[str, str]:
-    """The fields of a form that carries the session's token, as a field or a header. Raises Unauthorised."""
-    fields = await _fields(request)
-    sent = fields.pop("csrf", "") or request.headers.get("x-csrf-token", "")
-    if not _same(sent, user.csrf_token):
-        raise Unauthorised(_("This form was not sent from a page of this session; open the page again."))
-    return fields
+async def many_form_of(request: Request, user: User) -> FormData:
+    """A form whose fields may have several values. It carries the session's token, as a field or a header.
+
+    Raises Unauthorised for another token.
+    """
+    async with request.form(max_files=0, max_fields=400) as form:
+        sent = str(form.get("csrf", "")) or request.headers.get("x-csrf-token", "")
+        if not _same(sent, user.csrf_token):
+            raise Unauthorised(_("This form was not sent from a page of this session; open the page again."))
+        return FormData([pair for pair in form.multi_items() if pair[0] != "csrf"])
+
+
+ManyForm = Annotated[FormData, Depends(many_form_of)]
+
+
+def form_of(form: ManyForm) -> dict[str, str]:
+    """The fields of a form, one value each. Raises Unauthorised."""
+    return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
 
 Form = Annotated[dict[str, str], Depends(form_of)]

@@ -1,0 +1,138 @@
+"""Pages of accounts: one's own, everybody's, the rights of the roles, and the keys of other systems."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from common.authority import ROLES
+from common.errors import BadInput, Refused, Unauthorised
+from common.text import _
+from ois_bridge.domain.permissions import MAY, Action
+from ois_bridge.services import account_admin, keys
+from ois_bridge.services.accounts import WebUser
+from ois_bridge.services.context import Context
+from ois_bridge.web.render import page
+from ois_bridge.web.session import COOKIE, Form, ManyForm, Means, User
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/account")
+def own(request: Request, user: User) -> HTMLResponse:
+    """One's own account."""
+    wish = _("Please choose a password of your own first.") if user.must_change else ""
+    return page(request, "accounts/own.html", wish=wish)
+
+
+@router.post("/account/password")
+def change_password(request: Request, context: Means, user: User, form: Form) -> Response:
+    """A new password; every session ends, and one logs in with it."""
+    old, new = form.get("old", ""), form.get("new", "")
+    try:
+        if new != form.get("again", ""):
+            raise BadInput(_("The two new passwords differ."))
+        account_admin.change_password(context, user.caller, old, new)
+    except (BadInput, Unauthorised) as why:
+        return page(request, "accounts/own.html", 422, error=str(why), wish="")
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get("/accounts")
+def everybody(request: Request, context: Means, user: User, done: str = "") -> HTMLResponse:
+    """All accounts."""
+    return _accounts_page(request, context, user, done=_("The account is changed.") if done else "")
+
+
+@router.post("/accounts")
+def create(request: Request, context: Means, user: User, form: ManyForm) -> HTMLResponse:
+    """A new account; its first password is shown once."""
+    name = str(form.get("user", "")).strip().lower()
+    try:
+        first = account_admin.create(
+            context, user.caller, name, str(form.get("full_name", "")), _texts(form, "roles")
+        )
+    except (BadInput, Refused) as why:
+        return _accounts_page(request, context, user, 422, error=str(why))
+    return _accounts_page(request, context, user, secret=(name, first))
+
+
+@router.post("/accounts/{name}/{step}")
+def take_step(request: Request, context: Means, user: User, name: str, step: str, form: ManyForm) -> Response:
+    """Roles, unlock, end the sessions, or a new password."""
+    try:
+        match step:
+            case "roles":
+                active = form.get("active") == "yes"
+                account_admin.set_roles(context, user.caller, name, _texts(form, "roles"), active)
+            case "unlock":
+                account_admin.unlock(context, user.caller, name)
+            case "sessions":
+                account_admin.end_sessions(context, user.caller, name)
+            case "password":
+                fresh = account_admin.reset_password(context, user.caller, name)
+                return _accounts_page(request, context, user, secret=(name, fresh))
+            case _:
+                raise BadInput(_("There is no such step."))
+    except (BadInput, Refused) as why:
+        return _accounts_page(request, context, user, 422, error=str(why))
+    return RedirectResponse("/accounts?done=1", 303)
+
+
+@router.get("/accounts/rights")
+def rights(request: Request, user: User) -> HTMLResponse:
+    """Which role may do what: the table that the OIS itself goes by."""
+    user.caller.check(Action.MANAGE_ACCOUNTS)
+    return page(request, "accounts/rights.html", actions=list(Action), may=MAY, roles=ROLES)
+
+
+@router.get("/keys")
+def all_keys(request: Request, context: Means, user: User) -> HTMLResponse:
+    """The keys of other systems."""
+    return _keys_page(request, context, user)
+
+
+@router.post("/keys")
+def create_key(request: Request, context: Means, user: User, form: ManyForm) -> HTMLResponse:
+    """A new key; its secret is shown once."""
+    try:
+        days = int(str(form.get("days", "")) or "0")
+        name = str(form.get("name", ""))
+        secret = keys.create(context, user.caller, name, _texts(form, "scopes"), days)
+    except ValueError:
+        return _keys_page(request, context, user, 422, error=_("The number of days must be a number."))
+    except (BadInput, Refused) as why:
+        return _keys_page(request, context, user, 422, error=str(why))
+    return _keys_page(request, context, user, secret=(name, secret))
+
+
+@router.post("/keys/{key}/end")
+def end_key(context: Means, user: User, key: str, _form: Form) -> Response:
+    """Withdraw a key."""
+    keys.end(context, user.caller, key)
+    return RedirectResponse("/keys", 303)
+
+
+def _accounts_page(
+    request: Request, context: Context, user: WebUser, status: int = 200, **content: Any
+) -> HTMLResponse:
+    lines = account_admin.all_accounts(context, user.caller)
+    shown = {"secret": None, **content}
+    return page(request, "accounts/all.html", status, lines=lines, roles=ROLES, **shown)
+
+
+def _keys_page(
+    request: Request, context: Context, user: WebUser, status: int = 200, **content: Any
+) -> HTMLResponse:
+    found = keys.all_keys(context, user.caller)
+    shown = {"secret": None, **content}
+    return page(
+        request, "accounts/keys.html", status, keys=found, offered=keys.offered(), now=context.now(), **shown
+    )
+
+
+def _texts(form: FormData, name: str) -> list[str]:
+    return [value for value in form.getlist(name) if isinstance(value, str)]
