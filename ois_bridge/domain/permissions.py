@@ -22,6 +22,17 @@ class Action(StrEnum):
     APPROVE_PLAN = N_("approve plans")
     REVOKE_PLAN = N_("revoke plans")
     WRITE_REPORT = N_("write reports")
+    READ_TASKS = N_("read tasks")
+    WORK_ON_TASKS = N_("work on tasks")
+    START_PROCESS = N_("start processes")
+    READ_PROCESS = N_("read process logs")
+    ASSIGN_TASKS = N_("assign tasks")
+    READ_FORM = N_("read forms")
+    WRITE_FORM = N_("fill and decide on forms")
+    READ_DESIGNS = N_("read processes and designs of forms")
+    DESIGN = N_("design processes and forms")
+    READ_DEVICES = N_("read states of devices")
+    REPORT_FAULT = N_("report faults")
     READ_REPORT = N_("read reports")
     SIGN_RECORD = N_("sign records")
     EDIT_DIAGNOSIS = N_("diagnose")
@@ -55,6 +66,17 @@ MAY: dict[Action, frozenset[str]] = {
     Action.REVOKE_PLAN: frozenset({"physician"}),
     Action.WRITE_REPORT: frozenset({"physicist"}),
     Action.READ_REPORT: _CLINICAL,
+    Action.READ_TASKS: _DEPARTMENT,
+    Action.WORK_ON_TASKS: _DEPARTMENT,
+    Action.START_PROCESS: _PLANNERS | {"receptionist"},
+    Action.READ_PROCESS: _CLINICAL,
+    Action.ASSIGN_TASKS: frozenset({"physicist"}),
+    Action.READ_FORM: _CLINICAL,
+    Action.WRITE_FORM: _CLINICAL,
+    Action.READ_DESIGNS: _DEPARTMENT | {"administrator"},
+    Action.DESIGN: frozenset({"administrator"}),
+    Action.READ_DEVICES: _ANY,
+    Action.REPORT_FAULT: frozenset({"operator", "physicist", "therapist", "service"}),
     Action.SIGN_RECORD: frozenset({"operator", "physicist", "service"}),
     Action.EDIT_DIAGNOSIS: frozenset({"physician"}),
     Action.ACT_ON_COURSE: frozenset({"physician"}),
