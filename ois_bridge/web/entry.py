@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from common.errors import Refused
 from common.text import LANGUAGES
 from ois_bridge.services import accounts
-from ois_bridge.web import session
+from ois_bridge.web import menu, session
 from ois_bridge.web.render import page
 
 router = APIRouter(include_in_schema=False)
@@ -19,9 +19,10 @@ def local(path: str) -> str:
 
 
 @router.get("/")
-def start(_user: session.User) -> Response:
-    """The start page."""
-    return RedirectResponse("/patients", 303)
+def start(user: session.User) -> Response:
+    """The start page: the first workplace that the user may enter; the own account without one."""
+    mine = menu.entries(user)
+    return RedirectResponse(mine[0].path if mine else "/account", 303)
 
 
 @router.get("/login")
