@@ -16,7 +16,7 @@ from ois_bridge.models.database import Database
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.desk import Desk
 from ois_bridge.services.events import Hub, publish_announced
-from ois_bridge.services.ports import Composer, FileStore, Hasher, Messenger
+from ois_bridge.services.ports import Composer, Facility, FileStore, Hasher, Messenger, SignatureProvider
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,10 @@ class Caller:
 
 @dataclass(frozen=True)
 class Context:
-    """The means of the use cases. `machine`: name of the site's treatment machine."""
+    """The means of the use cases. `machine`: name of the site's treatment machine.
+
+    signatures: the hospital's provider; None: the house's own. facility: None: no machines are connected.
+    """
 
     database: Database
     audit: Audit
@@ -58,6 +61,8 @@ class Context:
     messenger: Messenger
     events: Hub
     desk: Desk
+    signatures: SignatureProvider | None = None
+    facility: Facility | None = None
 
     def close(self) -> None:
         """Close database and audit log."""

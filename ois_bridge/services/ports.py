@@ -1,6 +1,6 @@
 """What the use cases need from outside; interfaces implement it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,4 +132,38 @@ class LabelComposer(Protocol):
 
     def compose(self, label: Label, language: str) -> bytes:
         """One label as PDF, in its own size."""
+        ...
+
+
+class SignatureProvider(Protocol):
+    """Electronic signatures under forms: the hospital's, or the house's own (services/forms/signing.py)."""
+
+    def sign(self, user: str, digest: str, meaning: str, secret: str) -> str:
+        """A signature by a person of a SHA-256 digest (hex). `secret`: password, PIN or one-time code.
+
+        Raises Unauthorised when the person is not who they say, LinkLost when the provider is away.
+        """
+        ...
+
+    def verify(self, signature: str, digest: str) -> Mapping[str, Any]:
+        """What a signature states: user, meaning, time (ISO 8601). Raises Tampered when it does not fit."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeviceReading:
+    """One device of the facility as it is now. `state`: Tango's name, or empty when it does not answer."""
+
+    device: str
+    kind: str
+    room: str
+    state: str
+    text: str
+
+
+class Facility(Protocol):
+    """The machines: read, never commanded."""
+
+    def read(self) -> Sequence[DeviceReading]:
+        """All devices. Raises LinkLost when the facility does not answer at all."""
         ...

@@ -47,11 +47,11 @@ class _Rules(PythonScriptEngine):  # type: ignore[misc]
         """Raises BadInput for a condition that cannot be read."""
         expression.names(condition)
 
-    def evaluate(self, task: Any, condition: str, *_external: Any) -> bool:
+    def evaluate(self, task: Any, condition: str, **_external: Any) -> bool:
         """Whether a way is taken after a step."""
         return bool(expression.evaluate(condition, {"outcome": str(task.data.get("outcome", ""))}))
 
-    def execute(self, *_script: Any) -> None:
+    def execute(self, *_task_and_script: Any, **_external: Any) -> None:
         """No script is ever run."""
         raise Refused(_("Scripts in processes are not run."))
 
