@@ -47,7 +47,7 @@ def build(state: StateDir, site: Site) -> Context:
     if not state.signing_key.exists():
         authority.new_key(state.signing_key, state.public_key)
     with ExitStack() as undo:
-        database = Database(_place(state, root))
+        database = Database(place(state))
         undo.callback(database.close)
         audit = Audit(database, root / "audit.log")
         undo.callback(audit.close)
@@ -71,10 +71,10 @@ def build(state: StateDir, site: Site) -> Context:
     return context
 
 
-def _place(state: StateDir, root: Path) -> Path | str:
+def place(state: StateDir) -> Path | str:
     """Where the data lie: the URL in STATE/keys/ois-database where there is one, else a SQLite file."""
     url = state.ois_database
-    return url.read_text(encoding="utf-8").strip() if url.exists() else root / "ois.db"
+    return url.read_text(encoding="utf-8").strip() if url.exists() else state.root / "ois" / "ois.db"
 
 
 def _make_ready(context: Context, state: StateDir, site: Site) -> None:

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "revalidate": "ptcs.maintenance_command:revalidate",
     "site": "ptcs.site_command:site",
     "validate": "ptcs.validate_command:validate",
+    "verify": "ptcs.verify_command:verify",
 }
 """Command -> where it is, imported when asked for: `ptcs up` must not wait for planning's libraries."""
 

@@ -24,15 +24,16 @@ WRITERS_LOCK = 0x50544353
 class Database:
     """One database; sessions of many threads. Writers take turns, readers see one state and never wait."""
 
-    def __init__(self, place: Path | str) -> None:
+    def __init__(self, place: Path | str, migrate: bool = True) -> None:
         """Open a SQLite file (made where it is missing) or the URL of a PostgreSQL database, and bring it
-        to the newest revision.
+        to the newest revision unless told not to.
 
         Raises BadConfig for a URL that is neither, SQLAlchemyError when the database does not answer.
         """
         self.engine = _sqlite(place) if isinstance(place, Path) else _postgresql(place)
         self._writer = self.engine.execution_options(ptcs_writes=True)
-        self.migrate()
+        if migrate:
+            self.migrate()
 
     @property
     def is_postgresql(self) -> bool:

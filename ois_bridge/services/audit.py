@@ -74,6 +74,23 @@ class Audit:
             )
 
 
+def compare(database: Database, path: Path) -> tuple[int, int]:
+    """Number of rows that stand in the chain as they are, and of newer ones that the chain lacks.
+
+    Raises Tampered where a row differs from its entry or one of the two is missing in between.
+    """
+    chained = entries(path)
+    with database.reading() as session:
+        rows = session.scalars(select(AuditRow).order_by(AuditRow.number))
+        found = [_entry(row) for row in rows]
+    if len(found) < len(chained):
+        raise Tampered(f"the chain has {len(chained)} entries, the database {len(found)}: rows were removed")
+    for row, entry in zip(found, chained, strict=False):
+        if row != entry:
+            raise Tampered(f"row {row['number']} of the database is not what the chain has")
+    return len(chained), len(found) - len(chained)
+
+
 def _entry(row: AuditRow) -> dict[str, str | int]:
     return {
         "number": row.number,

@@ -1,0 +1,69 @@
+"""`ptcs verify`: every tamper-evident log of a facility, checked entry by entry."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from common.errors import PtcsError, Tampered
+from common.hashchain import verify as chain_length
+from common.state import StateDir
+from common.text import _
+from ois_bridge.models.database import Database
+from ois_bridge.process import place
+from ois_bridge.services.audit import compare
+from ptcs.running import state_option
+
+console = Console()
+
+LOGS = ("ois/audit.log", "audit/*.log", "maintenance/*.log", "treatment/*/journal.log")
+"""Hash chains below the state directory."""
+
+Check = Callable[[], int]
+"""Returns the number of intact entries; raises Tampered."""
+
+
+@click.command()
+@state_option
+def verify(state: Path) -> None:
+    """Check all hash-chained logs; exit status 1 when one was changed, cut or cannot be read."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", _("Log"), _("Entries"), _("Finding")):
+        table.add_column(heading, justify="right" if heading == _("Entries") else "left")
+    found = list(_checks(StateDir(state)))
+    if not found:
+        raise Tampered(_("{state}: there is no log here; is this the state directory?").format(state=state))
+    broken = 0
+    for name, check in found:
+        try:
+            table.add_row("[green]✔[/]", name, str(check()), _("intact"))
+        except (PtcsError, OSError, UnicodeDecodeError) as why:
+            broken += 1
+            table.add_row("[red]✖[/]", name, "", str(why))
+    console.print(table)
+    if broken:
+        raise Tampered(_("{n} of {all} logs cannot be trusted.").format(n=broken, all=len(found)))
+
+
+def _checks(state: StateDir) -> Iterator[tuple[str, Check]]:
+    for pattern in LOGS:
+        for path in sorted(state.root.glob(pattern)):
+            yield str(path.relative_to(state.root)), partial(chain_length, path)
+    if (state.root / "ois/audit.log").exists():
+        yield _("ois: rows of the database against the chain"), lambda: _rows(state)
+
+
+def _rows(state: StateDir) -> int:
+    """Rows of the OIS that stand in its chain. A running OIS may be about to write the last ones."""
+    with closing(Database(place(state), migrate=False)) as database:
+        for pause in (1.0, 1.0, 0.0):
+            count, missing = compare(database, state.root / "ois/audit.log")
+            if not missing:
+                return count
+            time.sleep(pause)
+    raise Tampered(_("{n} entries of the database are not in the chain: its end was cut").format(n=missing))
