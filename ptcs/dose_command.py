@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -14,14 +13,13 @@ from common.dicom import files, ion_plan, modules, rt_dose, structures
 from common.dicom.ct import read_series
 from common.errors import BadInput, PtcsError
 from common.text import _
-from ptcs import dose_carbon, dose_output
+from ptcs import dose_ions, dose_output, dose_proton
 
 if TYPE_CHECKING:
     from common.dicom.plan import IonPlan
     from tps_engine.beamdata.ion_machine import IonMachine
     from tps_engine.beamdata.model import BeamModel
     from tps_engine.dose.engines import Options
-    from tps_engine.dose.recompute import BeamDose
     from tps_engine.patient.grid import Grid
     from tps_engine.patient.model import Patient
 
@@ -60,6 +58,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--device", default="cpu", show_default=True, help="cpu; cuda; auto: cuda where there is one.")
 @click.option("--alpha-beta", type=float, help="Carbon, effective dose: alpha/beta of the tissue, Gy.")
 @click.option("--cell", help="Carbon, effective dose by mc: cell line of the parameter set carbon-mkm.")
+@click.option(
+    "--approximate-fragments",
+    "approximate",
+    is_flag=True,
+    help="mc: calculate helium too, whose dose behind the peak is too low.",
+)
 @click.option("--let", "let_file", type=_FILE, help="mc: also write LETd, keV/um (.mha, .npz).")
 @click.option("--uncertainty", "sigma_file", type=_FILE, help="mc: also write sigma, Gy (.mha, .npz).")
 def dose(
@@ -83,44 +87,45 @@ def dose(
     device: str,
     alpha_beta: float | None,
     cell: str | None,
+    approximate: bool,
     let_file: Path | None,
     sigma_file: Path | None,
 ) -> None:
     """Recompute the dose of an RT Ion Plan, all fractions, on a CT or a phantom."""
     # Imported late: the engine brings a compiler, and other commands need none.
-    from tps_engine.beamdata import ion_files  # noqa: PLC0415
     from tps_engine.dose import engines, recompute  # noqa: PLC0415
 
     dose_output.check_out(out)
-    engine = engines.full_engine_of(engine_name)
-    options = _options(engine_name, noise, histories, seed, quantity, (let_file, sigma_file), device)
+    engines.full_engine_of(engine_name)
+    images = (let_file, sigma_file)
+    part = None if noise is None else 0.01 * noise
+    options = engines.Options(part, histories, seed, quantity, device, approximate)
+    _check_options(engine_name, options, images)
     _check_where(ct_folder, phantom_file, spacing)
     plan = recompute.turned(ion_plan.from_dataset(files.read_file(plan_file)), _angles(gantry))
-    tables = plan.radiation == "ION" and ion_files.found(machine)
-    dose_carbon.check(tables, engine_name, per_beam, alpha_beta, cell)
-    beam_model = None if tables else _model(plan, machine)
-    if tables and device == "cuda":
-        raise BadInput(_("carbon plans are calculated on the cores only; take device cpu or auto"))
+    asked = dose_output.Asked(plan, engine_name, options, out, dose_type, images)
+    job = _job(asked, machine, per_beam, alpha_beta, cell)
+    job.check()
     table = (calibration, outside)
     patient = _phantom(phantom_file) if phantom_file else _patient(plan, ct_folder or Path(), table)
     for warning in patient.warnings:
-        click.echo(f"! {warning}", err=True)
-    grid = _grid(patient, spacing, like)
-    if beam_model is None:
-        job = dose_carbon.Job(plan, patient, grid, machine, out, dose_type)
-        job.run(engine_name, options, _progress(), (let_file, sigma_file), alpha_beta, cell)
-        return
-    with _progress() as bar:
-        task = bar.add_task(_("dose"), total=1.0)
-        parts = recompute.recompute(
-            patient, grid, plan, beam_model, engine, options,
-            lambda done: bar.update(task, completed=done), lambda text: click.echo(f"! {text}", err=True),
-        )  # fmt: skip
-    factor = plan.fractions * (recompute.RBE_PROTON if dose_type == "effective" else 1.0)
-    _report(parts)
-    comment = f"{engine_name} {beam_model.name} {beam_model.version}, dose to {quantity}"[:64]
-    dose_output.write_doses(plan, parts, grid, out, per_beam, dose_type.upper(), factor, comment)
-    _write_images(parts, grid, factor, let_file, sigma_file)
+        dose_output.warn(warning)
+    job.run(patient, _grid(patient, spacing, like), _progress())
+
+
+def _job(
+    asked: dose_output.Asked, machine: str, per_beam: bool, ratio: float | None, cell: str | None
+) -> dose_proton.Job | dose_ions.Job:
+    """What calculates a plan on a machine, which is read. Raises BadInput for options that do not fit it."""
+    from tps_engine.beamdata import ion_files, model  # noqa: PLC0415
+
+    tables = asked.plan.radiation == "ION" and ion_files.found(machine)
+    dose_ions.check(tables, asked.engine, per_beam, ratio, cell)
+    if not tables:
+        return dose_proton.Job(asked, model.load(machine), per_beam)
+    if asked.options.device == "cuda":
+        raise BadInput(_("carbon plans are calculated on the cores only; take device cpu or auto"))
+    return dose_ions.Job(asked, ion_files.load(machine), ratio, cell)
 
 
 def _check_where(ct_folder: Path | None, phantom_file: Path | None, spacing: float) -> None:
@@ -130,48 +135,31 @@ def _check_where(ct_folder: Path | None, phantom_file: Path | None, spacing: flo
         raise BadInput(_("dose voxels of {mm} mm: allowed are 0.5 to 20 mm").format(mm=spacing))
 
 
-def _model(plan: IonPlan, machine: str) -> BeamModel:
-    """The beam model of a proton machine. Raises BadInput for a plan that it cannot deliver."""
-    from tps_engine.beamdata import model  # noqa: PLC0415
-    from tps_engine.dose import recompute  # noqa: PLC0415
-
-    found = model.load(machine)
-    recompute.check(plan, found)
-    return found
-
-
 def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True), transient=True,
     )  # fmt: skip
 
 
-def _options(
-    engine: str,
-    noise: float | None,
-    histories: int | None,
-    seed: int,
-    quantity: str,
-    images: tuple[Path | None, Path | None],
-    device: str,
-) -> Options:
-    """The engine's options. Raises BadInput for those that it does not know or cannot keep."""
+def _check_options(engine: str, options: Options, images: tuple[Path | None, Path | None]) -> None:
+    """Raise BadInput for options that the engine does not know or cannot keep."""
     from tps_engine.device import choice  # noqa: PLC0415
-    from tps_engine.dose import engines  # noqa: PLC0415
 
-    choice.chosen(device)
+    choice.chosen(options.device)
+    noise, histories = options.noise, options.histories
     if engine != "mc" and (noise is not None or histories is not None or any(images)):
         raise BadInput(
             _("--noise, --histories, --let and --uncertainty are the Monte Carlo engine's: take --engine mc")
         )
     for path in images:
         dose_output.check_image(path)
-    if noise is not None and not 0.01 <= noise <= 50.0:
-        raise BadInput(_("noise of {percent} %: allowed are 0.01 to 50 %").format(percent=f"{noise:g}"))
+    if noise is not None and not 0.0001 <= noise <= 0.5:
+        raise BadInput(
+            _("noise of {percent} %: allowed are 0.01 to 50 %").format(percent=f"{100.0 * noise:g}")
+        )
     if histories is not None and histories < 20:
         raise BadInput(_("{count} histories: allowed are 20 and more").format(count=histories))
-    return engines.Options(None if noise is None else 0.01 * noise, histories, seed, quantity, device)
 
 
 def _angles(gantry: tuple[str, ...]) -> dict[str, float]:
@@ -223,35 +211,6 @@ def _grid(patient: Patient, spacing: float, like: Path | None) -> Grid:
     if like is not None:
         return grid_of(rt_dose.from_dataset(files.read_file(like)))
     return dose_grid(patient.grid, patient.body, spacing)
-
-
-def _report(parts: list[BeamDose]) -> None:
-    """What the uncertainty of each beam is, where the engine knows it; beams without dose."""
-    for part in parts:
-        found = part.found
-        if not part.dose.any():
-            click.echo(
-                "! " + _("beam {number} gives no dose on the grid").format(number=part.beam.number), err=True
-            )
-        if found.noise is not None:
-            click.echo(
-                _("beam {number}: {count} protons, mean uncertainty {percent} %").format(
-                    number=part.beam.number, count=found.histories, percent=f"{100.0 * found.noise:.2f}"
-                )
-            )
-
-
-def _write_images(
-    parts: list[BeamDose], grid: Grid, factor: float, let: Path | None, sigma: Path | None
-) -> None:
-    from tps_engine.dose import recompute  # noqa: PLC0415
-
-    found = recompute.total_let(parts)
-    if let is not None and found is not None:
-        dose_output.write_image(let, found, grid, "LETd", "keV/um")
-    spread = recompute.total_sigma(parts)
-    if sigma is not None and spread is not None:
-        dose_output.write_image(sigma, (factor * spread).astype(np.float32), grid, "sigma", "Gy")
 
 
 @click.group("beam-model")

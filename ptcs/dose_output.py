@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,31 @@ from common.text import _
 
 if TYPE_CHECKING:
     from common.dicom.plan import IonPlan
+    from tps_engine.dose.engines import Options
     from tps_engine.dose.recompute import BeamDose
     from tps_engine.patient.grid import Grid
 
 _IMAGES = (".mha", ".npz")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, whatever the particle, and where it goes. kind: physical or effective.
+
+    images: where LETd and the uncertainty go, None: nowhere.
+    """
+
+    plan: IonPlan
+    engine: str
+    options: Options
+    out: Path
+    kind: str
+    images: tuple[Path | None, Path | None]
+
+
+def warn(text: str) -> None:
+    """A warning on the error stream."""
+    click.echo(f"! {text}", err=True)
 
 
 def check_out(path: Path) -> None:

@@ -29,6 +29,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--mask", type=_FILE, help="RT Structure Set (its External) or phantom (YAML): only inside it.")
 @click.option("--roi", default="", help="Another region of the mask's structure set.")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the evaluated dose.")
+@click.option("--device", default="cpu", show_default=True, help="cpu; cuda; auto: cuda where there is one.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def gamma(
     reference: Path,
@@ -42,13 +43,16 @@ def gamma(
     mask: Path | None,
     roi: str,
     scale: float,
+    device: str,
     as_json: bool,
 ) -> None:
     """Gamma index of an evaluated dose against a reference dose."""
     # Imported late: the engine brings a compiler, and other commands need none.
+    from tps_engine.device import choice  # noqa: PLC0415
     from tps_engine.evaluate.compare import compare  # noqa: PLC0415
     from tps_engine.evaluate.gamma import GammaCriteria  # noqa: PLC0415
 
+    choice.chosen(device)
     _check(percent, distance, threshold, scale)
     planned = rt_dose.from_dataset(files.read_file(reference))
     given = rt_dose.from_dataset(files.read_file(evaluated))
@@ -56,7 +60,7 @@ def gamma(
     criteria = GammaCriteria(percent, distance, threshold, "local" if local else "global", norm)
     region = None if mask is None else _mask(mask, roi, planned)
     with Console(stderr=True).status(_("comparing doses")):
-        found = compare(planned, given, criteria, region, scale)
+        found = compare(planned, given, criteria, region, scale, device)
     result: dict[str, Any] = {
         "pass_rate": found.gamma.pass_rate,
         "points": found.gamma.points,

@@ -62,9 +62,18 @@ _ANGLES = {"gantry": 360.0, "couch": 180.0}
     "--time", "worth", type=float, help="Worth of delivery time against the objectives, such as 0.5."
 )
 @click.option("--start", type=_FILE, help="Earlier RT Ion Plan to begin from.")
+@click.option("--device", default="cpu", show_default=True, help="cpu; cuda; auto: cuda where there is one.")
 @click.option("--out", type=_FILE, required=True, help="Folder for plan.dcm, dose.dcm and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def plan(folder: Path, file: Path | None, start: Path | None, out: Path, as_json: bool, **words: Any) -> None:
+def plan(
+    folder: Path,
+    file: Path | None,
+    start: Path | None,
+    device: str,
+    out: Path,
+    as_json: bool,
+    **words: Any,
+) -> None:
     """Plan a treatment: spots, optimised metersets and their dose. Review before any use."""
     given = _given(words)
     # Imported late: the engine brings a compiler, and other commands need none.
@@ -78,7 +87,7 @@ def plan(folder: Path, file: Path | None, start: Path | None, out: Path, as_json
                 words=", ".join(missing).replace("fields", "field")
             )
         )
-    made = asked.make(folder, request, file.parent if file else Path(), start)
+    made = asked.make(folder, request, file.parent if file else Path(), start, device)
     try:
         made.save(out)
         made.planes().save(out / "dose_planes.png")

@@ -151,11 +151,34 @@ def pencil_beam() -> None:
     )
 
 
+def plan() -> None:
+    """A plan whose beams' doses the device calculates is the plan of the cores."""
+    from tests.tps_engine.tps_phantoms import water_box
+    from tps_engine.device import pencil_beam as device
+    from tps_engine.plan.planning import make_plan
+    from tps_engine.plan.request import FieldRequest, PlanOptions, Prescription
+
+    calls: list[int] = []
+    total = device.total
+    device.total = lambda job: calls.append(1) or total(job)
+    ct, structures = water_box()
+    ct.hu[:, :3], ct.hu[:, -3:] = -1000.0, -1000.0
+    doses = []
+    for name in ("cpu", "cuda"):
+        assert not calls
+        options = PlanOptions(margin=0.0, dose_spacing=20.0, device=name)
+        wanted = Prescription("cube", 2.0, 1)
+        doses.append(make_plan(ct, structures, wanted, [FieldRequest("A", 0.0)], GENERIC, options).dose)
+    assert calls and doses[0].max() > 1.5
+    np.testing.assert_allclose(doses[1], doses[0], atol=2e-4 * doses[0].max())
+
+
 CHECKS = {
     "pencil_beam": pencil_beam,
     "memory": memory,
     "gamma": gamma_index,
     "montecarlo": montecarlo,
+    "plan": plan,
     "products": products,
 }
 

@@ -16,7 +16,7 @@ from tps_engine.device import choice
 pytestmark = pytest.mark.requirement("TPS-DOSE")
 
 
-@pytest.mark.parametrize("check", ["gamma", "memory", "montecarlo", "pencil_beam", "products"])
+@pytest.mark.parametrize("check", ["gamma", "memory", "montecarlo", "pencil_beam", "plan", "products"])
 def test_kernels_give_what_the_cores_give(check):
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     done = subprocess.run(

@@ -296,6 +296,7 @@ def test_gamma_refuses_what_cannot_be_compared(place):
         (("RD.dcm", "RD.dcm", "--normalise", "best"), "max, prescription"),
         (("RD.dcm", "RD.dcm", "--normalise", "prescription"), "needs --plan"),
         (("RD.dcm", "RD.dcm", "--dose", "0"), "--dose 0"),
+        (("RD.dcm", "RD.dcm", "--device", "gpu"), "allowed are cpu, cuda, auto"),
         (("RD.dcm", "RD.dcm", "--mask", "RP.dcm"), "RT Structure Set"),
     ):
         result = call("gamma", "--reference", words[0], "--evaluated", words[1], *words[2:])

@@ -121,6 +121,54 @@ def test_what_is_not_known_of_carbon_is_refused(place, more: tuple[str, ...], sa
     assert not (place / "RD.dcm").exists()
 
 
+def changed(beam: IonBeam, **layer: object) -> IonBeam:
+    return replace(beam, layers=(replace(beam.layers[0], **layer),))
+
+
+FAR = np.array([-3.0, 0.0, 900.0], dtype=np.float32)
+
+
+@pytest.mark.requirement("TPS-DOSE")
+@pytest.mark.parametrize("engine", ["pb", "mc"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda beam: changed(beam, x=FAR), "the machine scans -"),
+        (lambda beam: changed(beam, energy=600.0), "the nearest allowed is"),
+        (lambda beam: replace(beam, isocentre=(500.0, 0.0, 0.0)), "beam 1 passes beside the body"),
+        (lambda beam: replace(beam, virtual_sad=(50.0, 60.0)), "inside the patient"),
+        (lambda beam: replace(beam, range_shifter="RS", range_shifter_wet=20.0), "holds RS"),
+    ],
+)
+def test_ions_that_miss_are_refused_before_time_is_spent(place, monkeypatch, engine, change, said) -> None:
+    def late(*_all, **_more) -> None:
+        raise AssertionError("the engine was called")
+
+    monkeypatch.setattr("tps_engine.dose.ions.recompute.plan_dose", late)
+    monkeypatch.setattr("tps_engine.dose.montecarlo.ions.engine.plan_dose", late)
+    plan = carbon_plan()
+    wrong = replace(plan, beams=(change(plan.beams[0]),))
+    files.write_file(ion_plan.to_dataset(wrong), place / "RP.dcm")
+    done = dose("--dose-type", "physical", "--engine", engine)
+    assert done.exit_code == 1, done.output
+    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (place / "RD.dcm").exists()
+
+
+@pytest.mark.requirement("TPS-DOSE")
+def test_monte_carlo_of_helium_is_asked_for_by_name(place) -> None:
+    machine = ion_files.load("helium-generic")
+    plan = carbon_plan()
+    beam = changed(plan.beams[0], energy=float(machine.energies[ROW]))
+    helium = replace(plan, beams=(beam,), nuclide=(4, 2))
+    files.write_file(ion_plan.to_dataset(helium), place / "RP.dcm")
+    words = ("--dose-type", "physical", "--engine", "mc", "--histories", "200")
+    done = dose(*words, machine="helium-generic")
+    assert done.exit_code == 1 and "too little dose" in done.stderr
+    done = dose(*words, "--approximate-fragments", machine="helium-generic")
+    assert done.exit_code == 0, done.output
+
+
 @pytest.mark.requirement("TPS-DOSE")
 def test_machines_and_plans_of_different_ions_are_refused(place) -> None:
     assert dose("--dose-type", "physical", machine="helium-generic").exit_code == 1

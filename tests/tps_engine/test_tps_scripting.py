@@ -1,7 +1,9 @@
 """Planning as a user does it: by the command, and from Python."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -12,6 +14,7 @@ from common.dicom import files, ion_plan, rt_dose
 from common.errors import BadInput
 from ptcs.cli import main
 from simulation.scanner.scan import pelvis
+from tps_engine.beamdata import ion_files
 from tps_engine.plan.request import PlanOptions
 from tps_engine.scripting.case import Case
 from tps_engine.scripting.plan import Plan
@@ -65,6 +68,7 @@ def test_the_command_writes_a_plan_that_the_dose_command_repeats(folder: Path, t
         (("--field", "A=90", "--organ", "rectum=-1"), "up to 1000 Gy"),
         (("--field", "A=90", "--organ", "liver"), "no region named liver"),
         (("--field", "A=90", "--spacing", "0.1"), "0.5 to 20 mm"),
+        (("--field", "A=90", "--device", "gpu"), "allowed are cpu, cuda, auto"),
         (("--field", "A=90", "--robust", "3"), "MM/PERCENT"),
         (("--field", "A=90", "--constraint", "rectum V40"), "REGION: METRIC"),
         (("--field", "A=90", "--tissue", "PTV"), "NAME=RATIO"),
@@ -146,6 +150,24 @@ def test_a_plan_shows_itself(plan: Plan, tmp_path: Path) -> None:
     assert stored.DoseSummationType == "PLAN"
     with pytest.raises(BadInput, match="not available"):
         plan.recompute("abacus")
+
+
+@pytest.mark.requirement("TPS-SCRIPT", "TPS-BIO")
+def test_an_ion_plan_is_recomputed_by_monte_carlo(folder: Path) -> None:
+    case = Case.read(folder)
+    words: dict[str, Any] = {"dose": 2.0, "fractions": 3, "fields": {"A": 90}, "margin": 0.0}
+    made = case.plan("PTV", machine="carbon-generic", dose_spacing=8.0, model="MKM", **words)
+    again = made.recompute("mc", histories=3000)
+    inside = made.result.regions["PTV"]
+    assert float(again[inside].mean()) == pytest.approx(2.0, rel=0.12)
+    with pytest.raises(BadInput, match="is no option of an engine: there are noise"):
+        made.recompute("mc", protons=3)
+    tables = replace(made, options=replace(made.options, model=""))
+    with pytest.raises(BadInput, match="plan with MKM or physical"):
+        tables.recompute("mc")
+    helium = replace(made, machine=ion_files.load("helium-generic"))
+    with pytest.raises(BadInput, match="too little dose"):
+        helium.recompute("mc")
 
 
 @pytest.mark.requirement("TPS-SCRIPT", "TPS-BIO")

@@ -39,7 +39,7 @@ def beam_dose(
 
 
 def beam_dose_and_let(
-    patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel
+    patient: Patient, grid: Grid, beam: IonBeam, beam_model: BeamModel, device: str = "cpu"
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Dose as `beam_dose`, and dose-averaged LET of protons in water in keV/um, 0 where no dose is.
 
@@ -52,7 +52,7 @@ def beam_dose_and_let(
             )
         )
     placed, mu = spots.of_beam(beam, beam_model)
-    found = _on_grid(patient, grid, beam, placed, mu, beam_model, let=True)
+    found = _on_grid(patient, grid, beam, placed, mu, beam_model, let=True, device=device)
     return found[0], found[1]
 
 
@@ -98,7 +98,7 @@ def _on_grid(
         window = (np.column_stack([placed.x, placed.y]), reach)
         voxels = prepare(patient.rsp, patient.grid, frame, points, window, upstream, projected=projected)
         if let:
-            out[0, flat], out[1, flat] = engine.forward_with_let(voxels, beam_model, placed, mu)
+            out[0, flat], out[1, flat] = engine.forward_with_let(voxels, beam_model, placed, mu, device)
         else:
             out[0, flat] = engine.forward(voxels, beam_model, placed, mu, device)
     return [values.reshape(grid.shape) for values in out]

@@ -28,6 +28,7 @@ class Options:
     histories: protons of a beam; with noise at most so many; neither given: DEFAULT_NOISE. seed: the same
     seed gives the same dose. quantity: water, dose to water, or medium, dose to the material there. device:
     cpu, cuda or auto, which takes a CUDA device where there is one and the engine can use it.
+    approximate_fragments: calculate ions too whose fragments are known to be wrong behind the peak (helium).
     """
 
     noise: float | None = None
@@ -35,6 +36,7 @@ class Options:
     seed: int = 1
     quantity: str = "water"
     device: str = "cpu"
+    approximate_fragments: bool = False
 
 
 @dataclass(frozen=True)

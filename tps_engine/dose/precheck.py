@@ -27,10 +27,28 @@ _BYTES_BODY, _BYTES_GRID = 400, 24
 
 
 def check_setting(patient: Patient, grid: Grid, plan: IonPlan, model: BeamModel) -> list[str]:
-    """Warnings about a plan, already checked against its beam model, on an image and a dose grid.
+    """Warnings about a plan of protons, already checked against its beam model, on an image and a dose grid.
 
-    Raises BadInput: a dose grid beside the body or too large for memory; a beam that passes the body, a
-    virtual source in the patient, a range shifter of unknown place, in the patient, or that stops a layer.
+    Raises BadInput as `check_room` and `check_beam`, and for a range shifter of unknown place, in the
+    patient, or that stops a layer.
+    """
+    points = check_room(patient, grid)
+    warnings = []
+    for beam in plan.beams:
+        behind = ripple.for_beam(model, beam)
+        placed, _mu = spots.of_beam(beam, behind)
+        warnings += check_beam(patient, points, beam, placed)
+        frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
+        upstream = upstream_of(beam, behind, float(frame.to_gantry(points)[:, 2].max()))
+        if upstream is not None and upstream.shifter is not None:
+            _refuse_stopped(beam, behind, upstream.water)
+    return warnings
+
+
+def check_room(patient: Patient, grid: Grid) -> Floats:
+    """Points of the body (n, 3) mm, for `check_beam`.
+
+    Raises BadInput for a dose grid beside the body or too large for memory.
     """
     body_voxels = float(np.count_nonzero(patient.body)) * patient.grid.voxel_cm3 / grid.voxel_cm3
     memory.require(int(_BYTES_BODY * min(body_voxels, grid.size) + _BYTES_GRID * grid.size), _("the dose"))
@@ -38,17 +56,17 @@ def check_setting(patient: Patient, grid: Grid, plan: IonPlan, model: BeamModel)
         raise BadInput(
             _("the dose grid holds nothing of the body: check --like and the image; the dose would be zero")
         )
-    points = _sampled(patient.body, patient.grid, _MOST_POINTS)
-    warnings = []
-    for beam in plan.beams:
-        warnings += _check_beam(patient, points, beam, model)
-    return warnings
+    return _sampled(patient.body, patient.grid, _MOST_POINTS)
 
 
-def _check_beam(patient: Patient, points: Floats, beam: IonBeam, model: BeamModel) -> list[str]:
+def check_beam(patient: Patient, points: Floats, beam: IonBeam, placed: spots.Spots) -> list[str]:
+    """Warnings about the place of a beam and its spots in a body, of which `points` are some.
+
+    Raises BadInput for a beam without spots, one that passes the body, or a virtual source in the patient.
+    """
+    if not len(placed):
+        raise BadInput(_("beam {number} has no spots; leave it out").format(number=beam.number))
     frame = beam_frame(beam.gantry, beam.couch, beam.isocentre, beam.virtual_sad, patient.position)
-    behind = ripple.for_beam(model, beam)
-    placed, _mu = spots.of_beam(beam, behind)
     height = float(frame.to_gantry(points)[:, 2].max())
     if height >= min(beam.virtual_sad):
         raise BadInput(
@@ -57,9 +75,6 @@ def _check_beam(patient: Patient, points: Floats, beam: IonBeam, model: BeamMode
                 "begins at {surface} mm"
             ).format(number=beam.number, sad=f"{min(beam.virtual_sad):.0f}", surface=f"{height:.0f}")
         )
-    upstream = upstream_of(beam, behind, height)
-    if upstream is not None and upstream.shifter is not None:
-        _refuse_stopped(beam, behind, upstream.water)
     met = points[_met(frame, placed, points, patient.grid)]
     if not len(met):
         raise BadInput(

@@ -41,7 +41,7 @@ def nominal(model: BeamModel, energy: Floats, x: Floats, y: Floats) -> Spots:
 
     Raises BadInput for energies or positions outside the machine.
     """
-    check_reach(model, x, y)
+    check_reach(model.scan_limits, x, y)
     return Spots(
         np.asarray(energy, dtype=np.float64),
         np.asarray(x, dtype=np.float64),
@@ -51,10 +51,10 @@ def nominal(model: BeamModel, energy: Floats, x: Floats, y: Floats) -> Spots:
     )
 
 
-def check_reach(model: BeamModel, x: Floats, y: Floats) -> None:
-    """Raise BadInput when a spot lies outside the scan limits of the machine."""
-    for name, values, (low, high) in (("x", x, model.scan_limits[0]), ("y", y, model.scan_limits[1])):
-        if len(values) and (np.min(values) < low or np.max(values) > high):
+def check_reach(limits: Sequence[tuple[float, float]], x: Floats, y: Floats) -> None:
+    """Raise BadInput when a spot lies outside a machine's scan limits: low and high along x and y, mm."""
+    for name, values, (low, high) in (("x", x, limits[0]), ("y", y, limits[1])):
+        if len(values) and not (low <= np.min(values) and np.max(values) <= high):
             raise BadInput(
                 _(
                     "spot positions {name} {first} .. {last} mm: the machine scans {low} .. {high} mm; "

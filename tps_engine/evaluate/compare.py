@@ -40,11 +40,13 @@ def compare(
     criteria: GammaCriteria,
     mask: NDArray[np.bool_] | None = None,
     factor: float = 1.0,
+    device: str = "cpu",
 ) -> Comparison:
     """Gamma of the evaluated dose times `factor` against the reference, on the reference's grid.
 
-    mask: (nz, ny, nx) on that grid, points outside are not evaluated. Raises BadInput for different frames of
-    reference or kinds of dose (physical, effective), a mask of another shape, or a reference without dose.
+    mask: (nz, ny, nx) on that grid, points outside are not evaluated. device: as `gamma` takes it. Raises
+    BadInput for different frames of reference or kinds of dose (physical, effective), a mask of another
+    shape, a reference without dose, or cuda where there is none.
     """
     _check(reference, evaluated)
     grid = grid_of(reference)
@@ -56,7 +58,7 @@ def compare(
     norm = criteria.normalisation_gy or top
     wanted = planned >= norm * criteria.threshold_percent / 100.0
     # a reference point that is not evaluated is set below the threshold
-    result = gamma(np.where(allowed, planned, 0.0), given, grid.spacing, _normed(criteria, norm))
+    result = gamma(np.where(allowed, planned, 0.0), given, grid.spacing, _normed(criteria, norm), device)
     high = allowed & (planned > 0.5 * top)
     ratio = float(given[high].sum() / planned[high].sum()) if high.any() else float("nan")
     return Comparison(result, ratio, (top, float(given.max())), int((wanted & ~allowed).sum()))

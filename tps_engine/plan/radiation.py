@@ -5,7 +5,7 @@ pass works on the difference.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.biology import ion_models, mkm_set, parameters, rbe
+from tps_engine.biology.mkm_set import Cell
+from tps_engine.device import choice
 from tps_engine.dose import beam, engine, spots
 from tps_engine.dose.field import prepare
 from tps_engine.dose.raytrace import water_depth
@@ -28,15 +30,16 @@ from tps_engine.plan.geometry import Place
 from tps_engine.plan.ion_radiation import Ions, Mask, Tissues
 from tps_engine.plan.layout import LayoutOptions
 
-MKM = "MKM"
+MKM, _USUAL_CELLS = "MKM", "HSG"
 
 
 @dataclass(frozen=True)
 class Protons:
-    """A beam model of protons."""
+    """A beam model of protons. device: what calculates the dose of beams; see `device.choice`."""
 
     model: BeamModel
     species: str = "PROTON"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.model.ion != "proton":
@@ -127,8 +130,10 @@ class Protons:
     ) -> Sums:
         """Sums of a beam."""
         if LET_DOSE not in sums:
-            return {DOSE: beam.beam_dose(patient, grid, given, self.model).ravel().astype(np.float64)}
-        dose, let = beam.beam_dose_and_let(patient, grid, given, self.model)
+            return {
+                DOSE: beam.beam_dose(patient, grid, given, self.model, self.device).ravel().astype(np.float64)
+            }
+        dose, let = beam.beam_dose_and_let(patient, grid, given, self.model, self.device)
         flat = dose.ravel().astype(np.float64)
         return {DOSE: flat, LET_DOSE: flat * let.ravel()}
 
@@ -145,6 +150,16 @@ def of(machine: Machine) -> Radiation:
     return Ions(machine) if isinstance(machine, IonMachine) else machine
 
 
+def on_device(radiation: Radiation, device: str) -> Radiation:
+    """The machine with what calculates the dose of beams. Raises BadInput for a device that there is not."""
+    chosen = choice.chosen(device)
+    if isinstance(radiation, Protons):
+        return replace(radiation, device=chosen)
+    if device == "cuda":
+        raise BadInput(_("carbon plans are calculated on the cores only; take device cpu or auto"))
+    return radiation
+
+
 def with_model(radiation: Radiation, wanted: str, prescribed: str) -> tuple[Radiation, str]:
     """The machine with a biological model, and the model's name as plans carry it.
 
@@ -156,9 +171,9 @@ def with_model(radiation: Radiation, wanted: str, prescribed: str) -> tuple[Radi
     machine = radiation.machine
     if wanted == PHYSICAL:
         return radiation, PHYSICAL
-    if wanted == MKM or wanted.startswith(f"{MKM} "):
-        cell = wanted.removeprefix(MKM).strip() or "HSG"
-        made = ion_models.with_mkm(machine, mkm_set.load(), (cell,))
+    name = _cell_name(wanted)
+    if name:
+        made = ion_models.with_mkm(machine, mkm_set.load(), (name,))
         return Ions(made), made.biology
     if wanted not in ("", machine.biology) or not machine.tissues:
         own = (machine.biology,) if machine.tissues else ()
@@ -168,3 +183,16 @@ def with_model(radiation: Radiation, wanted: str, prescribed: str) -> tuple[Radi
             )
         )
     return radiation, machine.biology
+
+
+def cell_of(wanted: str) -> Cell | None:
+    """The cell line of a model as `with_model` takes it; None where that is not MKM. Raises BadInput."""
+    name = _cell_name(wanted)
+    return mkm_set.load().cell(name) if name else None
+
+
+def _cell_name(wanted: str) -> str:
+    """Of MKM, or MKM and a cell line; "" for other models."""
+    if wanted != MKM and not wanted.startswith(f"{MKM} "):
+        return ""
+    return wanted.removeprefix(MKM).strip() or _USUAL_CELLS

@@ -143,6 +143,7 @@ class PlanOptions:
     `shares`) of an even dose by itself. time: worth of the whole delivery time, as a multiple of the
     objectives' value; timing: None: the machine's usual. least_mu: of a spot, where more than the machine's.
     start: beams of an earlier plan. memory: bytes for all matrices; None: what is free, 6 GiB at most.
+    device: cpu, cuda or auto, for the dose of a proton plan's beams; the optimiser works on the cores.
     """
 
     margin: float = 3.0
@@ -161,6 +162,7 @@ class PlanOptions:
     least_mu: float = 0.0
     start: tuple[IonBeam, ...] = ()
     memory: int | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.time <= 10.0 or not self.least_mu >= 0.0:

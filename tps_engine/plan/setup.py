@@ -82,7 +82,8 @@ def prepare(
     """Everything that the optimiser needs. Raises BadInput as `planning.make_plan` does."""
     _check(fields, options)
     progress(0.0, _("patient model"))
-    radiation, model = machines.with_model(machines.of(machine), options.model, prescription.rbe_model)
+    radiation = machines.on_device(machines.of(machine), options.device)
+    radiation, model = machines.with_model(radiation, options.model, prescription.rbe_model)
     layout = options.layout or radiation.layout
     options = replace(
         options,

@@ -16,6 +16,7 @@ from common.errors import BadInput
 from common.site import load_checked
 from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
+from tps_engine.device import choice
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.ion_radiation import Ions
 from tps_engine.plan.layout import LayoutOptions
@@ -32,13 +33,17 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def make(folder: Path, asked: Mapping[str, Any], place: Path, start: Path | None = None) -> Plan:
+def make(
+    folder: Path, asked: Mapping[str, Any], place: Path, start: Path | None = None, device: str = "cpu"
+) -> Plan:
     """The plan of a request on the CT and structure set of a folder.
 
-    place: where the request's paths begin; start: an earlier RT Ion Plan to begin from. Raises BadInput as
-    `Case.plan`, and for what the request says before the images are read.
+    place: where the request's paths begin; start: an earlier RT Ion Plan to begin from; device: as
+    `PlanOptions` has it. Raises BadInput as `Case.plan`, and for what the request says before the images are
+    read.
     """
-    chosen = options(asked, place, start)
+    choice.chosen(device)
+    chosen = replace(options(asked, place, start), device=device)
     case = Case.read(folder)
     fields = {
         name: (float(one["gantry"]), float(one.get("couch", 0.0))) for name, one in asked["fields"].items()

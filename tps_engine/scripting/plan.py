@@ -1,7 +1,7 @@
 """A plan in a script: its numbers and pictures, its dose again by another engine, its DICOM objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from tps_engine import output
 from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.biology import parameters, rbe
-from tps_engine.dose import recompute
+from tps_engine.device import choice
+from tps_engine.dose import engines, recompute
 from tps_engine.dose.effective import EffectiveDose, effective_dose
 from tps_engine.evaluate import figures
 from tps_engine.evaluate.drawing import Volume
@@ -25,7 +26,7 @@ from tps_engine.evaluate.gamma import GammaCriteria, GammaResult, gamma
 from tps_engine.patient import contours
 from tps_engine.patient.grid import Grid
 from tps_engine.patient.stopping_power import CtCalibration
-from tps_engine.plan.again import dose_again
+from tps_engine.plan.again import Planned, dose_again
 from tps_engine.plan.request import PlanOptions, PlanResult, Prescription
 from tps_engine.scripting.show import Picture, Table, progress
 
@@ -90,16 +91,19 @@ class Plan:
         headings = (_("switching"), _("settling"), _("moving"), _("beam on"), _("total"))
         return Table((_("delivery"), *headings), (("s", *parts),))
 
-    def recompute(self, engine: str = "mc") -> Dose:
-        """The dose of the plan by an engine of `dose.engines`, with the plan's RBE.
+    def recompute(self, engine: str = "mc", **options: Any) -> Dose:
+        """The dose of the plan by an engine, pb or mc, with the plan's RBE.
 
-        Raises BadInput for an unknown one, and for ions for any but pb.
+        options: fields of `dose.engines.Options` by name, such as noise=0.01, histories, seed or device.
+        Raises BadInput for an unknown engine or option, and for Monte Carlo of ions whose plan was weighed by
+        tables over depth, or whose fragments are not right (helium; approximate_fragments=True asks for it).
         """
+        asked = engine_options(options)
+        source = Planned(
+            self.case, self.calibration, self.prescription, self.options, self.machine, self.result
+        )
         with progress() as report:
-            return dose_again(
-                self.case, self.calibration, self.prescription, self.options, self.machine, self.result,
-                engine, report,
-            )  # fmt: skip
+            return dose_again(source, engine, report, asked)
 
     def effective(self, model: str, tissues: Mapping[str, str | float] | None = None) -> EffectiveDose:
         """Dose, LET and RBE-weighted dose of one fraction by a model of the set `proton-rbe` (McNamara, ...).
@@ -183,6 +187,21 @@ class Plan:
         return figures.Backdrop(
             Volume(ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
         )
+
+
+def engine_options(chosen: Mapping[str, Any]) -> engines.Options:
+    """Options of an engine by name. Raises BadInput for a name, or a device, that there is not."""
+    known = [one.name for one in fields(engines.Options)]
+    for name in chosen:
+        if name not in known:
+            raise BadInput(
+                _("{name} is no option of an engine: there are {known}").format(
+                    name=name, known=", ".join(known)
+                )
+            )
+    options = engines.Options(**chosen)
+    choice.chosen(options.device)
+    return options
 
 
 def _label(plan: Plan) -> str:

@@ -3,14 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import BadInput
-from common.text import _
 from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.water import Floats
 from tps_engine.dose.field import BIN_MM, FieldVoxels, prepare
 from tps_engine.dose.ions.tables import CUTOFF
 from tps_engine.dose.raytrace import project
-from tps_engine.dose.spots import Spots
+from tps_engine.dose.spots import Spots, check_reach
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.geometry import BeamFrame
@@ -25,17 +23,7 @@ def nominal(machine: IonMachine, energy: Floats, x: Floats, y: Floats) -> Spots:
 
     Raises BadInput for energies or positions that the machine lacks.
     """
-    for name, values, (low, high) in (("x", x, machine.scan_limits[0]), ("y", y, machine.scan_limits[1])):
-        if len(values) and not (low <= np.min(values) and np.max(values) <= high):
-            raise BadInput(
-                _("spot positions {name} {first} .. {last} mm: the machine scans {low} .. {high} mm").format(
-                    name=name,
-                    first=f"{np.min(values):.1f}",
-                    last=f"{np.max(values):.1f}",
-                    low=f"{low:.0f}",
-                    high=f"{high:.0f}",
-                )
-            )
+    check_reach(machine.scan_limits, x, y)
     used, which = energy_rows(machine, np.asarray(energy, dtype=np.float64))
     sigma = np.array([float(machine.focus(int(row), 0.0)) for row in used])[which]
     return Spots(
