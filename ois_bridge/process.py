@@ -22,14 +22,14 @@ from common.links.dimse import ArchiveServer
 from common.site import Site
 from common.state import StateDir
 from ois_bridge import application, chores
-from ois_bridge.interfaces import dicom
+from ois_bridge.interfaces import dicom, record_links
 from ois_bridge.interfaces.desk import open_desk
 from ois_bridge.interfaces.file_store import DiskFiles
 from ois_bridge.interfaces.messages import Gateways
 from ois_bridge.interfaces.passwords import Argon2
 from ois_bridge.interfaces.report import Pages
 from ois_bridge.models.database import Database
-from ois_bridge.services import accounts, intake, photos, reports
+from ois_bridge.services import accounts, diagnoses, intake, photos, reports
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.context import Context
 from ois_bridge.services.events import Hub
@@ -62,6 +62,7 @@ def build(state: StateDir, site: Site) -> Context:
             signing_key=authority.load_private(state.signing_key),
             now=lambda: datetime.now(UTC),
             machine=site.machine,
+            record=record_links.build(root),
             messenger=gateways,
             events=Hub(),
             desk=open_desk(root),
@@ -81,6 +82,7 @@ def _make_ready(context: Context, state: StateDir, site: Site) -> None:
     removed = intake.sweep(context) + reports.sweep(context) + photos.sweep(context)
     if removed:
         log.warning("%d files of interrupted writes removed", removed)
+    diagnoses.make_ready(context)
     if accounts.none_yet(context):
         rows = _account_rows(site.roles_path)
         accounts.create_accounts(context, rows, _passwords(state.demo_accounts, rows))

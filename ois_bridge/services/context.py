@@ -14,6 +14,7 @@ from common.logs import opaque
 from ois_bridge.domain import permissions
 from ois_bridge.models.database import Database
 from ois_bridge.services.audit import Audit
+from ois_bridge.services.record_means import RecordMeans
 from ois_bridge.services.desk import Desk
 from ois_bridge.services.events import Hub, publish_announced
 from ois_bridge.services.ports import Composer, Facility, FileStore, Hasher, Messenger, SignatureProvider
@@ -58,6 +59,7 @@ class Context:
     signing_key: Ed25519PrivateKey
     now: Callable[[], datetime]
     machine: str
+    record: RecordMeans
     messenger: Messenger
     events: Hub
     desk: Desk

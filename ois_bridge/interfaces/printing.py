@@ -1,0 +1,67 @@
+"""Documents of the record as A4 PDF, in the style of the irradiation report."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from common.links import pdf
+from common.text import translate
+from ois_bridge.domain import plan_line, toxicity, words
+from ois_bridge.domain.identity import readable_date, readable_name
+
+PAGES = Path(__file__).parent / "templates"
+
+
+class Documents:
+    """Prints the templates of this folder."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(PAGES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            {"born": readable_date, "name": readable_name, "moment": _moment, "day": _day}
+        )
+        self._environment.globals.update(
+            {
+                "words": words,
+                "grades": toxicity.GRADES,
+                "symbols": plan_line.SYMBOL,
+                "version": version("ptcs"),
+            }
+        )
+
+    def pdf(self, template: str, content: Mapping[str, Any], language: str) -> bytes:
+        """A4 in the house's style."""
+
+        def text(message: str) -> str:
+            return translate(message, language)
+
+        html = self._environment.get_template(template).render(
+            _=text, lang="zh-CN" if language == "zh" else "en", **content
+        )
+        return pdf.render(html)
+
+
+def _time(value: datetime | str | None) -> datetime | None:
+    if isinstance(value, str):
+        return datetime.fromisoformat(value) if value else None
+    return value
+
+
+def _moment(value: datetime | str | None) -> str:
+    time = _time(value)
+    return f"{time.astimezone():%Y-%m-%d %H:%M}" if time else "–"
+
+
+def _day(value: datetime | str | None) -> str:
+    time = _time(value)
+    return f"{time.astimezone():%Y-%m-%d}" if time else "–"

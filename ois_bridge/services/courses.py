@@ -1,0 +1,194 @@
+"""Courses: their diagnosis and stage, and what a physician does with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.errors import BadInput, Refused
+from common.text import _
+from ois_bridge.domain import staging
+from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent
+from ois_bridge.domain.course_states import COURSE_TABLE, CourseEvent, CourseState
+from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.state_table import step
+from ois_bridge.domain.task_states import TASK_TABLE, TaskEvent
+from ois_bridge.models.appointments import Appointment
+from ois_bridge.models.clinical import Course
+from ois_bridge.models.record import CourseStage, CourseStep, Diagnosis
+from ois_bridge.models.workflow import ProcessRecord, Task
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.patients import must
+
+STOPS_APPOINTMENTS = frozenset({CourseEvent.INTERRUPT, CourseEvent.CANCEL, CourseEvent.END})
+STOPS_TASKS = frozenset({CourseEvent.CANCEL, CourseEvent.END})
+"""An interrupted course keeps its tasks: it goes on from there when it is resumed."""
+
+
+@dataclass(frozen=True)
+class StageChoice:
+    """A staging table and what was chosen in it (axis -> value)."""
+
+    table: str
+    choice: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a course and of what hung on it."""
+
+    course: Course
+    appointments: int
+    tasks: int
+    processes: int
+
+
+def must_be_active(session: Session, course_key: str) -> Course:
+    """The course, when it may be scheduled and treated. Raises NotFound, Refused otherwise."""
+    course = must(session.get(Course, course_key))
+    if course.state is not CourseState.ACTIVE:
+        raise Refused(
+            _("The course is {state}: only an active one can be planned, booked or treated.").format(
+                state=_(course.state.value)
+            )
+        )
+    return course
+
+
+def diagnose(
+    context: Context, caller: Caller, course_key: str, code: str, text: str, stage: StageChoice | None
+) -> Course:
+    """Set a course's diagnosis (from the table, or in words where the code is empty) and its stage.
+
+    Raises BadInput for an unknown diagnosis or a choice that the staging table does not allow.
+    """
+    with context.permitted(caller, Action.EDIT_DIAGNOSIS, course_key) as session:
+        course = must(session.get(Course, course_key))
+        set_diagnosis(session, course, code, text)
+        if stage is None:
+            course.stage = ""
+        else:
+            _set_stage(context, session, caller, course, stage)
+        course.changed = context.now()
+    return course
+
+
+def set_diagnosis(session: Session, course: Course, code: str, text: str = "") -> None:
+    """Write a diagnosis into a course, in the caller's transaction. Raises BadInput."""
+    text = text.strip()
+    if len(text) > 500:
+        raise BadInput(_("Diagnosis: at most 500 characters are allowed."))
+    if not code.strip():
+        course.diagnosis_code, course.icd11, course.icd10 = "", "", ""
+        course.diagnosis = text
+        return
+    found = session.get(Diagnosis, code.strip())
+    if found is None or not found.active:
+        raise BadInput(_("Diagnosis {code} is not in the table; choose one that is.").format(code=code[:32]))
+    course.diagnosis_code, course.icd11, course.icd10 = found.code, found.icd11, found.icd10
+    course.diagnosis = text or found.name
+
+
+def _set_stage(
+    context: Context, session: Session, caller: Caller, course: Course, wanted: StageChoice
+) -> None:
+    table = context.record.staging.get(wanted.table)
+    if table is None:
+        raise BadInput(_("There is no staging table {name}.").format(name=wanted.table[:40]))
+    stage = staging.staged(table, wanted.choice)
+    course.stage = stage.text[:80]
+    session.add(
+        CourseStage(
+            course_key=course.key,
+            staging=stage.table,
+            choice=dict(stage.choice),
+            group=stage.group,
+            time=context.now(),
+            user=caller.user,
+        )
+    )
+
+
+def stages(session: Session, course_key: str) -> list[CourseStage]:
+    """Stages of a course, newest first."""
+    return list(
+        session.scalars(
+            select(CourseStage)
+            .where(CourseStage.course_key == course_key)
+            .order_by(CourseStage.time.desc(), CourseStage.key)
+        )
+    )
+
+
+def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, reason: str) -> Done:
+    """Take a step with a course; appointments to come and open tasks follow in the same transaction.
+
+    Raises Refused for a step that the table does not have, or without a reason.
+    """
+    with context.permitted(caller, Action.ACT_ON_COURSE, course_key, event.name) as session:
+        course = must(session.get(Course, course_key))
+        state = step(COURSE_TABLE, course.state, event)
+        if not 1 <= len(reason.strip()) <= 500:
+            raise Refused(_("A reason of at most 500 characters is needed."))
+        now = context.now()
+        course.state, course.state_reason, course.changed = state, reason.strip(), now
+        appointments = _cancel_appointments(session, course, now) if event in STOPS_APPOINTMENTS else 0
+        tasks, processes = _cancel_tasks(session, course, now, caller) if event in STOPS_TASKS else (0, 0)
+        session.add(
+            CourseStep(
+                course_key=course.key,
+                event=event,
+                reason=reason.strip(),
+                effects={"appointments": appointments, "tasks": tasks, "processes": processes},
+                time=now,
+                user=caller.user,
+            )
+        )
+    return Done(course, appointments, tasks, processes)
+
+
+def _cancel_appointments(session: Session, course: Course, now: datetime) -> int:
+    """Cancel what is still to come; who is called or in the room already stays."""
+    rows = session.scalars(
+        select(Appointment).where(Appointment.course_key == course.key, Appointment.start >= now)
+    )
+    count = 0
+    for row in rows:
+        if AppointmentEvent.CANCEL in APPOINTMENT_TABLE[row.state]:
+            row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.CANCEL)
+            row.revision += 1
+            count += 1
+    return count
+
+
+def _cancel_tasks(session: Session, course: Course, now: datetime, caller: Caller) -> tuple[int, int]:
+    count = 0
+    for task in session.scalars(select(Task).where(Task.course_key == course.key)):
+        if TaskEvent.CANCEL in TASK_TABLE[task.state]:
+            task.state = step(TASK_TABLE, task.state, TaskEvent.CANCEL)
+            task.done, task.done_by = now, caller.user
+            count += 1
+    running = session.scalars(
+        select(ProcessRecord).where(ProcessRecord.course_key == course.key, ProcessRecord.ended.is_(None))
+    ).all()
+    for process in running:
+        process.ended = now
+    return count, len(running)
+
+
+def steps(session: Session, course_key: str) -> list[CourseStep]:
+    """What was done with a course, oldest first."""
+    return list(
+        session.scalars(
+            select(CourseStep)
+            .where(CourseStep.course_key == course_key)
+            .order_by(CourseStep.time, CourseStep.key)
+        )
+    )
+
+
+def possible(course: Course) -> tuple[CourseEvent, ...]:
+    """Steps that the table has from a course's state."""
+    return tuple(COURSE_TABLE[course.state])

@@ -1,0 +1,277 @@
+"""The course summary (疗程小结): made from the record, completed and signed by the physician."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common import authority
+from common.errors import BadInput, Refused, Unauthorised
+from common.text import _
+from ois_bridge.domain.form_states import FORM_TABLE, FormEvent, FormState
+from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.plan_line import Lane
+from ois_bridge.domain.state_table import step
+from ois_bridge.models.accounts import Account
+from ois_bridge.models.clinical import Course
+from ois_bridge.models.forms import FormRecord
+from ois_bridge.models.plans import Plan
+from ois_bridge.services import accounts, courses, plan_line, reviews
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.patients import must
+
+KIND = "course-summary"
+PURPOSE = "course-summary"
+FIELDS = ("indication", "treatment", "toxicities", "condition", "advice")
+"""What the physician writes. The key `facts` holds what the record says, frozen when it was signed."""
+VERSION = 1
+
+
+def of_course(session: Session, course_key: str) -> FormRecord | None:
+    """The course's summary that counts: the newest that was not withdrawn."""
+    return session.scalar(
+        select(FormRecord)
+        .where(
+            FormRecord.course_key == course_key,
+            FormRecord.kind == KIND,
+            FormRecord.state != FormState.WITHDRAWN,
+        )
+        .order_by(FormRecord.created.desc())
+        .limit(1)
+    )
+
+
+def open_draft(context: Context, caller: Caller, course_key: str) -> FormRecord:
+    """The course's summary; a new draft, filled from the record, where it has none. Raises NotFound."""
+    with context.reading(caller, Action.WRITE_SUMMARY) as session:
+        must(session.get(Course, course_key))
+        found = of_course(session, course_key)
+    if found is not None:
+        return found
+    with context.permitted(caller, Action.WRITE_SUMMARY, course_key, "draft") as session:
+        course = must(session.get(Course, course_key))
+        found = of_course(session, course_key)
+        if found is not None:
+            return found
+        facts = gather(session, course)
+        row = FormRecord(
+            course_key=course.key,
+            kind=KIND,
+            version=VERSION,
+            state=FormState.DRAFT,
+            content={**_proposal(facts), "facts": facts},
+            created=context.now(),
+            created_by=caller.user,
+            changed=context.now(),
+            changed_by=caller.user,
+        )
+        session.add(row)
+        session.flush()
+    return row
+
+
+def save(context: Context, caller: Caller, key: str, revision: int, texts: Mapping[str, str]) -> FormRecord:
+    """Keep what the physician wrote; the facts are gathered again.
+
+    Raises BadInput for a text that is too long, Refused when somebody else changed it meanwhile or it is
+    signed.
+    """
+    with context.permitted(caller, Action.WRITE_SUMMARY, key, "edit") as session:
+        row = _to_edit(session, key, revision)
+        row.state = step(FORM_TABLE, row.state, FormEvent.EDIT)
+        row.content = {**_checked(texts), "facts": gather(session, row.course)}
+        row.revision += 1
+        row.changed, row.changed_by = context.now(), caller.user
+    return row
+
+
+def sign(
+    context: Context, caller: Caller, key: str, revision: int, texts: Mapping[str, str], password: str
+) -> FormRecord:
+    """Keep, freeze and sign a summary; the password is asked again.
+
+    Raises what `save` raises, and Unauthorised.
+    """
+    try:
+        accounts.authenticate(context, caller.user, password, "confirm a summary")
+    except Unauthorised as why:
+        context.refused(caller.user, Action.WRITE_SUMMARY.value, key, why)
+        raise
+    with context.permitted(caller, Action.WRITE_SUMMARY, key, "sign") as session:
+        row = _to_edit(session, key, revision)
+        submitted = step(FORM_TABLE, row.state, FormEvent.SUBMIT)
+        row.content = {**_checked(texts), "facts": gather(session, row.course)}
+        row.state = step(FORM_TABLE, submitted, FormEvent.AGREE)
+        now = context.now()
+        row.revision += 1
+        row.changed = row.decided = now
+        row.changed_by = row.decided_by = caller.user
+        row.signature = authority.sign(
+            context.signing_key,
+            {
+                "purpose": PURPOSE,
+                "form": row.key,
+                "hash": digest(row),
+                "user": caller.user,
+                "time": now.isoformat(),
+            },
+        )
+    return row
+
+
+def withdraw(context: Context, caller: Caller, key: str) -> None:
+    """Take a summary back; it stays in the record as withdrawn, and a new one can be made."""
+    with context.permitted(caller, Action.WRITE_SUMMARY, key, "withdraw") as session:
+        row = _must_be_summary(session, key)
+        row.state = step(FORM_TABLE, row.state, FormEvent.WITHDRAW)
+        row.changed, row.changed_by = context.now(), caller.user
+
+
+def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
+    """The summary on paper, of its frozen content. Raises NotFound."""
+    with context.reading(caller, Action.READ_PRESCRIPTION) as session:
+        row = _must_be_summary(session, key)
+        signer = session.scalar(select(Account).where(Account.user == row.decided_by))
+        content: dict[str, Any] = {
+            "content": row.content,
+            "facts": row.content["facts"],
+            "fields": FIELDS,
+            "state": row.state.value,
+            "decided": row.decided,
+            "signer": f"{signer.full_name} ({signer.user})" if signer else row.decided_by,
+            "signature": row.signature.rsplit(".", 1)[-1],
+            "hash": digest(row),
+            "now": context.now(),
+        }
+    return context.record.printer.pdf("summary.html", content, language)
+
+
+def digest(row: FormRecord) -> str:
+    """SHA-256 of what a summary says, hex."""
+    text = json.dumps(row.content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def gather(session: Session, course: Course) -> dict[str, Any]:
+    """What the record says of a course, as JSON: doses planned and delivered, interruptions, side effects."""
+    patient = course.patient
+    lanes = plan_line.own_lanes(session, patient)
+    own = {wish.key for wish in course.prescriptions}
+    return {
+        "patient": {
+            "patient_id": patient.patient_id,
+            "name": patient.name,
+            "birth_date": patient.birth_date,
+            "sex": patient.sex,
+        },
+        "course": {
+            "name": course.name,
+            "diagnosis": course.diagnosis,
+            "icd11": course.icd11,
+            "icd10": course.icd10,
+            "stage": course.stage,
+            "state": course.state.value,
+            "physician": course.physician,
+        },
+        "plans": _plans(session, own, lanes),
+        "steps": [
+            {
+                "event": one.event.value,
+                "reason": one.reason,
+                "time": one.time.isoformat(timespec="minutes"),
+                "user": one.user,
+            }
+            for one in courses.steps(session, course.key)
+        ],
+        "toxicities": _worst(session, course.key),
+    }
+
+
+def _plans(session: Session, prescriptions: set[str], lanes: Sequence[Lane]) -> list[dict[str, Any]]:
+    plans = session.scalars(select(Plan).where(Plan.prescription_key.in_(prescriptions)))
+    wishes = {plan.sop_uid: must(plan.prescription) for plan in plans}
+    found = []
+    for lane in lanes:
+        wish = wishes.get(lane.key)
+        if wish is None:
+            continue
+        share = [
+            (beat.delivered_mu or 0.0) / beat.planned_mu if beat.planned_mu else 0.0 for beat in lane.beats
+        ]
+        found.append(
+            {
+                "label": lane.title,
+                "state": lane.state,
+                "target": wish.target,
+                "dose_per_fraction": wish.dose_per_fraction,
+                "fractions": wish.fractions,
+                "planned_gy": wish.dose_per_fraction * wish.fractions,
+                "treated": lane.treated,
+                "delivered_gy": round(sum(share) * wish.dose_per_fraction, 3),
+                "beats": [
+                    {
+                        "number": beat.number,
+                        "started": beat.started.isoformat(timespec="seconds") if beat.started else "",
+                        "planned_mu": beat.planned_mu,
+                        "delivered_mu": beat.delivered_mu,
+                        "dose_gy": round(part * wish.dose_per_fraction, 3),
+                        "interruptions": beat.interruptions,
+                        "note": beat.note,
+                    }
+                    for beat, part in zip(lane.beats, share, strict=True)
+                    if beat.started
+                ],
+            }
+        )
+    return found
+
+
+def _worst(session: Session, course_key: str) -> list[dict[str, Any]]:
+    """The highest grade of each side effect in the weekly reviews."""
+    worst: dict[str, int] = {}
+    for review in reviews.of_course(session, course_key):
+        for one in review.toxicities:
+            term, grade = str(one["term"]), int(one["grade"])
+            worst[term] = max(grade, worst.get(term, 0))
+    return [{"term": term, "grade": grade} for term, grade in sorted(worst.items())]
+
+
+def _proposal(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the fields of a new draft."""
+    course = facts["course"]
+    found = ", ".join(f"{one['term']} G{one['grade']}" for one in facts["toxicities"])
+    return {
+        "indication": " ".join(part for part in (course["diagnosis"], course["stage"]) if part),
+        "treatment": "",
+        "toxicities": found,
+        "condition": "",
+        "advice": "",
+    }
+
+
+def _checked(texts: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: texts.get(name, "").strip() for name in FIELDS}
+    if any(len(text) > 4000 for text in kept.values()):
+        raise BadInput(_("Course summary: at most 4000 characters in a field are allowed."))
+    return kept
+
+
+def _to_edit(session: Session, key: str, revision: int) -> FormRecord:
+    row = _must_be_summary(session, key)
+    if row.state is not FormState.DRAFT:
+        raise Refused(_("The summary is signed; withdraw it to write another one."))
+    if row.revision != revision:
+        raise Refused(
+            _("{user} changed this summary meanwhile; copy your text, open it again and add yours.").format(
+                user=row.changed_by
+            )
+        )
+    return row
+
+
+def _must_be_summary(session: Session, key: str) -> FormRecord:
+    row = must(session.get(FormRecord, key))
+    return must(row if row.kind == KIND else None)

@@ -1,0 +1,1 @@
+"""Other systems of a hospital, simulated: what the OIS reads from them."""
