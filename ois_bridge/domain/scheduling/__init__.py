@@ -1,0 +1,1 @@
+"""When who may come to which device: pure, without clock and database."""

@@ -1,0 +1,1 @@
+"""The appointment sheet: booking, calendar, optimiser, re-planning."""
