@@ -99,9 +99,7 @@ def activate(context: Context, caller: Caller, kind: str, version: int) -> None:
     """Take an earlier version into use again. Raises NotFound."""
     with context.permitted(caller, Action.DESIGN, kind, f"form {kind} version {version}") as session:
         row = must(
-            session.scalar(
-                select(FormDesign).where(FormDesign.kind == kind, FormDesign.version == version)
-            )
+            session.scalar(select(FormDesign).where(FormDesign.kind == kind, FormDesign.version == version))
         )
         session.execute(update(FormDesign).where(FormDesign.kind == kind).values(active=False))
         session.flush()

@@ -29,9 +29,9 @@ class ChangedMeanwhile(Refused):
 
     def __init__(self, row: FormRecord) -> None:
         super().__init__(
-            _("{user} changed this form meanwhile; compare, and save again. What you typed is still here.").format(
-                user=row.changed_by
-            )
+            _(
+                "{user} changed this form meanwhile; compare, and save again. What you typed is still here."
+            ).format(user=row.changed_by)
         )
         self.row = row
 
@@ -165,9 +165,9 @@ def take_step(
         lacking = form_content.missing(design, row.content)
         if lacking:
             raise Refused(_("Not filled in yet: {fields}.").format(fields=", ".join(lacking)))
-    if event in (FormEvent.REFUSE, FormEvent.WITHDRAW) and row.state is not FormState.DRAFT:
-        if not comment.strip():
-            raise Refused(_("A reason is needed."))
+    undone = event in (FormEvent.REFUSE, FormEvent.WITHDRAW) and row.state is not FormState.DRAFT
+    if undone and not comment.strip():
+        raise Refused(_("A reason is needed."))
     row.state = following
     if event in (FormEvent.AGREE, FormEvent.REFUSE, FormEvent.WITHDRAW):
         row.decided, row.decided_by = context.now(), user

@@ -1,9 +1,10 @@
 """Electronic signatures under forms: the house's own, behind the hook for a hospital's provider.
 
-A signature is bound to the digest of kind, version, course and content (domain/form_content.py `digest`), and can be
-verified later by anybody who has the OIS's public key.
+A signature is bound to the digest of kind, version, course and content (`digest` of domain/form_content.py),
+and can be verified later by anybody who has the OIS's public key.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from ois_bridge.models.forms import FormRecord
 from ois_bridge.services import accounts
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.forms import records
+from ois_bridge.services.patients import must
 from ois_bridge.services.ports import SignatureProvider
 
 PURPOSE = "form"
@@ -72,8 +74,13 @@ def sign(context: Context, caller: Caller, form_key: str, meaning: str, secret: 
     Unauthorised.
     """
     with context.database.reading() as session:
-        digest = records.digest(records.must(session.get(FormRecord, form_key)))
+        digest = records.digest(must(session.get(FormRecord, form_key)))
     return provider(context).sign(caller.user, digest, meaning, secret), digest
+
+
+def digest_of(*parts: str) -> str:
+    """SHA-256 (hex) of a statement that has no form."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def verify(context: Context, row: FormRecord) -> Signed:

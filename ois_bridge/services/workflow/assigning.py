@@ -124,7 +124,10 @@ def candidates(session: Session, role: str, course: Course, now: datetime) -> Se
         )
     }
     loads = _loads(session, role)
-    return [_candidate(user, profiles.get(user), given.get(user), loads.get(user, []), course, now) for user in users]
+    return [
+        _candidate(user, profiles.get(user), given.get(user), loads.get(user, []), course, now)
+        for user in users
+    ]
 
 
 def _candidate(

@@ -45,9 +45,7 @@ def seed(session: Session, context: Context, folder: Path = FOLDER) -> int:
 
 def active(session: Session, name: str) -> ProcessDesign:
     """The version that new processes begin with. Raises NotFound."""
-    return must(
-        session.scalar(select(ProcessDesign).where(ProcessDesign.name == name, ProcessDesign.active))
-    )
+    return must(session.scalar(select(ProcessDesign).where(ProcessDesign.name == name, ProcessDesign.active)))
 
 
 def version(session: Session, name: str, number: int) -> ProcessDesign:
@@ -117,9 +115,7 @@ def _require_good(session: Session, text: str) -> None:
         raise BadInput(" ".join(found))
 
 
-def _add(
-    session: Session, context: Context, user: str, name: str, text: str, note: str
-) -> ProcessDesign:
+def _add(session: Session, context: Context, user: str, name: str, text: str, note: str) -> ProcessDesign:
     last = session.scalar(select(func.max(ProcessDesign.version)).where(ProcessDesign.name == name)) or 0
     session.execute(update(ProcessDesign).where(ProcessDesign.name == name).values(active=False))
     title, chinese = _titles(text)

@@ -68,9 +68,7 @@ def guards() -> Mapping[str, Sequence[Need]]:
 def guards_of(content: Any) -> Mapping[str, Sequence[Need]]:
     """Guards as a file says them. Raises BadConfig."""
     try:
-        return {
-            str(name): tuple(_need(row) for row in rows) for name, rows in content["guards"].items()
-        }
+        return {str(name): tuple(_need(row) for row in rows) for name, rows in content["guards"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise BadConfig(f"{FILE.name}: guards are lists of {{form or step, by}} ({why})") from why
 
@@ -93,8 +91,11 @@ def _form(session: Session, need: Need, course_key: str) -> str:
         return ""
     name = designs.parsed(designs.active(session, need.form)).title.here
     state = _(row.state.value) if row is not None else _("not begun")
-    text = _("“{form}” must be handed in first (now: {state}). This is done by: {role}.") if need.submitted else \
-        _("“{form}” must be approved first (now: {state}). This is done by: {role}.")
+    text = (
+        _("“{form}” must be handed in first (now: {state}). This is done by: {role}.")
+        if need.submitted
+        else _("“{form}” must be approved first (now: {state}). This is done by: {role}.")
+    )
     return text.format(form=name, state=state, role=_(ROLE[need.by]))
 
 

@@ -170,9 +170,7 @@ def _follow(
 
 def _open(session: Session, process: ProcessRecord) -> list[Task]:
     session.flush()
-    return list(
-        session.scalars(select(Task).where(Task.process_key == process.key, Task.state.in_(OPEN)))
-    )
+    return list(session.scalars(select(Task).where(Task.process_key == process.key, Task.state.in_(OPEN))))
 
 
 def _cancel(
