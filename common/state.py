@@ -36,11 +36,6 @@ class StateDir:
         return self.root / "keys" / "ois_public.pem"
 
     @property
-    def ois_database(self) -> Path:
-        """URL of the OIS's PostgreSQL database; where there is no such file the OIS keeps a SQLite file."""
-        return self.root / "keys" / "ois-database"
-
-    @property
     def demo_accounts(self) -> Path:
         """Generated passwords of a demonstration facility."""
         return self.root / "keys" / "demo-accounts.json"

@@ -25,6 +25,7 @@ from ois_bridge.web import entry as web_entry
 from ois_bridge.web import live as web_live
 from ois_bridge.web import outbox as web_outbox
 from ois_bridge.web import patients as web_patients
+from ois_bridge.web import registration as web_registration
 from ois_bridge.web import record as web_record
 from ois_bridge.web.render import HERE, page
 
@@ -45,8 +46,11 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 """Error -> HTTP status; the first that fits."""
 
 
-def create(context: Context) -> FastAPI:
-    """The application on the given means. No page that describes it is served without a log-in."""
+def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
+    """The application on the given means. No page that describes it is served without a log-in.
+
+    `hosts`: names besides this computer's own that browsers may know it by.
+    """
     app = FastAPI(
         title="PTCS oncology information system", version="1", docs_url=None, redoc_url=None, openapi_url=None
     )
@@ -59,6 +63,7 @@ def create(context: Context) -> FastAPI:
     app.include_router(web_entry.router)
     app.include_router(web_accounts.router)
     app.include_router(web_patients.router)
+    app.include_router(web_registration.router)
     app.include_router(web_outbox.router)
     app.include_router(web_live.router)
     app.include_router(web_record.router)
@@ -68,7 +73,7 @@ def create(context: Context) -> FastAPI:
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_middleware(Borders)
+    app.add_middleware(Borders, hosts=hosts)
     return app
 
 

@@ -31,8 +31,9 @@ HEADERS = {
 class Borders:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] = frozenset()) -> None:
         self._app = app
+        self._hosts = HOSTS | hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand on with the language set and the headers added."""
@@ -41,7 +42,7 @@ class Borders:
             return
         headers = Headers(scope=scope)
         set_language(_wish(scope, headers))
-        refusal = _refusal(scope, headers)
+        refusal = _refusal(scope, headers, self._hosts)
         static = scope["path"].startswith("/static/")
 
         async def send_with_headers(message: Message) -> None:
@@ -49,14 +50,16 @@ class Borders:
                 answer = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer[name] = value
+                if scope["scheme"] == "https":
+                    answer["Strict-Transport-Security"] = "max-age=31536000"
                 answer["Cache-Control"] = "max-age=3600" if static else "no-store"
             await send(message)
 
         await (refusal or self._app)(scope, receive, send_with_headers)
 
 
-def _refusal(scope: Scope, headers: Headers) -> JSONResponse | None:
-    if headers.get("host", "").rsplit(":", 1)[0] not in HOSTS:
+def _refusal(scope: Scope, headers: Headers, hosts: frozenset[str]) -> JSONResponse | None:
+    if headers.get("host", "").rsplit(":", 1)[0] not in hosts:
         return JSONResponse({"error": "unknown host name; use 127.0.0.1 or localhost"}, 400)
     if scope["method"] in ("POST", "PUT", "PATCH"):
         length = headers.get("content-length", "")

@@ -4,7 +4,6 @@ import json
 import logging
 import secrets
 import signal
-import socket
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -12,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 import yaml
 
 from common import authority
@@ -21,7 +19,7 @@ from common.files import read_json, write_atomic
 from common.links.dimse import ArchiveServer
 from common.site import Site
 from common.state import StateDir
-from ois_bridge import application, chores
+from ois_bridge import application, chores, settings
 from ois_bridge.interfaces import dicom, record_links
 from ois_bridge.interfaces.desk import open_desk
 from ois_bridge.interfaces.file_store import DiskFiles
@@ -33,6 +31,8 @@ from ois_bridge.services import accounts, diagnoses, intake, photos, reports
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.context import Context
 from ois_bridge.services.events import Hub
+from ois_bridge.services.workflow import ready as workflow
+from ois_bridge.web_server import WebServer, bound
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def build(state: StateDir, site: Site) -> Context:
     if not state.signing_key.exists():
         authority.new_key(state.signing_key, state.public_key)
     with ExitStack() as undo:
-        database = Database(place(state))
+        database = Database(settings.load(state).database)
         undo.callback(database.close)
         audit = Audit(database, root / "audit.log")
         undo.callback(audit.close)
@@ -72,17 +72,12 @@ def build(state: StateDir, site: Site) -> Context:
     return context
 
 
-def place(state: StateDir) -> Path | str:
-    """Where the data lie: the URL in STATE/keys/ois-database where there is one, else a SQLite file."""
-    url = state.ois_database
-    return url.read_text(encoding="utf-8").strip() if url.exists() else state.root / "ois" / "ois.db"
-
-
 def _make_ready(context: Context, state: StateDir, site: Site) -> None:
     removed = intake.sweep(context) + reports.sweep(context) + photos.sweep(context)
     if removed:
         log.warning("%d files of interrupted writes removed", removed)
     diagnoses.make_ready(context)
+    workflow.make_ready(context)
     if accounts.none_yet(context):
         rows = _account_rows(site.roles_path)
         accounts.create_accounts(context, rows, _passwords(state.demo_accounts, rows))
@@ -109,67 +104,49 @@ def _passwords(path: Path, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, st
     return passwords
 
 
-def bound(port: int) -> socket.socket:
-    """A listening socket on the loopback interface. Raises OSError when the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises what `build` raises, and OSError when a port is taken."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with bound(port) as listener, closing(build(state, site)) as context, chores.working(context):
+    with ExitStack() as stack:
+        listener = stack.enter_context(bound("127.0.0.1", port))
+        public = settings.load(state).public
+        context = stack.enter_context(closing(build(state, site)))
+        stack.enter_context(chores.working(context))
+        app = application.create(context, frozenset({public.host}) if public else frozenset())
+        webs = [WebServer(app, listener)]
+        if public is not None:
+            webs.append(WebServer(app, stack.enter_context(bound("", public.port)), public))
         archive = dicom.server(context, dicom_port)
         archive.start()
-        web = uvicorn.Server(
-            uvicorn.Config(
-                application.create(context),
-                log_config=None,
-                access_log=False,  # addresses may hold patient IDs
-                server_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        # outside the main thread uvicorn leaves the signals to us
-        thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
-        thread.start()
         try:
-            _serve(state, archive, web, thread, listener.getsockname()[1], stopping)
+            _serve(state, archive, webs, stopping)
         finally:
-            _stop(context, archive, web, thread)
+            _stop(context, archive, webs)
 
 
 def _serve(
-    state: StateDir,
-    archive: ArchiveServer,
-    web: uvicorn.Server,
-    thread: threading.Thread,
-    port: int,
-    stopping: threading.Event,
+    state: StateDir, archive: ArchiveServer, webs: Sequence[WebServer], stopping: threading.Event
 ) -> None:
-    while not web.started and thread.is_alive() and not stopping.is_set():
-        stopping.wait(0.02)
+    for web in webs:
+        web.start(stopping)
     try:
-        if web.started:
-            state.announce("ois", port=port, dicom_port=archive.port, aet=dicom.AET)
-            log.info("serving on ports %d (HTTP) and %d (DICOM)", port, archive.port)
-        while thread.is_alive() and not stopping.wait(0.5):
+        if all(web.alive for web in webs) and not stopping.is_set():
+            more = {"public_port": webs[1].port} if len(webs) > 1 else {}
+            state.announce("ois", port=webs[0].port, dicom_port=archive.port, aet=dicom.AET, **more)
+            log.info("serving on ports %s (HTTP) and %d (DICOM)", [web.port for web in webs], archive.port)
+        while all(web.alive for web in webs) and not stopping.wait(0.5):
             pass
     finally:
         state.run_file("ois").unlink(missing_ok=True)
 
 
-def _stop(context: Context, archive: ArchiveServer, web: uvicorn.Server, thread: threading.Thread) -> None:
-    """Listeners first: the web server waits for their streams."""
+def _stop(context: Context, archive: ArchiveServer, webs: Sequence[WebServer]) -> None:
+    """Listeners first: the web servers wait for their streams."""
     context.events.close()
-    web.should_exit = True
+    for web in webs:
+        web.stop()
     archive.stop()
-    thread.join(1.5)
+    for web in webs:
+        web.join()

@@ -14,8 +14,8 @@ from common.errors import PtcsError, Tampered
 from common.hashchain import verify as chain_length
 from common.state import StateDir
 from common.text import _
+from ois_bridge import settings
 from ois_bridge.models.database import Database
-from ois_bridge.process import place
 from ois_bridge.services.audit import compare
 from ptcs.running import state_option
 
@@ -60,7 +60,7 @@ def _checks(state: StateDir) -> Iterator[tuple[str, Check]]:
 
 def _rows(state: StateDir) -> int:
     """Rows of the OIS that stand in its chain. A running OIS may be about to write the last ones."""
-    with closing(Database(place(state), migrate=False)) as database:
+    with closing(Database(settings.load(state).database, migrate=False)) as database:
         for pause in (1.0, 1.0, 0.0):
             count, missing = compare(database, state.root / "ois/audit.log")
             if not missing:

@@ -40,7 +40,7 @@ def log_in(request: Request, context: session.Means, form: session.LogInForm) ->
     except Refused as why:
         return _log_in_page(request, target, 403, str(why), form.get("user", ""))
     answer = RedirectResponse(target, 303)
-    session.set_cookie(answer, session.COOKIE, secret)
+    session.set_cookie(request, answer, session.COOKIE, secret)
     answer.delete_cookie(session.BEFORE_LOG_IN)
     return answer
 
@@ -68,5 +68,5 @@ def _log_in_page(
 ) -> HTMLResponse:
     token = session.new_token()
     answer = page(request, "login.html", status, csrf=token, next=target, error=error, name=name)
-    session.set_cookie(answer, session.BEFORE_LOG_IN, token)
+    session.set_cookie(request, answer, session.BEFORE_LOG_IN, token)
     return answer

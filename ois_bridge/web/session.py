@@ -79,9 +79,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def set_cookie(response: Response, name: str, value: str) -> None:
-    """A cookie that scripts cannot read and other sites cannot send."""
-    response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
+def set_cookie(request: Request, response: Response, name: str, value: str) -> None:
+    """A cookie that scripts cannot read and other sites cannot send; given over TLS it only goes over TLS."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(name, value, httponly=True, samesite="strict", path="/", secure=secure)
 
 
 async def _fields(request: Request) -> dict[str, str]:

@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, text
 from common.files import read_json
 from common.links import dimse
 from common.state import StateDir
+from ois_bridge import settings
 from tests.ois_bridge.ois_case import ZHANG, Case
 from tests.ois_bridge.postgres import Postgres
 
@@ -52,10 +53,10 @@ def place(kind: str) -> Iterator[Callable[[Path], None]]:
     server = Postgres()
 
     def say(state: Path) -> None:
-        url = state / "keys" / "ois-database"
-        if not url.exists():
-            url.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-            url.write_text(server.new_database())
+        path = state / "ois" / "server.yaml"
+        if not path.exists():
+            path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            path.write_text(f"database: {server.new_database()}\n")
 
     yield say
     server.stop()
@@ -140,9 +141,8 @@ class Ois:
 
     def query(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Rows of its database, past the OIS itself."""
-        url = StateDir(self.state).ois_database
-        place = url.read_text() if url.exists() else f"sqlite:///{self.state}/ois/ois.db"
-        engine = create_engine(place)
+        place = settings.load(StateDir(self.state)).database
+        engine = create_engine(place if isinstance(place, str) else f"sqlite:///{place}")
         with engine.begin() as connection:
             found = connection.execute(text(statement), values)
             rows = [tuple(row) for row in found] if found.returns_rows else []
