@@ -13,6 +13,10 @@ class Action(StrEnum):
 
     READ_PATIENTS = N_("read patients")
     REGISTER_PATIENT = N_("register patients")
+    EDIT_PATIENT = N_("change patient data")
+    READ_CONTACTS = N_("read id cards and contact data")
+    EXPORT_LIST = N_("export lists of patients")
+    SEARCH_FORMS = N_("search in forms")
     ADD_COURSE = N_("add courses")
     PRESCRIBE = N_("prescribe")
     READ_PRESCRIPTION = N_("read prescriptions")
@@ -44,8 +48,24 @@ class Action(StrEnum):
     FOLLOW_UP = N_("follow patients up")
     MANAGE_STUDIES = N_("manage studies")
     EXPORT_RECORD = N_("export records")
+    READ_APPOINTMENTS = N_("read appointments")
+    BOOK_APPOINTMENT = N_("book appointments")
+    BOOK_QA = N_("book machine QA")
+    PLAN_SHEET = N_("plan the appointment sheet")
+    EDIT_CALENDAR = N_("edit holidays and device hours")
     MANAGE_ACCOUNTS = N_("manage accounts")
     MANAGE_OUTBOX = N_("manage outgoing messages")
+    READ_QUEUE = N_("read the queues")
+    SIGN_IN = N_("sign patients in by their own number")
+    SIGN_IN_FOR = N_("sign patients in")
+    CALL_PATIENTS = N_("call patients")
+    PUT_FORWARD = N_("put patients forward")
+    SET_QUEUE_RULE = N_("set the order of the queues")
+    WRITE_NOTICES = N_("write notices for the screens")
+    ANNOUNCE_FAULT = N_("announce faults of devices to patients")
+    MANAGE_SCREENS = N_("manage screens")
+    LOOK_AT_SCREEN = N_("show a screen")
+    EDIT_NOTICE_WAYS = N_("set how patients are told")
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
@@ -56,6 +76,10 @@ _CLINICAL = frozenset({"physician", "physicist", "therapist"})
 MAY: dict[Action, frozenset[str]] = {
     Action.READ_PATIENTS: _DEPARTMENT,
     Action.REGISTER_PATIENT: _PLANNERS | {"receptionist"},
+    Action.EDIT_PATIENT: frozenset({"physician", "receptionist"}),
+    Action.READ_CONTACTS: frozenset({"physician", "receptionist"}),
+    Action.EXPORT_LIST: _DEPARTMENT,
+    Action.SEARCH_FORMS: _DEPARTMENT,
     Action.ADD_COURSE: frozenset({"physician"}),
     Action.PRESCRIBE: frozenset({"physician"}),
     Action.READ_PRESCRIPTION: _CLINICAL,
@@ -87,8 +111,24 @@ MAY: dict[Action, frozenset[str]] = {
     Action.FOLLOW_UP: frozenset({"physician"}),
     Action.MANAGE_STUDIES: frozenset({"physician"}),
     Action.EXPORT_RECORD: _DEPARTMENT,
+    Action.READ_APPOINTMENTS: _DEPARTMENT,
+    Action.BOOK_APPOINTMENT: frozenset({"receptionist", "therapist"}),
+    Action.BOOK_QA: frozenset({"physicist", "therapist"}),
+    Action.PLAN_SHEET: frozenset({"receptionist", "therapist", "physicist"}),
+    Action.EDIT_CALENDAR: frozenset({"physicist", "administrator"}),
     Action.MANAGE_ACCOUNTS: frozenset({"administrator"}),
     Action.MANAGE_OUTBOX: frozenset({"administrator"}),
+    Action.READ_QUEUE: _DEPARTMENT,
+    Action.SIGN_IN: frozenset({"therapist", "receptionist", "screen"}),
+    Action.SIGN_IN_FOR: frozenset({"therapist", "receptionist"}),
+    Action.CALL_PATIENTS: frozenset({"therapist"}),
+    Action.PUT_FORWARD: frozenset({"therapist", "physician"}),
+    Action.SET_QUEUE_RULE: frozenset({"therapist", "administrator"}),
+    Action.WRITE_NOTICES: frozenset({"therapist", "receptionist", "administrator"}),
+    Action.ANNOUNCE_FAULT: frozenset({"therapist", "physicist", "physician"}),
+    Action.MANAGE_SCREENS: frozenset({"administrator"}),
+    Action.LOOK_AT_SCREEN: frozenset({"screen"}),
+    Action.EDIT_NOTICE_WAYS: frozenset({"receptionist", "therapist"}),
 }
 
 
