@@ -15,7 +15,8 @@ READINGS = {
     "单": "shan", "曾": "zeng", "仇": "qiu", "解": "xie", "查": "zha", "盖": "ge", "任": "ren", "华": "hua",
     "区": "ou", "翟": "zhai", "乐": "yue", "朴": "piao", "覃": "qin", "缪": "miao", "纪": "ji", "宁": "ning",
     "燕": "yan", "员": "yun", "召": "shao", "种": "chong", "冼": "xian", "洗": "xian", "逄": "pang",
-    "牟": "mu",    "黑": "he", "秘": "bi", "繁": "po", "折": "she", "教": "jiao", "俞": "yu", "隗": "wei", "哈": "ha",
+    "牟": "mu", "黑": "he", "秘": "bi", "繁": "po", "折": "she", "教": "jiao", "俞": "yu", "隗": "wei",
+    "哈": "ha",
     "尉迟": "yu chi", "万俟": "mo qi", "长孙": "zhang sun", "令狐": "ling hu", "澹台": "tan tai",
     "单于": "chan yu", "亓官": "qi guan", "鲜于": "xian yu",
 }  # fmt: skip

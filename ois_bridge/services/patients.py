@@ -10,7 +10,7 @@ from common.dicom import structures
 from common.dicom.plan import PatientIdentity
 from common.errors import Refused
 from common.text import _
-from ois_bridge.domain import identity, prescription
+from ois_bridge.domain import prescription
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.prescription import PrescriptionText
 from ois_bridge.models.archive import DicomInstance, DicomSeries
@@ -20,38 +20,6 @@ from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound
 
 T = TypeVar("T")
-
-
-def register(
-    context: Context, caller: Caller, patient_id: str, name: str, birth_date: str, sex: str
-) -> Patient:
-    """A new patient; series that arrived earlier and agree with the identity become theirs.
-
-    Raises BadInput for a field that is wrong, Refused when the patient ID is taken.
-    """
-    with context.permitted(caller, Action.REGISTER_PATIENT, patient_id) as session:
-        who = identity.checked(patient_id, name, birth_date, sex, context.now().date())
-        if by_id(session, who.patient_id) is not None:
-            raise Refused(_("A patient with this ID is registered already."))
-        patient = Patient(
-            patient_id=who.patient_id,
-            name=who.name,
-            birth_date=who.birth_date,
-            sex=who.sex,
-            registered=context.now(),
-            registered_by=caller.user,
-        )
-        session.add(patient)
-        session.flush()
-        waiting = session.scalars(
-            select(DicomSeries).where(
-                DicomSeries.stated_id == who.patient_id, DicomSeries.patient_key.is_(None)
-            )
-        )
-        for series in waiting:
-            if not identity.contradictions(who, stated(series)):
-                series.patient_key = patient.key
-    return patient
 
 
 def add_course(context: Context, caller: Caller, patient_id: str, name: str, diagnosis: str) -> Course:

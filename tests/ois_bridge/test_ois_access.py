@@ -304,8 +304,9 @@ def test_search_finds_by_id_and_name(tab: Browser, ois: Ois, users: Users, case:
 
 def test_one_person_never_submits_and_approves(means: Context, tmp_path: Path) -> None:
     """An account with both roles is still two people short of one."""
+    from ois_bridge.domain.registration import PatientEntry
     from ois_bridge.models.accounts import Account, AccountRole
-    from ois_bridge.services import intake, patients, plans
+    from ois_bridge.services import intake, patients, plans, registration
     from ois_bridge.services.context import Caller
 
     case = Case("both")
@@ -314,7 +315,8 @@ def test_one_person_never_submits_and_approves(means: Context, tmp_path: Path) -
         found.role_rows.append(AccountRole(role="physicist"))
     both = Caller("physician", frozenset({"physician", "physicist"}))
     who = case.patient
-    patients.register(means, both, who.patient_id, who.name, who.birth_date, who.sex)
+    entry = PatientEntry(who.name, who.patient_id, who.birth_date, who.sex)
+    registration.register(means, both, entry)
     for ds in (*case.images(), case.plan(), case.dose()):
         intake.store(means, ds, "PTCS_TPS")
     course = patients.add_course(means, both, who.patient_id, "C1", "")

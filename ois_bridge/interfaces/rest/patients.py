@@ -6,20 +6,19 @@ from fastapi import APIRouter
 
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.prescription import OrganGoal, PrescriptionText
+from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.callers import By, Means
 from ois_bridge.models.clinical import Prescription
-from ois_bridge.services import archive, patients, views
+from ois_bridge.services import archive, patients, registration, views
 
 router = APIRouter(tags=["patients"])
 
 
 @router.post("/patients", status_code=201, response_model=schemas.Patient)
 def register(context: Means, caller: By, body: schemas.PatientBody) -> Any:
-    """Register a patient (physician, physicist)."""
-    return views.patient(
-        patients.register(context, caller, body.patient_id, body.name, body.birth_date, body.sex)
-    )
+    """Register a patient (front desk, physician, physicist). Empty numbers are made by rule."""
+    return views.patient(registration.register(context, caller, PatientEntry(**body.model_dump())))
 
 
 @router.get("/patients", response_model=list[schemas.Patient])

@@ -50,12 +50,17 @@ class Signature(BaseModel):
 
 
 class PatientBody(Body):
-    """Identity of a patient. birth_date as YYYYMMDD or YYYY-MM-DD, sex as M, F or O."""
+    """Identity of a patient. birth_date as YYYYMMDD or YYYY-MM-DD, sex as M, F or O; an id card says both."""
 
-    patient_id: Line
+    patient_id: Line = ""
     name: Line
-    birth_date: Line
-    sex: Line
+    birth_date: Line = ""
+    sex: Line = ""
+    id_card: Line = ""
+    hospital_number: Line = ""
+    barcode: Line = ""
+    phone: Line = ""
+    address: Line = ""
 
 
 class Patient(BaseModel):

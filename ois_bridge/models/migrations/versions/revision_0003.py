@@ -138,7 +138,8 @@ def _full_text() -> None:
 def _fill() -> None:
     """Patients of before get their pieces of names and numbers, as registration writes them now."""
     connection = op.get_bind()
-    columns = "key, name, patient_id, id_card, hospital_number, barcode, phone"
-    for key, name, *numbers in connection.execute(sa.text(f"SELECT {columns} FROM patient")).all():
+    names = ("key", "name", "patient_id", "id_card", "hospital_number", "barcode", "phone")
+    patient = sa.table("patient", *(sa.column(name) for name in names))
+    for key, name, *numbers in connection.execute(sa.select(patient)).all():
         rows = [{"p": part, "k": key} for part in sorted(search_parts.of_patient(name, numbers))]
         connection.execute(sa.text("INSERT INTO search_part (part, patient_key) VALUES (:p, :k)"), rows)

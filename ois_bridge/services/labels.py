@@ -1,0 +1,36 @@
+"""Labels of patients, with the barcode that the front desk and the rooms scan."""
+
+from ois_bridge.domain.identity import readable_name
+from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.queue.masking import masked_name
+from ois_bridge.models.clinical import Patient
+from ois_bridge.models.registration import PatientChange
+from ois_bridge.services import patients, registration
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.ports import Label
+from ois_bridge.services.search import parts
+
+
+def pdf(context: Context, caller: Caller, key: str, masked: bool, language: str) -> bytes:
+    """A patient's label; one registered before barcodes were made gets its barcode now. Raises NotFound."""
+    with context.permitted(caller, Action.READ_PATIENTS, key, "label printed") as session:
+        patient = patients.must(session.get(Patient, key))
+        if not patient.barcode:
+            before = parts.of(patient)
+            patient.barcode = registration.free_barcode(context, session)
+            session.add(
+                PatientChange(
+                    patient_key=key, field="barcode", old="", new=patient.barcode,
+                    changed=context.now(), changed_by=caller.user,
+                )
+            )  # fmt: skip
+            session.flush()
+            parts.put(session, patient, before)
+        label = Label(
+            name=masked_name(patient.name) if masked else readable_name(patient.name),
+            patient_id=patient.patient_id,
+            sex=patient.sex,
+            birth_date="" if masked else patient.birth_date,
+            barcode=patient.barcode,
+        )
+    return context.desk.labels.compose(label, language)
