@@ -28,6 +28,7 @@ from ois_bridge.interfaces.passwords import Argon2
 from ois_bridge.interfaces.report import Pages
 from ois_bridge.models.database import Database
 from ois_bridge.services import accounts, diagnoses, intake, photos, reports
+from ois_bridge.services.appointments import settings as sheet
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.context import Context
 from ois_bridge.services.events import Hub
@@ -78,6 +79,7 @@ def _make_ready(context: Context, state: StateDir, site: Site) -> None:
         log.warning("%d files of interrupted writes removed", removed)
     diagnoses.make_ready(context)
     workflow.make_ready(context)
+    sheet.make_ready(context)
     if accounts.none_yet(context):
         rows = _account_rows(site.roles_path)
         accounts.create_accounts(context, rows, _passwords(state.demo_accounts, rows))

@@ -47,8 +47,8 @@ class CalendarDay(Base):
 class DevicePeriod(Base):
     """A time at which a device may not be booked, may be booked beyond its hours, or is kept for some.
 
-    `effect`: forbidden, open, reserved. Either weekly (`weekdays`, digits, with `from_min` and `to_min` of the
-    day, within first_day..last_day, each may be empty) or once (`start`, `finish`). `device` empty: all.
+    `effect`: forbidden, open, reserved. Either weekly (`weekdays`, digits, with `from_min` and `to_min` of
+    the day, within first_day..last_day, each may be empty) or once (`start`, `finish`). `device` empty: all.
     """
 
     __tablename__ = "device_period"
@@ -131,14 +131,3 @@ class ScheduleProposal(Base):
     created_by: Mapped[Text64]
     decided: Mapped[OptionalTime]
     decided_by: Mapped[str] = mapped_column(String(64), default="")
-
-
-class SheetLock(Base):
-    """One row. Whoever changes the sheet counts it up first, and so waits for whoever changes it now:
-    a database that lets two transactions write at once then still books every slot once.
-    """
-
-    __tablename__ = "sheet_lock"
-
-    name: Mapped[str] = mapped_column(String(16), primary_key=True)
-    revision: Mapped[int]

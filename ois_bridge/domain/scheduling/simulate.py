@@ -67,7 +67,7 @@ def judge(
             sums[index] += value / runs
     order = sorted(treated, key=lambda place: place.beam or (0, 0))
     changes = sum(one.particle != two.particle for one, two in pairwise(order))
-    return Judgement(*sums, changes)
+    return Judgement(sums[0], sums[1], sums[2], sums[3], changes)
 
 
 def _play(

@@ -8,15 +8,13 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add the tables, and the one row of the lock."""
+    """Add the tables."""
     _calendar_day()
     _department_device()
     _device_period()
     _schedule_proposal()
-    _sheet_lock()
     _visit_wish()
     _waiting_visit()
-    op.execute("INSERT INTO sheet_lock (name, revision) VALUES ('sheet', 0)")
 
 
 def _calendar_day() -> None:
@@ -93,15 +91,6 @@ def _schedule_proposal() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_schedule_proposal"),
     )
     op.create_index("ix_schedule_proposal_state", "schedule_proposal", ["state"], unique=False)
-
-
-def _sheet_lock() -> None:
-    op.create_table(
-        "sheet_lock",
-        sa.Column("name", sa.String(length=16), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_sheet_lock"),
-    )
 
 
 def _visit_wish() -> None:
