@@ -52,4 +52,5 @@ ROLE: Mapping[str, str] = {
     "receptionist": N_("receptionist"),
     "service": N_("service engineer"),
     "administrator": N_("administrator"),
+    "screen": N_("screen of the department"),
 }

@@ -1,0 +1,122 @@
+"""What a therapist does with the queue: call, call again, pass over, in the room, finished, put forward."""
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from common.errors import BadInput
+from common.text import _
+from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent, AppointmentState
+from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.state_table import step
+from ois_bridge.models.appointments import Appointment
+from ois_bridge.models.queue import QueueCall, QueueEntry
+from ois_bridge.services import events, notices
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.patients import must
+from ois_bridge.services.queue import listing
+from ois_bridge.services.queue.settings import settings
+
+TWICE = timedelta(seconds=3)
+"""A second call of the same patient within this time is the same click."""
+
+HIGHEST = 9
+
+
+def call(context: Context, caller: Caller, key: str) -> None:
+    """Call a patient, or call again. Raises NotFound, Refused for one who has not signed in."""
+    with context.permitted(caller, Action.CALL_PATIENTS, key, "call") as session:
+        visit, entry = _locked(session, key)
+        now = context.now()
+        if visit.state is AppointmentState.CALLED and visit.called and now - visit.called < TWICE:
+            return
+        visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.CALL)
+        visit.called = now
+        entry.calls += 1
+        session.add(
+            QueueCall(
+                appointment_key=key, device=visit.device, time=now, count=entry.calls, called_by=caller.user
+            )
+        )
+        _moved_up(context, session, caller, visit)
+
+
+def pass_over(context: Context, caller: Caller, key: str) -> None:
+    """The patient did not come: back into the queue, a while later. Raises NotFound, Refused."""
+    with context.permitted(caller, Action.CALL_PATIENTS, key, "pass over") as session:
+        visit, entry = _locked(session, key)
+        visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.PASS_OVER)
+        visit.entered = None
+        entry.passed += 1
+        entry.passed_at = context.now()
+        events.announce(session, "queue", visit.device)
+
+
+def enter(context: Context, caller: Caller, key: str) -> None:
+    """The patient is in the room, and is the right one. Raises NotFound, Refused."""
+    with context.permitted(caller, Action.CALL_PATIENTS, key, "in the room, identity checked") as session:
+        visit, _entry = _locked(session, key)
+        visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.ENTER)
+        visit.entered = context.now()
+        _moved_up(context, session, caller, visit)
+
+
+def finish(context: Context, caller: Caller, key: str) -> None:
+    """The visit is done. Raises NotFound, Refused."""
+    with context.permitted(caller, Action.CALL_PATIENTS, key, "finish") as session:
+        visit, _entry = _locked(session, key)
+        visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.FINISH)
+        visit.finished = context.now()
+        events.announce(session, "queue", visit.device)
+        events.announce(session, "appointments", visit.device)
+
+
+def miss(context: Context, caller: Caller, key: str) -> None:
+    """The patient will not come today. Raises NotFound, Refused."""
+    with context.permitted(caller, Action.CALL_PATIENTS, key, "missed") as session:
+        visit, _entry = _locked(session, key)
+        visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.MISS)
+        _moved_up(context, session, caller, visit)
+        events.announce(session, "appointments", visit.device)
+
+
+def leave(context: Context, caller: Caller, key: str) -> None:
+    """Take a sign-in back; the number is not given again. Raises NotFound, Refused."""
+    with context.permitted(caller, Action.SIGN_IN_FOR, key, "take back") as session:
+        visit, _entry = _locked(session, key)
+        visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.LEAVE)
+        visit.signed_in, visit.signed_in_by, visit.queue_number = None, "", None
+        visit.priority = 0
+        _moved_up(context, session, caller, visit)
+
+
+def put_forward(context: Context, caller: Caller, key: str, priority: int, reason: str) -> None:
+    """Give a patient a priority (0 takes it back), with the reason. Raises BadInput, NotFound."""
+    reason = reason.strip()
+    if not 0 <= priority <= HIGHEST:
+        raise BadInput(_("A priority from 0 to {n} is needed.").format(n=HIGHEST))
+    if not (priority == 0 or 1 <= len(reason) <= 200):
+        raise BadInput(_("A reason of 1 to 200 characters is needed."))
+    detail = f"priority {priority}"
+    with context.permitted(caller, Action.PUT_FORWARD, key, detail) as session:
+        visit, entry = _locked(session, key)
+        visit.priority, entry.reason, entry.reason_by = priority, reason, caller.user
+        _moved_up(context, session, caller, visit)
+
+
+def _locked(session: Session, key: str) -> tuple[Appointment, QueueEntry]:
+    visit = must(session.get(Appointment, key, with_for_update=True, populate_existing=True))
+    entry = session.get(QueueEntry, key)
+    if entry is None:
+        entry = QueueEntry(appointment_key=key, calls=0, passed=0)
+        session.add(entry)
+    return visit, entry
+
+
+def _moved_up(context: Context, session: Session, caller: Caller, visit: Appointment) -> None:
+    """The queue moved: tell the screens, and the patient whose turn comes soon."""
+    session.flush()
+    events.announce(session, "queue", visit.device)
+    for row in listing.of_device(session, visit.device, context.now()).waiting:
+        if row.ahead <= settings().soon_before:
+            notices.queue_soon(session, row.visit, row.ahead, caller.user, context.now())
