@@ -53,6 +53,7 @@ class Action(StrEnum):
     BOOK_QA = N_("book machine QA")
     PLAN_SHEET = N_("plan the appointment sheet")
     EDIT_CALENDAR = N_("edit holidays and device hours")
+    RESTRICT_RECORD = N_("restrict records")
     MANAGE_ACCOUNTS = N_("manage accounts")
     MANAGE_OUTBOX = N_("manage outgoing messages")
     READ_QUEUE = N_("read the queues")
@@ -116,6 +117,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.BOOK_QA: frozenset({"physicist", "therapist"}),
     Action.PLAN_SHEET: frozenset({"receptionist", "therapist", "physicist"}),
     Action.EDIT_CALENDAR: frozenset({"physicist", "administrator"}),
+    Action.RESTRICT_RECORD: frozenset({"physician"}),
     Action.MANAGE_ACCOUNTS: frozenset({"administrator"}),
     Action.MANAGE_OUTBOX: frozenset({"administrator"}),
     Action.READ_QUEUE: _DEPARTMENT,

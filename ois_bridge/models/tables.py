@@ -1,6 +1,7 @@
 """All tables, in one import: what the migrations compare against."""
 
 from ois_bridge.models import (
+    access,
     accounts,
     appointments,
     archive,
@@ -23,6 +24,7 @@ from ois_bridge.models import (
 from ois_bridge.models.base import Base
 
 __all__ = [
+    "access",
     "accounts",
     "appointments",
     "archive",

@@ -8,7 +8,7 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Passwords set by others, keys of other systems."""
+    """Passwords set by others, keys of other systems, records that only some may open."""
     op.add_column(
         "account", sa.Column("must_change", sa.Boolean(), nullable=False, server_default=sa.false())
     )
@@ -26,4 +26,23 @@ def upgrade() -> None:
         sa.Column("ended", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("key", name="pk_api_key"),
         sa.UniqueConstraint("secret_hash", name="uq_api_key_secret_hash"),
+    )
+    op.create_table(
+        "restriction",
+        sa.Column("patient_key", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("set_by", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["patient_key"], ["patient.key"], name="fk_restriction_patient_key"),
+        sa.PrimaryKeyConstraint("patient_key", name="pk_restriction"),
+    )
+    op.create_table(
+        "care_team_member",
+        sa.Column("patient_key", sa.String(length=16), nullable=False),
+        sa.Column("user", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.DateTime(), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["patient_key"], ["patient.key"], name="fk_care_team_member_patient_key"),
+        sa.PrimaryKeyConstraint("patient_key", "user", "since", name="pk_care_team_member"),
     )

@@ -1,0 +1,111 @@
+"""Least privilege by record: a restricted patient is seen by the care team, and by others only in need."""
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy.orm import Session
+
+from common.errors import BadInput, Unauthorised
+from common.text import _
+from ois_bridge.domain.permissions import Action
+from ois_bridge.models.access import CareTeamMember, Restriction
+from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.patients import must
+
+IN_NEED = timedelta(hours=8)
+"""How long a record opened in need stays open to who opened it."""
+
+
+class RecordClosed(Unauthorised):
+    """The role has the right, but this record is restricted and the caller is not of its care team."""
+
+
+def restrict(context: Context, caller: Caller, patient_key: str, reason: str) -> None:
+    """Open a record to its care team only; who does it becomes a member. Raises BadInput without a reason."""
+    with context.permitted(caller, Action.RESTRICT_RECORD, patient_key) as session:
+        must(session.get(Patient, patient_key))
+        now, why = context.now(), _stated(reason)
+        session.merge(Restriction(patient_key=patient_key, reason=why, since=now, set_by=caller.user))
+        _join(session, patient_key, caller.user, context)
+
+
+def release(context: Context, caller: Caller, patient_key: str) -> None:
+    """Open a record to everybody whose role may read it."""
+    with context.permitted(caller, Action.RESTRICT_RECORD, patient_key) as session:
+        check(session, caller, patient_key, context)
+        found = session.get(Restriction, patient_key)
+        if found is not None:
+            session.delete(found)
+
+
+def add_member(context: Context, caller: Caller, patient_key: str, user: str) -> None:
+    """Take somebody into the care team."""
+    with context.permitted(caller, Action.RESTRICT_RECORD, patient_key, f"member {user}") as session:
+        check(session, caller, patient_key, context)
+        _join(session, patient_key, user, context)
+
+
+def open_in_need(context: Context, caller: Caller, patient_key: str, reason: str) -> None:
+    """Open a restricted record for some hours; the reason is kept.
+
+    Raises BadInput without one.
+    """
+    with context.permitted(caller, Action.READ_PATIENTS, patient_key, "opened in need") as session:
+        now = context.now()
+        row = CareTeamMember(
+            patient_key=patient_key, user=caller.user, until=now + IN_NEED, reason=_stated(reason), since=now
+        )
+        if session.get(Restriction, patient_key) is not None and not _open(
+            session, caller, patient_key, context
+        ):
+            session.add(row)
+
+
+def check(session: Session, caller: Caller, patient_key: str, context: Context) -> None:
+    """Raise RecordClosed unless the record is open to the caller."""
+    if session.get(Restriction, patient_key) is not None and not _open(session, caller, patient_key, context):
+        raise RecordClosed(
+            _("This record is open to its care team only. In need it can be opened with a reason.")
+        )
+
+
+def is_restricted(session: Session, patient_key: str) -> bool:
+    """Whether a record is restricted."""
+    return session.get(Restriction, patient_key) is not None
+
+
+def visible(caller: Caller, context: Context) -> ColumnElement[bool]:
+    """The condition on `Patient` that leaves out what is closed to the caller: for lists and searches."""
+    closed = exists().where(Restriction.patient_key == Patient.key)
+    return or_(~closed, _member(caller, context).exists(), _in_charge(caller).exists())
+
+
+def _open(session: Session, caller: Caller, patient_key: str, context: Context) -> bool:
+    mine = select(Patient.key).where(Patient.key == patient_key)
+    open_to = or_(_member(caller, context).exists(), _in_charge(caller).exists())
+    return session.scalar(mine.where(open_to)) is not None
+
+
+def _member(caller: Caller, context: Context) -> Select[str]:
+    return select(CareTeamMember.user).where(
+        CareTeamMember.patient_key == Patient.key,
+        CareTeamMember.user == caller.user,
+        or_(CareTeamMember.until.is_(None), CareTeamMember.until > context.now()),
+    )
+
+
+def _in_charge(caller: Caller) -> Select[str]:
+    return select(Course.key).where(Course.patient_key == Patient.key, Course.physician == caller.user)
+
+
+def _join(session: Session, patient_key: str, user: str, context: Context) -> None:
+    if not _open(session, Caller(user), patient_key, context):
+        session.add(CareTeamMember(patient_key=patient_key, user=user, until=None, since=context.now()))
+
+
+def _stated(reason: str) -> str:
+    stated = " ".join(reason.split())
+    if not 5 <= len(stated) <= 200:
+        raise BadInput(_("A reason of 5 to 200 characters is needed."))
+    return stated
