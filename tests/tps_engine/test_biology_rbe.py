@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 
 from common.errors import BadConfig, BadInput
 from common.site import CONFIG
-from tps_engine.biology import parameters
+from tps_engine.biology import parameters, stated
 from tps_engine.biology.rbe import alpha_beta_map, combine, limits, rbe, weighted_dose
 
 pytestmark = pytest.mark.requirement("TPS-BIO")
@@ -146,3 +146,22 @@ def test_a_parameter_set_names_its_version_and_a_damaged_one_is_refused(tmp_path
         path.write_text(yaml.safe_dump(broken))
         with pytest.raises(BadConfig):
             parameters.load(path)
+
+
+def test_what_a_plan_says_of_its_biology_is_read_again():
+    known = SET
+    made = stated.stated(known, "Wedenberg", {"腮腺, left": "late-responding", "PTV": 8.0})
+    again = stated.read(known, made.line)
+    assert again == made and list(again.ratios.items())[1:] == [("腮腺, left", 3.0), ("PTV", 8.0)]
+    assert made.line.isascii() and made.name == "Wedenberg, proton-rbe 1.0"
+    for constant in ("constant 1.1", "constant 1.05", "constant 1"):
+        found = stated.read(known, constant)
+        assert found.line == constant and found.model.constant == float(constant.split()[1])
+    for wrong, said in (
+        ("constant 3", "allowed are"),
+        ("", "allowed are constant 1.1"),
+        ("McNamara", "plan again"),
+        (made.line.replace("1.0;", "0.9;"), "here is proton-rbe 1.0"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            stated.read(known, wrong)

@@ -192,7 +192,7 @@ def test_histograms_count_parts_of_voxels() -> None:
 @pytest.mark.parametrize(
     ("choices", "said"),
     [
-        ({"memory": 10_000}, "GiB"),
+        ({"memory": 10_000}, "not enough memory"),
         ({"objectives": ("organ: dose rate max < 3",)}, "quantity dose rate"),
         ({"constraints": ("liver: max < 3",)}, "no region named liver"),
         ({"model": "abacus"}, "RBE model abacus"),

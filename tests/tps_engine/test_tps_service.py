@@ -17,6 +17,7 @@ from common.errors import LinkLost, Refused, Unauthorised
 from common.files import read_json
 from common.links.http import JsonClient
 from tests.tps_engine.fake_ois import FakeOis
+from tps_engine.biology import parameters, stated
 
 pytestmark = [pytest.mark.requirement("SYS-LOOP"), pytest.mark.requirement("TPS-QA")]
 PATIENT = PatientIdentity("P-17", "Water^Wendy", "19600229", "F")
@@ -277,6 +278,39 @@ def test_a_fraction_that_does_not_belong_together_is_refused(ois, service, plan)
     _job, state = service.run({**request, "record_uids": ["1.2.3"]})
     assert state["state"] == "FAILED" and "holds no treatment record" in state["error"]
     assert len(ois.objects) == before + 3  # what the test added, nothing from the service
+
+
+@pytest.mark.requirement("TPS-BIO")
+def test_a_variable_rbe_is_planned_and_reconstructed(ois, case, service):
+    """The model, its set's version and alpha/beta go with plan and dose, and weigh the delivered dose."""
+    ois.prescriptions["rx3"] = {**ois.prescriptions["rx"], "rbe_model": "McNamara"}
+    request = {**REQUEST, "prescription_id": "rx3", "fields": REQUEST["fields"][:1], "tissues": {"tumour": 3}}
+    _job, state = service.run({**request, "rbe_model": "McNamara"})
+    assert state["state"] == "DONE", state
+    result = state["result"]
+    ratios = {"default": 10.0, "tumour": 3.0}
+    wanted = {"model": "McNamara", "parameter_set": "proton-rbe", "version": "1.0", "alpha_beta": ratios}
+    assert result["biology"] == wanted
+    made = ion_plan.from_dataset(ois.objects[result["plan_uid"]])
+    assert stated.read(parameters.load(), made.rbe_model).ratios == ratios
+    dose = rt_dose.from_dataset(ois.objects[result["dose_uid"]])
+    assert (dose.comment, dose.dose_type) == ("RBE model: McNamara, proton-rbe 1.0", "EFFECTIVE")
+    assert result["metrics"]["target"]["mean"] == pytest.approx(2.0, rel=0.02)
+    # in late-responding tissue protons weigh more than 1.1: fewer of them give the dose
+    plain = {**request, "prescription_id": "rx"}
+    _job, constant = service.run(plain)
+    other = ion_plan.from_dataset(ois.objects[constant["result"]["plan_uid"]])
+    assert constant["result"]["biology"]["alpha_beta"] == {}
+    assert sum(beam.meterset for beam in made.beams) < 0.97 * sum(beam.meterset for beam in other.beams)
+    _job, state = _reconstruct(service, ois, made, [_record(made, 1, 1.0)])
+    assert state["state"] == "DONE", state
+    assert state["result"]["metrics"]["target"]["mean"] == pytest.approx(2.0, rel=0.02)
+    assert state["result"]["gamma"]["pass_rate"] > 99.0
+    _job, state = service.run({**plain, "rbe_model": "Wedenberg"})
+    assert state["state"] == "FAILED" and "prescribe it so" in state["error"]
+    ois.prescriptions["rx3"]["rbe_model"] = "Nobody"
+    _job, state = service.run(request)
+    assert state["state"] == "FAILED" and "allowed are constant 1.1, McNamara" in state["error"]
 
 
 def test_a_plan_that_cannot_be_made_stores_nothing(ois, case, service):

@@ -1,5 +1,6 @@
 """Versioned parameter sets of RBE models and tissues: `config/biology/NAME.yaml`."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,11 @@ from typing import Any
 from common.errors import BadInput
 from common.site import CONFIG, load_checked
 from common.text import _
+
+CONSTANTS = (1.0, 1.5)
+"""Constant RBE of protons that may be asked for beside the models of a set."""
+
+_CONSTANT = re.compile(r"^constant (\d(?:\.\d+)?)$")
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,28 @@ class ParameterSet:
     models: Mapping[str, RbeModel]
     tissues: Mapping[str, float]
 
+    def find(self, name: str) -> RbeModel | None:
+        """A model by name, or of `constant X` for X in CONSTANTS; None where there is none."""
+        if name in self.models:
+            return self.models[name]
+        number = _CONSTANT.match(name)
+        value = float(number[1]) if number else 0.0
+        if not CONSTANTS[0] <= value <= CONSTANTS[1]:
+            return None
+        flat = Line(value, 0.0, 0.0)
+        return RbeModel(name, "stated by the planner", value, flat, flat)
+
     def model(self, name: str) -> RbeModel:
-        """A model by name. Raises BadInput listing the names there are."""
-        if name not in self.models:
+        """A model as `find` does. Raises BadInput listing the names there are."""
+        found = self.find(name)
+        if found is None:
             raise BadInput(
-                _("RBE model {name}: allowed are {allowed}").format(name=name, allowed=", ".join(self.models))
+                _("RBE model {name}: allowed are {allowed}").format(
+                    name=name or "-",
+                    allowed=", ".join((*self.models, f"constant {CONSTANTS[0]:g} .. {CONSTANTS[1]:g}")),
+                )
             )
-        return self.models[name]
+        return found
 
     def alpha_beta(self, tissue: str) -> float:
         """alpha/beta in Gy of a tissue. Raises BadInput listing the names there are."""

@@ -74,6 +74,14 @@ def spot_dose(
     return _on_grid(patient, grid, beam, placed, mu, beam_model, let=False, device=device)[0]
 
 
+def spot_dose_and_let(
+    patient: Patient, grid: Grid, beam: IonBeam, placed: spots.Spots, mu: Floats, beam_model: BeamModel
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Dose as `spot_dose`, and dose-averaged LET as `beam_dose_and_let`."""
+    dose, let = _on_grid(patient, grid, beam, placed, mu, beam_model, let=True)
+    return dose, let
+
+
 def _on_grid(
     patient: Patient,
     grid: Grid,

@@ -63,7 +63,7 @@ class Effects:
 
     def check(self, name: str) -> None:
         """Raise BadInput for a quantity that is not known here, naming those that are."""
-        if name not in self.known():
+        if name not in self.known() and (self.models is None or self.models.find(name) is None):
             raise BadInput(
                 _("quantity {name}: allowed are {allowed}").format(name=name, allowed=", ".join(self.known()))
             )
@@ -110,5 +110,5 @@ class Effects:
     def _factor(self, name: str) -> float | None:
         if name == PHYSICAL:
             return 1.0
-        known = self.models.models.get(name) if self.models else None
+        known = self.models.find(name) if self.models else None
         return None if known is None else known.constant

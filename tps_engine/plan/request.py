@@ -11,14 +11,12 @@ from common.dicom.ct import CtVolume
 from common.dicom.plan import IonBeam
 from common.errors import BadInput
 from common.text import _
+from tps_engine.biology import parameters
 from tps_engine.evaluate.dvh import Dvh
 from tps_engine.optimise.delivery_time import DeliveryTime, Timing
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.aims import parse
 from tps_engine.plan.layout import LayoutOptions
-
-RBE_MODELS = {"constant 1.1": 1.1}
-"""RBE models by the name that prescriptions and plans carry; 1.1 for protons as in ICRU Report 78."""
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0..1) and the name of the step."""
@@ -34,7 +32,10 @@ class OrganLimit:
 
 @dataclass(frozen=True)
 class Prescription:
-    """RBE-weighted dose in Gy per fraction to a target, and the organs to spare."""
+    """RBE-weighted dose in Gy per fraction to a target, and the organs to spare.
+
+    rbe_model: of the set `proton-rbe`; 1.1 for protons as in ICRU Report 78.
+    """
 
     target: str
     dose_per_fraction: float
@@ -50,17 +51,7 @@ class Prescription:
                     "and 1 fraction or more"
                 ).format(dose=self.dose_per_fraction, fractions=self.fractions)
             )
-        if self.rbe_model not in RBE_MODELS:
-            raise BadInput(
-                _("RBE model {name}: allowed are {allowed}").format(
-                    name=self.rbe_model, allowed=", ".join(RBE_MODELS)
-                )
-            )
-
-    @property
-    def rbe(self) -> float:
-        """Factor from physical to RBE-weighted dose."""
-        return RBE_MODELS[self.rbe_model]
+        parameters.load().model(self.rbe_model)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tps_engine import output
 from tps_engine.beamdata.ion_machine import IonMachine
 from tps_engine.beamdata.model import BeamModel
 from tps_engine.biology import parameters, rbe
+from tps_engine.biology.stated import Biology, stated
 from tps_engine.device import choice
 from tps_engine.dose import engines, recompute
 from tps_engine.dose.effective import EffectiveDose, effective_dose
@@ -27,6 +28,7 @@ from tps_engine.patient import contours
 from tps_engine.patient.grid import Grid
 from tps_engine.patient.stopping_power import CtCalibration
 from tps_engine.plan.again import Planned, dose_again
+from tps_engine.plan.effects import PHYSICAL
 from tps_engine.plan.request import PlanOptions, PlanResult, Prescription
 from tps_engine.scripting.show import Picture, Table, progress
 
@@ -49,6 +51,13 @@ class Plan:
     def dose(self) -> Dose:
         """The planned dose."""
         return self.result.dose
+
+    @property
+    def biology(self) -> Biology | None:
+        """What a proton plan's dose is weighed by; None for ions, and for physical dose."""
+        if isinstance(self.machine, IonMachine) or self.result.model == PHYSICAL:
+            return None
+        return stated(parameters.load(), self.result.model, self.options.tissues)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -153,7 +162,7 @@ class Plan:
         place.mkdir(parents=True, exist_ok=True)
         plan, dose = self.objects()
         content = {"dose.dcm": rt_dose.to_dataset(dose), "plan.dcm": ion_plan.to_dataset(plan)}
-        if self.result.model != self.prescription.rbe_model:
+        if self.biology is None or self.biology.model.constant is None:
             total = self.result.physical * np.float32(self.prescription.fractions)
             physical = output.dose_grid(
                 plan, total, self.result.grid, modules.new_uid(), "PHYSICAL", summation="PLAN"
@@ -166,15 +175,16 @@ class Plan:
     def objects(self, machine: str = "") -> tuple[IonPlan, rt_dose.DoseGrid]:
         """The plan and the dose of all its fractions, as data. machine: its name, else the beam model's."""
         uids = (modules.new_uid(), modules.new_uid())
-        result, name = self.result, machine or self.machine.name
-        what: dict[str, Any] = {"rbe_model": result.model, "radiation": result.species, "label": _label(self)}
+        result, name, known = self.result, machine or self.machine.name, self.biology
+        model = result.model if known is None else known.line
+        what: dict[str, Any] = {"rbe_model": model, "radiation": result.species, "label": _label(self)}
         if isinstance(self.machine, IonMachine):
             what["nuclide"] = (self.machine.mass_number, self.machine.charge)
         plan = output.ion_plan(self.case, self.prescription, result.beams, name, uids, **what)
         # Dose Summation Type PLAN is the dose of all fractions (PS3.3 C.8.8.3).
         total = self.dose * np.float32(self.prescription.fractions)
         kind = "PHYSICAL" if result.model == "physical" else "EFFECTIVE"
-        comment = f"RBE model: {result.model}"[:64]
+        comment = f"RBE model: {result.model if known is None else known.name}"[:64]
         return plan, output.dose_grid(
             plan, total, result.grid, uids[1], kind, summation="PLAN", comment=comment
         )

@@ -11,12 +11,13 @@ from common.dicom.plan import IonPlan
 from common.dicom.rt_dose import DoseGrid
 from common.errors import BadInput, Refused
 from common.text import _
+from tps_engine.biology import parameters, stated
+from tps_engine.biology.stated import Biology
 from tps_engine.evaluate.delivered import DeliveredBeam, combine
 from tps_engine.output import Case
 from tps_engine.patient import stopping_power
 from tps_engine.patient.grid import Grid, resample_nearest
 from tps_engine.patient.model import Patient, build
-from tps_engine.plan.request import RBE_MODELS
 from tps_engine.service.archive import Ois
 from tps_engine.service.requests import ReconstructRequest
 
@@ -26,7 +27,10 @@ Masks = dict[str, NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Fraction:
-    """Everything about one delivered fraction. planned: RBE-weighted Gy of one fraction, on `grid`."""
+    """Everything about one delivered fraction. planned: RBE-weighted Gy of one fraction, on `grid`.
+
+    biology: what the plan was weighed by, and the delivered dose is. organs: of the prescription.
+    """
 
     plan: IonPlan
     case: Case
@@ -37,13 +41,14 @@ class Fraction:
     number: int
     grid: Grid
     planned: Dose
+    biology: Biology
 
 
-def regions(fraction: Fraction) -> Masks:
-    """Target and organs on the dose grid, inside the body; the target first."""
+def regions(fraction: Fraction, names: Sequence[str] = ()) -> Masks:
+    """Regions on the dose grid, inside the body. names: none for the target and the organs after it."""
     patient, grid = fraction.patient, fraction.grid
     body = resample_nearest(patient.body, patient.grid, grid)
-    names = (fraction.plan.target, *fraction.organs)
+    names = names or (fraction.plan.target, *fraction.organs)
     return {name: resample_nearest(patient.region(name), patient.grid, grid) & body for name in names}
 
 
@@ -54,8 +59,7 @@ def read(ois: Ois, request: ReconstructRequest) -> Fraction:
     left out, BadInput for what the OIS lacks, BadDicom for what is damaged.
     """
     plan = ois.plan(request.plan_uid)
-    if plan.rbe_model not in RBE_MODELS:
-        raise BadInput(_("RBE model {name} of the plan is not known here").format(name=plan.rbe_model))
+    biology = stated.read(parameters.load(), plan.rbe_model)
     records = [ois.record(uid) for uid in request.record_uids]
     beams = combine(plan, records)
     number = records[0].fraction
@@ -67,7 +71,8 @@ def read(ois: Ois, request: ReconstructRequest) -> Fraction:
     if {case.ct.patient.patient_id, structures.patient.patient_id} != {plan.patient.patient_id}:
         raise Refused(_("plan, structure set and CT are not of one patient; nothing was computed"))
     organs = _organs(ois, facts)
-    patient = build(case.ct, structures, organs, plan.target, stopping_power.load())
+    names = dict.fromkeys((*organs, *biology.regions))
+    patient = build(case.ct, structures, list(names), plan.target, stopping_power.load())
     nz, ny, nx = planned.dose.shape
     share = np.float32(plan.fractions if planned.summation == "PLAN" else 1)
     return Fraction(
@@ -80,6 +85,7 @@ def read(ois: Ois, request: ReconstructRequest) -> Fraction:
         number=number,
         grid=Grid(planned.origin, planned.spacing, (nz, ny, nx)),
         planned=planned.dose / share,
+        biology=biology,
     )
 
 

@@ -11,6 +11,9 @@ from common.state import StateDir
 from common.text import _
 from tps_engine import output
 from tps_engine.beamdata.model import BeamModel
+from tps_engine.biology import parameters
+from tps_engine.biology import stated as biology
+from tps_engine.biology.stated import Biology
 from tps_engine.output import Case
 from tps_engine.patient import stopping_power
 from tps_engine.plan.planning import make_plan
@@ -42,8 +45,9 @@ class PlanJob:
         with Ois(self.state, order.token) as ois:
             order.report(0.0, _("reads prescription and images"))
             wanted, case = _read(ois, request)
+            known = biology.stated(parameters.load(), wanted.rbe_model, request.tissues)
             plan = self._plan(case, wanted, request, _scaled(order.report))
-            answer = _answer(plan)
+            answer = {**_answer(plan), "biology": _biology(known)}
             order.report(_PLANNED, _("draws the pictures"))
             order.keep("dose_planes.png", plan.planes().png)
             order.keep("dvh.png", plan.histograms().png)
@@ -53,9 +57,9 @@ class PlanJob:
     def _plan(self, case: Case, wanted: Prescription, request: PlanRequest, report: Report) -> Plan:
         model, calibration = self.beam_model(), stopping_power.load()
         fields = [FieldRequest(field.name, field.gantry, field.couch) for field in request.fields]
-        options = PlanOptions(margin=request.margin_mm)
+        options = PlanOptions(margin=request.margin_mm, tissues=request.tissues)
         result = make_plan(case.ct, case.structures, wanted, fields, model, options, report, calibration)
-        return Plan(case, wanted, model, calibration, result)
+        return Plan(case, wanted, model, calibration, result, options)
 
 
 def _scaled(report: Report) -> Report:
@@ -72,6 +76,12 @@ def _read(ois: Ois, request: PlanRequest) -> tuple[Prescription, Case]:
         raise Refused(
             _("prescription, structure set, CT and request are not of one patient; nothing was planned")
         )
+    if request.rbe_model not in ("", found["rbe_model"]):
+        raise Refused(
+            _(
+                "the prescription is by the RBE model {prescribed}, the request by {asked}; prescribe it so"
+            ).format(prescribed=found["rbe_model"], asked=request.rbe_model)
+        )
     limits = tuple(OrganLimit(organ["name"], organ["max_gy"]) for organ in found["organs"])
     wanted = Prescription(
         target=found["target"],
@@ -81,6 +91,17 @@ def _read(ois: Ois, request: PlanRequest) -> tuple[Prescription, Case]:
         rbe_model=found["rbe_model"],
     )
     return wanted, Case(ct, structures)
+
+
+def _biology(known: Biology) -> dict[str, Any]:
+    """The model that the doses are weighed by, with its parameter set, and alpha/beta in Gy by region."""
+    name, version = known.parameters
+    return {
+        "model": known.model.name,
+        "parameter_set": name,
+        "version": version,
+        "alpha_beta": dict(known.ratios),
+    }
 
 
 def _answer(plan: Plan) -> dict[str, Any]:

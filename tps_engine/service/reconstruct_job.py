@@ -15,13 +15,13 @@ from common.state import StateDir
 from common.text import _
 from tps_engine import output
 from tps_engine.beamdata.model import BeamModel
-from tps_engine.dose.beam import spot_dose
+from tps_engine.biology import parameters, rbe
+from tps_engine.dose.beam import spot_dose, spot_dose_and_let
 from tps_engine.dose.spots import Spots
 from tps_engine.evaluate import centroids, meterset, verdict
 from tps_engine.evaluate.delivered import DeliveredBeam
 from tps_engine.evaluate.gamma import GammaResult, gamma
 from tps_engine.evaluate.verdict import Tolerances
-from tps_engine.plan.request import RBE_MODELS
 from tps_engine.service import pictures
 from tps_engine.service.archive import Ois
 from tps_engine.service.fraction import Dose, Fraction, Masks, read, regions
@@ -71,16 +71,28 @@ class ReconstructJob:
 
 
 def delivered_dose(fraction: Fraction, model: BeamModel, order: Order) -> Dose:
-    """RBE-weighted Gy on the planned grid: the forward sum over every measured spot of every part."""
-    total = np.zeros(fraction.grid.shape, np.float32)
-    rbe = np.float32(RBE_MODELS[fraction.plan.rbe_model])
+    """RBE-weighted Gy on the planned grid: the forward sum over every measured spot of every part.
+
+    By the model that the plan was weighed by. Where that looks at LET, doses and LET of all beams come first.
+    """
+    known, grid = fraction.biology, fraction.grid
+    doses, lets = [], []
     pairs = list(zip(fraction.plan.beams, fraction.beams, strict=True))
     for count, (planned, given) in enumerate(pairs, 1):
         spots, mu = _measured(given)
         beam: IonBeam = replace(planned, gantry=given.gantry, couch=given.couch, layers=())
-        total += rbe * spot_dose(fraction.patient, fraction.grid, beam, spots, mu, model)
+        if known.model.constant is None:
+            dose, let = spot_dose_and_let(fraction.patient, grid, beam, spots, mu, model)
+            lets.append(let)
+        else:
+            dose = spot_dose(fraction.patient, grid, beam, spots, mu, model)
+        doses.append(dose)
         order.report(0.2 + 0.5 * count / len(pairs), _("recomputes the delivered dose"))
-    return total
+    if known.model.constant is not None:
+        return np.asarray(np.float32(known.model.constant) * np.sum(doses, axis=0, dtype=np.float32))
+    masks = regions(fraction, tuple(known.regions)) if known.regions else {}
+    ratio = rbe.alpha_beta_map(parameters.load(), grid.shape, masks, known.regions)
+    return rbe.weighted_dose(known.model, *rbe.combine(doses, lets), ratio)
 
 
 def _measured(beam: DeliveredBeam) -> tuple[Spots, NDArray[np.float64]]:

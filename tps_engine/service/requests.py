@@ -23,7 +23,11 @@ class FieldBody(_Body):
 
 
 class PlanRequest(_Body):
-    """Make a plan for a prescription."""
+    """Make a plan for a prescription.
+
+    rbe_model: the prescription's, for those who want to be sure; empty: whatever that is. tissues: for a
+    region a tissue of the set `proton-rbe`, or its alpha/beta in Gy; variable models alone look at them.
+    """
 
     kind: Literal["plan"]
     patient_id: Line
@@ -31,6 +35,8 @@ class PlanRequest(_Body):
     fields: list[FieldBody] = Field(min_length=1, max_length=16)
     machine: Line
     margin_mm: float = Field(default=3.0, ge=0, le=30)
+    rbe_model: str = Field(default="", max_length=64)
+    tissues: dict[Line, Annotated[float, Field(gt=0, le=100)] | Line] = Field(default={}, max_length=32)
 
 
 class ReconstructRequest(_Body):

@@ -12,6 +12,7 @@ from common.dicom.plan import PatientIdentity
 from common.dicom.structures import Roi, StructureSet
 from common.text import _
 from tps_engine.dose import engines
+from tps_engine.dose.recompute import RBE_PROTON
 from tps_engine.patient import model as patient_model
 from tps_engine.patient import stopping_power
 from tps_engine.patient.grid import Floats
@@ -74,7 +75,7 @@ def impt(setup: Setup) -> Outcome:
     run = engines.full_engine_of("mc")
     parts = [run(patient, plan.grid, one, setup.model, options, lambda _done: None) for one in plan.beams]
     noise = max(100.0 * (part.noise or 0.0) for part in parts)
-    total = np.asarray(np.sum([part.dose for part in parts], axis=0) * wanted.rbe, dtype=np.float32)
+    total = np.asarray(np.sum([part.dose for part in parts], axis=0) * RBE_PROTON, dtype=np.float32)
     found = {"pb": Scored(plan.grid, plan.dose, 0.0), "mc": Scored(plan.grid, total, noise)}
     checks: list[Check] = [at_least(_("optimiser converged"), float(plan.converged), 1.0, "")]
     for engine, scored in found.items():
@@ -113,7 +114,7 @@ def abdomen(setup: Setup) -> Outcome:
     run = engines.full_engine_of("mc")
     one = run(patient, plan.grid, plan.beams[0], setup.model, options, lambda _done: None)
     reference = Scored(plan.grid, one.dose, 100.0 * (one.noise or 0.0))
-    pencil = Scored(plan.grid, (plan.dose / wanted.rbe).astype(np.float32), 0.0)
+    pencil = Scored(plan.grid, (plan.dose / RBE_PROTON).astype(np.float32), 0.0)
     high = reference.dose > 0.5 * reference.dose.max()
     ratio = float(pencil.dose[high].mean(dtype=np.float64) / reference.dose[high].mean(dtype=np.float64))
     checks = (
