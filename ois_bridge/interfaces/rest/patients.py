@@ -4,6 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from common.errors import BadInput
+from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.prescription import OrganGoal, PrescriptionText
 from ois_bridge.domain.registration import PatientEntry
@@ -17,8 +19,13 @@ router = APIRouter(tags=["patients"])
 
 @router.post("/patients", status_code=201, response_model=schemas.Patient)
 def register(context: Means, caller: By, body: schemas.PatientBody) -> Any:
-    """Register a patient (front desk, physician, physicist). Empty numbers are made by rule."""
-    return views.patient(registration.register(context, caller, PatientEntry(**body.model_dump())))
+    """Register a patient (front desk, physician, physicist). Numbers left out are made by rule."""
+    data = body.model_dump()
+    if data["patient_id"] is None:
+        data["patient_id"] = ""
+    elif not data["patient_id"]:
+        raise BadInput(_("Patient ID: leave it out to have one made, or give 1 to 64 characters."))
+    return views.patient(registration.register(context, caller, PatientEntry(**data)))
 
 
 @router.get("/patients", response_model=list[schemas.Patient])

@@ -52,7 +52,7 @@ class Signature(BaseModel):
 class PatientBody(Body):
     """Identity of a patient. birth_date as YYYYMMDD or YYYY-MM-DD, sex as M, F or O; an id card says both."""
 
-    patient_id: Line = ""
+    patient_id: Line | None = None
     name: Line
     birth_date: Line = ""
     sex: Line = ""

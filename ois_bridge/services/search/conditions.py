@@ -1,0 +1,124 @@
+"""Conditions that a user combined, in the words of the database."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from common.errors import BadInput
+from common.text import _
+from ois_bridge.domain import chinese, search_parts
+from ois_bridge.domain.course_states import CourseState
+from ois_bridge.domain.rules import FIELDS, Group, Rule
+from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.models.search import SearchPart
+from ois_bridge.services.search import text as full_text
+
+Condition = ColumnElement[bool]
+LAST = "\U0010ffff"
+"""Above every character: the end of the range of a prefix."""
+
+COLUMNS: Mapping[str, InstrumentedAttribute[Any]] = {
+    "patient_id": Patient.patient_id, "id_card": Patient.id_card, "barcode": Patient.barcode,
+    "hospital_number": Patient.hospital_number, "phone": Patient.phone, "sex": Patient.sex,
+    "birth_date": Patient.birth_date, "source": Course.source, "ward": Course.ward,
+    "diagnosis": Course.diagnosis, "icd11": Course.icd11, "icd10": Course.icd10, "stage": Course.stage,
+    "technique": Course.technique, "physician": Course.physician, "charging": Course.charging,
+}  # fmt: skip
+
+
+def of_group(session: Session, group: Group) -> Condition:
+    """The condition on `patient` that a group says.
+
+    Rules on courses in one group of which all must hold are about one and the same course.
+    Raises BadInput for a date that does not exist.
+    """
+    on_course: list[Condition] = []
+    found: list[Condition] = []
+    for item in group.items:
+        if isinstance(item, Group):
+            found.append(of_group(session, item))
+        elif FIELDS[item.field].of == "course":
+            on_course.append(_simple(item))
+        else:
+            found.append(_of_patient(session, item))
+    if on_course:
+        joined = and_(*on_course) if group.every else or_(*on_course)
+        found.append(exists().where(Course.patient_key == Patient.key, joined))
+    if not found:
+        return true()
+    return and_(*found) if group.every else or_(*found)
+
+
+def in_parts(piece: str) -> Condition:
+    """The patient is found under a (folded) piece of a name or number."""
+    found = select(SearchPart.patient_key).where(SearchPart.part >= piece, SearchPart.part < piece + LAST)
+    return Patient.key.in_(found)
+
+
+def _of_patient(session: Session, rule: Rule) -> Condition:
+    if rule.field == "form":
+        keys = full_text.patients_with(session, rule.value)
+        return false() if keys is None else Patient.key.in_(keys)
+    if rule.field == "name":
+        return _name(rule)
+    if rule.field == "registered":
+        return _registered(rule)
+    return _simple(rule)
+
+
+def _simple(rule: Rule) -> Condition:
+    if rule.field == "state":
+        same: Condition = Course.state == CourseState[rule.value]
+        return same if rule.operator == "is" else ~same
+    column, value = COLUMNS[rule.field], rule.value
+    if rule.field == "birth_date":
+        value = f"{_day(rule):%Y%m%d}"
+    operators: Mapping[str, Condition] = {
+        "is": column == value,
+        "is not": column != value,
+        "contains": column.icontains(value, autoescape=True),
+        "begins": column.istartswith(value, autoescape=True),
+        "empty": column == "",
+        "filled": column != "",
+        "from": column >= value,
+        "until": column <= value,
+    }
+    return operators[rule.operator]
+
+
+def _name(rule: Rule) -> Condition:
+    """Names are compared as people write them, not as DICOM keeps them."""
+    value = rule.value
+    family, given = chinese.split(value)
+    written = f"={family}^{given}" if given else f"={family}"
+    if not chinese.is_chinese(value):
+        written = chinese.person_name(value)
+    whole = Patient.name.iendswith(written, autoescape=True) | (Patient.pinyin == value.casefold())
+    if rule.operator == "contains":
+        return in_parts(search_parts.fold(value))
+    if rule.operator == "begins":
+        begins = Patient.name.icontains(written, autoescape=True)
+        if not chinese.is_chinese(value):
+            begins = Patient.name.istartswith(value, autoescape=True)
+        return begins | Patient.pinyin.istartswith(value, autoescape=True)
+    return {"is": whole, "is not": ~whole, "empty": Patient.name == "", "filled": Patient.name != ""}[
+        rule.operator
+    ]
+
+
+def _registered(rule: Rule) -> Condition:
+    day = _day(rule)
+    start = datetime.combine(day, time()).astimezone()
+    end = datetime.combine(day + timedelta(days=1), time()).astimezone()
+    since, until = Patient.registered >= start, Patient.registered < end
+    return {"is": and_(since, until), "from": since, "until": until}[rule.operator]
+
+
+def _day(rule: Rule) -> date:
+    try:
+        return date.fromisoformat(rule.value)
+    except ValueError as why:
+        raise BadInput(_("{value} is no date of the calendar.").format(value=rule.value)) from why
