@@ -14,19 +14,30 @@ from common.errors import BadInput, LinkLost, PtcsError, Refused, Tampered, Unau
 from common.text import _
 from ois_bridge.borders import Borders
 from ois_bridge.interfaces.rest import entry as rest_entry
+from ois_bridge.interfaces.rest import forms as rest_forms
 from ois_bridge.interfaces.rest import patients as rest_patients
 from ois_bridge.interfaces.rest import plans as rest_plans
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest import signatures as rest_signatures
+from ois_bridge.interfaces.rest import tasks as rest_tasks
 from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn, PasswordMustChange
 from ois_bridge.web import accounts as web_accounts
+from ois_bridge.web import board as web_board
+from ois_bridge.web import courses as web_courses
+from ois_bridge.web import devices as web_devices
 from ois_bridge.web import entry as web_entry
+from ois_bridge.web import form_designs as web_form_designs
+from ois_bridge.web import forms as web_forms
 from ois_bridge.web import live as web_live
 from ois_bridge.web import outbox as web_outbox
 from ois_bridge.web import patients as web_patients
-from ois_bridge.web import registration as web_registration
+from ois_bridge.web import processes as web_processes
 from ois_bridge.web import record as web_record
+from ois_bridge.web import registration as web_registration
+from ois_bridge.web import tasks as web_tasks
+from ois_bridge.web.appointments import sheet as web_sheet
+from ois_bridge.web.appointments import visits as web_visits
 from ois_bridge.web.render import HERE, page
 
 log = logging.getLogger(__name__)
@@ -60,13 +71,20 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
     }
     for router in (rest_entry.router, rest_patients.router, rest_plans.router, rest_signatures.router):
         app.include_router(router, prefix=API, responses=refusals)
+    for router in (rest_tasks.router, rest_forms.router):
+        app.include_router(router, prefix=API, responses=refusals)
     app.include_router(web_entry.router)
+    for room in (web_tasks, web_forms, web_processes, web_form_designs, web_board, web_devices):
+        app.include_router(room.router)
     app.include_router(web_accounts.router)
     app.include_router(web_patients.router)
     app.include_router(web_registration.router)
     app.include_router(web_outbox.router)
     app.include_router(web_live.router)
     app.include_router(web_record.router)
+    app.include_router(web_courses.router)
+    for part in (web_sheet, web_visits):
+        app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for kind in (PtcsError, OSError, SQLAlchemyError):
         app.add_exception_handler(kind, _told)

@@ -19,6 +19,12 @@ class Entry:
 
 MENU: Sequence[Entry] = (
     Entry("/patients", N_("Patients"), Action.READ_PATIENTS),
+    Entry("/tasks", N_("To do"), Action.READ_TASKS),
+    Entry("/board", N_("Whiteboard"), Action.READ_TASKS),
+    Entry("/assignment", N_("Plan assignment"), Action.ASSIGN_TASKS),
+    Entry("/appointments", N_("Appointments"), Action.READ_APPOINTMENTS),
+    Entry("/devices", N_("Devices"), Action.READ_DEVICES),
+    Entry("/processes", N_("Processes and forms"), Action.DESIGN),
     Entry("/accounts", N_("Accounts"), Action.MANAGE_ACCOUNTS),
     Entry("/outbox", N_("Messages"), Action.MANAGE_OUTBOX),
 )
@@ -27,3 +33,19 @@ MENU: Sequence[Entry] = (
 def entries(user: WebUser) -> list[Entry]:
     """The rows that a user may enter."""
     return [entry for entry in MENU if user.caller.may(entry.action)]
+
+
+START: Sequence[tuple[str, str]] = (
+    ("physician", "/tasks"),
+    ("physicist", "/tasks"),
+    ("therapist", "/queue"),
+    ("receptionist", "/patients"),
+)
+"""Role -> workplace that it begins with; the first that fits."""
+
+
+def start(user: WebUser) -> str:
+    """Where a user begins: the workplace of the role, else the first of the menu, else the own account."""
+    mine = [entry.path for entry in entries(user)]
+    wished = [path for role, path in START if role in user.caller.roles and path in mine]
+    return (wished or mine or ["/account"])[0]
