@@ -33,6 +33,7 @@ from ois_bridge.web import live as web_live
 from ois_bridge.web import outbox as web_outbox
 from ois_bridge.web import patients as web_patients
 from ois_bridge.web import processes as web_processes
+from ois_bridge.web import courses as web_courses
 from ois_bridge.web import record as web_record
 from ois_bridge.web import registration as web_registration
 from ois_bridge.web import tasks as web_tasks

@@ -18,6 +18,14 @@ from ois_bridge.services.context import Context
 
 def load(context: Context, row: DicomInstance) -> Dataset:
     """An object from its file at rest. Raises Tampered when the file is not the one that was kept."""
+    ds = dcmread(BytesIO(content_of(context, row)))
+    if canonical.plan_hash(ds) != row.content_hash:
+        raise Tampered(_("The file of an object was altered at rest; restore it from the backup."))
+    return ds
+
+
+def content_of(context: Context, row: DicomInstance) -> bytes:
+    """The bytes of an object's file. Raises Tampered when they are not the ones that were kept."""
     try:
         content = context.files.read(row.path)
     except OSError as why:
@@ -26,10 +34,7 @@ def load(context: Context, row: DicomInstance) -> Dataset:
         ) from why
     if hashlib.sha256(content).hexdigest() != row.file_hash:
         raise Tampered(_("The file of an object was altered at rest; restore it from the backup."))
-    ds = dcmread(BytesIO(content))
-    if canonical.plan_hash(ds) != row.content_hash:
-        raise Tampered(_("The file of an object was altered at rest; restore it from the backup."))
-    return ds
+    return content
 
 
 def loaded(context: Context, sop_uid: str, user: str, action: str) -> Dataset:

@@ -1,10 +1,10 @@
 """Courses: their diagnosis and stage, and what a physician does with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused
@@ -16,8 +16,10 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.state_table import step
 from ois_bridge.domain.task_states import TASK_TABLE, TaskEvent
 from ois_bridge.models.appointments import Appointment
-from ois_bridge.models.clinical import Course
+from ois_bridge.models.clinical import Course, Prescription
+from ois_bridge.models.plans import Plan
 from ois_bridge.models.record import CourseStage, CourseStep, Diagnosis
+from ois_bridge.models.treatment import Fraction, FractionPart
 from ois_bridge.models.workflow import ProcessRecord, Task
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
@@ -187,6 +189,18 @@ def steps(session: Session, course_key: str) -> list[CourseStep]:
             .order_by(CourseStep.time, CourseStep.key)
         )
     )
+
+
+def first_beams(keys: Sequence[str] | None = None) -> Select[str, datetime]:
+    """(course, start of its first beam) of the given courses, or of all that got one."""
+    query = (
+        select(Prescription.course_key, func.min(FractionPart.started).label("first_beam"))
+        .join(Plan, Plan.prescription_key == Prescription.key)
+        .join(Fraction, Fraction.plan_uid == Plan.sop_uid)
+        .join(FractionPart, FractionPart.fraction_key == Fraction.key)
+        .group_by(Prescription.course_key)
+    )
+    return query if keys is None else query.where(Prescription.course_key.in_(keys))
 
 
 def possible(course: Course) -> tuple[CourseEvent, ...]:

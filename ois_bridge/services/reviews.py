@@ -15,10 +15,8 @@ from common.text import _
 from ois_bridge.domain import toxicity
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.permissions import Action
-from ois_bridge.models.clinical import Course, Prescription
-from ois_bridge.models.plans import Plan
+from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import PhysicianReview
-from ois_bridge.models.treatment import Fraction, FractionPart
 from ois_bridge.services import accounts, courses
 from ois_bridge.services.context import Caller, Context
 
@@ -52,14 +50,7 @@ class Due:
 
 def under_treatment(session: Session, days: int) -> list[Due]:
     """Active courses that got a beam, the longest due first. `days`: between two reviews."""
-    first = (
-        select(Prescription.course_key, func.min(FractionPart.started).label("first_beam"))
-        .join(Plan, Plan.prescription_key == Prescription.key)
-        .join(Fraction, Fraction.plan_uid == Plan.sop_uid)
-        .join(FractionPart, FractionPart.fraction_key == Fraction.key)
-        .group_by(Prescription.course_key)
-        .subquery()
-    )
+    first = courses.first_beams().subquery()
     last = (
         select(PhysicianReview.course_key, func.max(PhysicianReview.time).label("last"))
         .group_by(PhysicianReview.course_key)

@@ -7,33 +7,28 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused, Tampered
-from common.text import _
+from common.text import _, language
+from ois_bridge.domain.alerts import ALERTS
+from ois_bridge.domain.course_states import CourseEvent
+from ois_bridge.domain.follow_up import Outcome
 from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.plan_line import SYMBOL
 from ois_bridge.domain.prescription import OrganGoal, PrescriptionText
 from ois_bridge.models.clinical import Course, Patient
-from ois_bridge.services import archive, overview, patients, plans, reports
+from ois_bridge.services import alerts, archive, follow_up, overview, patients, plan_line, plans, reports
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
+from ois_bridge.web import record_words
 from ois_bridge.web.render import page
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
 
-DONE: dict[str, Callable[[], str]] = {
-    "registered": lambda: _("The patient is registered."),
-    "course": lambda: _("The course is added."),
-    "prescribed": lambda: _("The prescription is written."),
-    "submit": lambda: _("The plan is submitted for approval."),
-    "approve": lambda: _("The plan is approved and signed."),
-    "revoke": lambda: _("The plan is revoked."),
-}
-
 
 @router.get("/patients/{key}")
 def one_patient(request: Request, context: Means, user: User, key: str, done: str = "") -> HTMLResponse:
     """Everything of a patient on one page."""
-    message = DONE[done]() if done in DONE else ""
-    return patient_page(request, context, user, key, done=message)
+    return patient_page(request, context, user, key, done=record_words.done(done, request.query_params))
 
 
 def patient_page(
@@ -42,7 +37,66 @@ def patient_page(
     """The patient's page, with what became of the last form."""
     with context.reading(user.caller, Action.READ_PATIENTS) as session:
         view = overview.of_patient(context, session, user.caller, key)
-        return page(request, "patient/page.html", status, view=view, **messages)
+        may_enrol = user.caller.may(Action.FOLLOW_UP)
+        return page(
+            request,
+            "patient/page.html",
+            status,
+            view=view,
+            studies=follow_up.studies(session) if may_enrol else [],
+            **frame(context),
+            **messages,
+        )
+
+
+def frame(context: Context) -> dict[str, Any]:
+    """Tables and words that the parts of the page look things up in."""
+    settings = context.record.settings
+    terms = {row["en"]: row[language()] for row in settings.toxicities}
+    return {
+        "now": context.now(),
+        "today": context.now().astimezone().date(),
+        "months": ", ".join(str(month) for month in settings.follow_up_months),
+        "tables": context.record.staging,
+        "has_charging": context.record.charging is not None,
+        "charging_words": record_words.CHARGING,
+        "form_words": record_words.FORM,
+        "line_symbols": SYMBOL,
+        "outcomes": Outcome.__members__,
+        "all_alerts": ALERTS,
+        "consequences": consequences,
+        "toxicity_word": lambda term: terms.get(term, term),
+    }
+
+
+def consequences(event: CourseEvent) -> str:
+    """What a step with a course brings with it, said before it is taken."""
+    return _(record_words.CONSEQUENCE[event])
+
+
+@router.get("/patients/{key}/timeline")
+def time_line(request: Request, context: Means, user: User, key: str) -> HTMLResponse:
+    """The time line alone, as it is now."""
+    with context.reading(user.caller, Action.READ_PATIENTS) as session:
+        user.caller.check(Action.READ_PLAN)
+        line = plan_line.of_patient(context, session, patients.must(session.get(Patient, key)))
+    return page(request, "patient/timeline.html", line=line, line_symbols=SYMBOL)
+
+
+@router.get("/fractions/{key}")
+def one_fraction(request: Request, context: Means, user: User, key: str) -> HTMLResponse:
+    """One fraction of a plan: its parts and beams."""
+    with context.reading(user.caller, Action.READ_PLAN) as session:
+        user.caller.check(Action.READ_PATIENTS)
+        one, _patient = overview.of_fraction(session, key)
+        return page(request, "patient/fraction.html", one=one)
+
+
+@router.post("/patients/{key}/alerts")
+def change_alerts(context: Means, user: User, key: str, form: Form) -> Response:
+    """Set the alerts of a patient."""
+    alerts.change(context, user.caller, key, [code for code in ALERTS if form.get(f"alert-{code}")])
+    return RedirectResponse(f"/patients/{key}?done=alerts#s-alerts", 303)
 
 
 @router.post("/patients/{key}/courses")

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from common.text import _, language
-from ois_bridge.domain import words
+from ois_bridge.domain import alerts, words
 from ois_bridge.domain.identity import readable_date, readable_name
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
@@ -50,6 +50,7 @@ def _environment() -> Environment:
     environment.filters.update(
         {"born": readable_date, "age": _age, "person": readable_name, "moment": _moment, "clock": _clock}
     )
+    environment.filters["alerts"] = alerts.shown
     return environment
 
 

@@ -1,0 +1,237 @@
+"""The record as tables: rows of plain values, by sheet."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from io import BytesIO
+
+from common.text import translate
+from ois_bridge.domain.alerts import shown
+from ois_bridge.domain.follow_up import Outcome
+from ois_bridge.domain.identity import readable_date, readable_name
+from ois_bridge.domain.plan_line import Beat
+from ois_bridge.domain.words import N_, SEX, STATE
+from ois_bridge.services.course_views import CourseView
+from ois_bridge.services.overview import PatientView
+
+Cell = str | int | float | None
+Words = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table. `title` and `heading` are English texts that are translated when it is written."""
+
+    title: str
+    heading: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]]
+
+
+def sheets(view: PatientView, language: str) -> list[Sheet]:
+    """The tables of a record; codes in the language's words, times in this computer's zone."""
+
+    def word(text: str) -> str:
+        return translate(text, language)
+
+    courses = view.courses
+    found = [
+        _patient(view, word),
+        Sheet(
+            N_("Courses"),
+            (N_("Course"), N_("State"), N_("Diagnosis"), "ICD-11", "ICD-10", N_("Stage"), N_("Reason")),
+            [
+                (c.name, word(c.state.value), c.diagnosis, c.icd11, c.icd10, c.stage, c.state_reason)
+                for c in (item.course for item in courses)
+            ],
+        ),
+        Sheet(
+            N_("Appointments"),
+            (N_("Course"), N_("Time"), N_("Device"), N_("Fraction"), N_("State")),
+            [
+                (item.course.name, _moment(one.start), one.device, one.fraction, word(one.state.value))
+                for item in courses
+                for one in sorted([*item.past, *item.coming], key=lambda visit: visit.start)
+            ],
+        ),
+        _forms(courses, word),
+        Sheet(
+            N_("Tasks"),
+            (N_("Course"), N_("Task"), N_("State"), N_("Person"), N_("Done")),
+            [
+                (
+                    item.course.name,
+                    word(one.title),
+                    word(one.state.value),
+                    one.done_by or one.assignee,
+                    _moment(one.done),
+                )
+                for item in courses
+                for one in item.tasks
+            ],
+        ),
+        _follow_ups(courses, word),
+    ]
+    return [*found, *_clinical(view, word)]
+
+
+def _clinical(view: PatientView, word: Words) -> Iterable[Sheet]:
+    """What only those who treat the patient see: the view holds nothing of it for others."""
+    if view.line is not None:
+        yield Sheet(
+            N_("Fractions"),
+            (
+                N_("Plan"), N_("System"), N_("No."), N_("Planned"), N_("Device"), N_("Treated"), N_("Ended"),
+                N_("planned MU"), N_("delivered MU"), N_("State"), N_("By"), N_("Note"),
+            ),
+            [
+                (lane.title, lane.source, *_beat(beat, word))
+                for lane in view.line.lanes
+                for beat in lane.beats
+            ],
+        )  # fmt: skip
+        yield Sheet(
+            N_("Prescriptions"),
+            (
+                N_("Target"),
+                N_("Dose per fraction, Gy (RBE)"),
+                N_("Fractions"),
+                N_("RBE model"),
+                N_("Prescribed by"),
+            ),
+            [
+                (wish.target, wish.dose_per_fraction, wish.fractions, wish.rbe_model, wish.created_by)
+                for wish in view.prescriptions
+            ],
+        )
+        yield Sheet(
+            N_("Plans"),
+            (N_("Plan"), N_("State"), N_("Machine"), N_("Fractions"), N_("Arrived")),
+            [
+                (p.label, word(STATE[p.state.value]), p.machine, p.fractions_planned, _moment(p.arrived))
+                for p in (item.plan for item in view.plans)
+            ],
+        )
+    reviews = [(item.course.name, one) for item in view.courses for one in item.reviews]
+    if reviews:
+        yield Sheet(
+            N_("Reviews"),
+            (N_("Course"), N_("Time"), N_("Physician"), N_("Weight, kg"), N_("Side effects"), N_("Note")),
+            [
+                (name, _moment(one.time), one.physician, one.weight, _toxicities(one.toxicities), one.note)
+                for name, one in reviews
+            ],
+        )
+    if view.series:
+        yield Sheet(
+            N_("Objects"),
+            (N_("Kind"), N_("Description"), N_("Objects"), N_("Received")),
+            [
+                (line.series.modality, line.series.description, line.count, _moment(line.series.created))
+                for line in view.series
+            ],
+        )
+
+
+def _patient(view: PatientView, word: Words) -> Sheet:
+    who = view.patient
+    rows: list[tuple[str, str]] = [
+        (N_("Patient ID"), who.patient_id),
+        (N_("Name"), readable_name(who.name)),
+        (N_("Birth date"), readable_date(who.birth_date)),
+        (N_("Sex"), word(SEX[who.sex])),
+        (N_("Hospital number"), who.hospital_number),
+        (N_("ID card"), who.id_card),
+        (N_("Phone"), who.phone),
+        (N_("Address"), who.address),
+        (N_("Alerts"), ", ".join(word(alert.text) for alert in shown(who.alerts))),
+    ]
+    return Sheet(N_("Patient"), (N_("Field"), N_("Value")), [(word(name), value) for name, value in rows])
+
+
+def _forms(courses: Sequence[CourseView], word: Words) -> Sheet:
+    rows = [
+        (
+            item.course.name,
+            word(form.kind),
+            word(form.state.value),
+            _moment(form.changed),
+            field,
+            _plain(value),
+        )
+        for item in courses
+        for form in item.forms
+        for field, value in form.content.items()
+        if field != "facts"
+    ]
+    heading = (N_("Course"), N_("Form"), N_("State"), N_("Changed"), N_("Field"), N_("Value"))
+    return Sheet(N_("Forms"), heading, rows)
+
+
+def _follow_ups(courses: Sequence[CourseView], word: Words) -> Sheet:
+    rows = [
+        (
+            item.course.name,
+            one.months,
+            _moment(one.due),
+            word(Outcome[one.outcome].value) if one.outcome else "",
+            one.note,
+            _moment(one.done),
+        )
+        for item in courses
+        for one in item.follow_ups
+    ]
+    heading = (N_("Course"), N_("Month"), N_("Due"), N_("Outcome"), N_("Note"), N_("Done"))
+    return Sheet(N_("Follow-up"), heading, rows)
+
+
+def _beat(beat: Beat, word: Words) -> tuple[Cell, ...]:
+    return (
+        beat.number, _moment(beat.planned), beat.device, _moment(beat.started), _moment(beat.ended),
+        beat.planned_mu, beat.delivered_mu, word(beat.mark.value), beat.by, beat.note,
+    )  # fmt: skip
+
+
+def _toxicities(found: Sequence[dict[str, str | int]]) -> str:
+    return ", ".join(f"{one['term']} G{one['grade']}" for one in found)
+
+
+def _plain(value: object) -> Cell:
+    return value if isinstance(value, str | int | float) else str(value) if value is not None else None
+
+
+def _moment(value: datetime | date | None) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M}"
+    return value.isoformat() if value else ""
+
+
+def workbook(tables: Sequence[Sheet], language: str) -> bytes:
+    """The tables as an Excel file; a text never becomes a formula."""
+    # the library takes a moment to load: not before the first export
+    from openpyxl import Workbook  # noqa: PLC0415
+    from openpyxl.styles import Font  # noqa: PLC0415
+
+    book = Workbook()
+    book.remove(book.active)
+    for table in tables:
+        sheet = book.create_sheet(translate(table.title, language)[:31])
+        for place, row in enumerate([[translate(name, language) for name in table.heading], *table.rows], 1):
+            for column, value in enumerate(row, 1):
+                cell = sheet.cell(place, column, _safe(value))
+                if isinstance(value, str):
+                    cell.data_type = "s"
+                if place == 1:
+                    cell.font = Font(bold=True)
+        sheet.freeze_panes = "A2"
+        for column in range(1, len(table.heading) + 1):
+            sheet.column_dimensions[sheet.cell(1, column).column_letter].width = 18
+    content = BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def _safe(value: Cell) -> Cell:
+    """Excel takes no control characters."""
+    if isinstance(value, str):
+        return "".join(sign for sign in value if sign >= " " or sign in "\n\t")[:32000]
+    return value
