@@ -1,19 +1,189 @@
-"""The list of patients."""
+"""The list of patients: one box, quick filters, rules, saved lists, columns, export; and text in forms.
+
+What was searched for never stands in an address: a search is remembered and its page named by a key.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse
+from sqlalchemy.orm import Session
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from common.errors import BadInput, Refused, Unauthorised
+from common.text import _
+from ois_bridge.domain import rules
+from ois_bridge.domain.list_columns import COLUMNS, MOST
 from ois_bridge.domain.permissions import Action
-from ois_bridge.services import patients
+from ois_bridge.domain.rules import FIELDS, OPERATORS, SOURCE, STATE
+from ois_bridge.services import registration
+from ois_bridge.services.accounts import WebUser
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.forms import designs
+from ois_bridge.services.search import export, find, rows, saved, text
+from ois_bridge.services.search.saved import Search
 from ois_bridge.web.render import page
-from ois_bridge.web.session import Means, User
+from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+DONE = {
+    "saved": lambda: _("The list is saved."),
+    "removed": lambda: _("The saved list is removed."),
+    "columns": lambda: _("The columns are kept."),
+}
 
 
 @router.get("/patients")
-def list_patients(request: Request, context: Means, user: User, search: str = "") -> HTMLResponse:
-    """Newest patients, or the ones searched for."""
+def list_patients(
+    request: Request, context: Means, user: User, search: str = "", done: str = ""
+) -> HTMLResponse:
+    """The newest patients, or those of a search: its key, or (from elsewhere) the text itself."""
+    message = DONE[done]() if done in DONE else ""
+    return _list_page(request, context, user, search, done=message)
+
+
+@router.post("/patients/search")
+def search_patients(request: Request, context: Means, user: User, form: Form) -> Response:
+    """Remember a search and go to its page."""
+    try:
+        group = json.loads(form.get("rules") or "null")
+        wanted = saved.read(form.get("text", ""), form.get("scope", ""), form, group)
+    except (BadInput, ValueError) as why:
+        error = str(why) if isinstance(why, BadInput) else _("Rules: they cannot be read; build them anew.")
+        return _list_page(request, context, user, "", 422, error=error)
+    if wanted.empty:
+        return RedirectResponse("/patients", 303)
+    return RedirectResponse(f"/patients?search={saved.remember(context, user.caller, wanted)}", 303)
+
+
+@router.post("/patients/more")
+def more(request: Request, context: Means, user: User, form: Form) -> HTMLResponse:
+    """The next rows of a list, for the place of the button that asked."""
     with context.reading(user.caller, Action.READ_PATIENTS) as session:
-        found = patients.search(session, search)
-        return page(request, "patients.html", found=found, search=search)
+        key = form.get("search", "")
+        wanted = _wanted(session, user.caller, key)
+        content = _found(session, user.caller, wanted, form.get("after", ""))
+        name = "patients/hits.html" if wanted.scope == "forms" else "patients/rows.html"
+        return page(request, name, key=key, **content)
+
+
+@router.post("/patients/lists")
+def save_list(request: Request, context: Means, user: User, form: Form) -> Response:
+    """Keep a search under a name."""
+    key = form.get("search", "")
+    try:
+        with context.reading(user.caller, Action.READ_PATIENTS) as session:
+            wanted = _wanted(session, user.caller, key)
+        new = saved.keep(context, user.caller, form.get("name", ""), bool(form.get("shared")), wanted)
+    except Unauthorised:
+        raise
+    except (BadInput, Refused) as why:
+        return _list_page(request, context, user, key, 422, error=str(why))
+    return RedirectResponse(f"/patients?search={new}&done=saved", 303)
+
+
+@router.post("/patients/lists/{key}/remove")
+def remove_list(context: Means, user: User, key: str, _form: Form) -> Response:
+    """Remove one's own saved list."""
+    saved.forget(context, user.caller, key)
+    return RedirectResponse("/patients?done=removed", 303)
+
+
+@router.post("/patients/columns")
+def choose_columns(request: Request, context: Means, user: User, form: Form) -> Response:
+    """Keep the columns that a user chose, or go back to those of the workplace."""
+    chosen = [name.removeprefix("column:") for name in form if name.startswith("column:")]
+    key = form.get("search", "")
+    try:
+        if not chosen and not form.get("standard"):
+            raise BadInput(_("Columns: choose 1 to {n} of the list.").format(n=MOST))
+        saved.choose_columns(context, user.caller, [] if form.get("standard") else chosen)
+    except BadInput as why:
+        return _list_page(request, context, user, key, 422, error=str(why))
+    return RedirectResponse(f"/patients?search={key}&done=columns", 303)
+
+
+@router.get("/patients/export.{kind}")
+def export_list(context: Means, user: User, kind: str, search: str = "") -> Response:
+    """The list as a sheet: kind xlsx or csv."""
+    with context.reading(user.caller, Action.READ_PATIENTS) as session:
+        wanted = _wanted(session, user.caller, search)
+    if kind not in ("xlsx", "csv"):
+        raise BadInput(_("Export: allowed are xlsx and csv."))
+    lines = export.table(context, user.caller, wanted)
+    content = export.as_excel(lines) if kind == "xlsx" else export.as_csv(lines)
+    headers = {"Content-Disposition": f'attachment; filename="patients.{kind}"'}
+    media = EXCEL if kind == "xlsx" else "text/csv; charset=utf-8"
+    return Response(content, media_type=media, headers=headers)
+
+
+def _list_page(
+    request: Request, context: Context, user: WebUser, key: str, status: int = 200, **messages: str
+) -> HTMLResponse:
+    with context.reading(user.caller, Action.READ_PATIENTS) as session:
+        wanted = _wanted(session, user.caller, key)
+        kept = saved.load(session, user.caller, key)
+        content = {
+            "key": key if kept else "",
+            "wanted": wanted,
+            "quick": {name: wanted.quick.get(name, "") for name in saved.QUICK},
+            "named": kept[1] if kept and kept[1].name else None,
+            "lists": saved.lists(session, user.caller),
+            "visible": saved.visible(user.caller),
+            "physicians": registration.physicians(session),
+            "sources": SOURCE,
+            "states": STATE,
+            "builder": json.dumps(_builder()),
+            "column_text": {name: column.text for name, column in COLUMNS.items()},
+            "rules": json.dumps(rules.written(wanted.group)),
+            **_found(session, user.caller, wanted, ""),
+        }
+        return page(request, "patients/page.html", status, **content, **messages)
+
+
+def _wanted(session: Session, caller: Caller, key: str) -> Search:
+    kept = saved.load(session, caller, key)
+    return kept[0] if kept else saved.read(key, "patients", {}, None)
+
+
+def _found(session: Session, caller: Caller, wanted: Search, after: str) -> dict[str, Any]:
+    """What a search finds from a place on: rows of patients, or patients with forms."""
+    columns = saved.columns(session, caller)
+    heading = [(name, COLUMNS[name].text) for name in columns]
+    if wanted.scope == "forms":
+        caller.check(Action.SEARCH_FORMS)
+        hits = text.find(session, wanted.text, int(after) if after.isdecimal() else 0)
+        names = {row.kind: designs.parsed(row).title for row in designs.active_ones(session)}
+        return {
+            "hits": hits.patients,
+            "after": str(hits.after or ""),
+            "columns": heading,
+            "found": [],
+            "form_names": {kind: title.here for kind, title in names.items()},
+        }
+    doctors = export.doctors(session)
+    listed = find.page(session, saved.query_of(wanted), after)
+    shown = [(patient, rows.cells(patient, columns, doctors)) for patient in listed.patients]
+    return {"found": shown, "after": listed.after, "columns": heading, "hits": []}
+
+
+def _builder() -> Mapping[str, Any]:
+    """Fields and operators for the script of the rule builder, in the language in force."""
+
+    def told(choices: Mapping[str, str]) -> dict[str, str]:
+        return {code: _(word) for code, word in choices.items()}
+
+    return {
+        "fields": {
+            name: {
+                "text": _(field.text),
+                "kind": field.kind,
+                "of": field.of,
+                "choices": told(field.choices) if field.choices else None,
+            }
+            for name, field in FIELDS.items()
+        },
+        "operators": {kind: told(operators) for kind, operators in OPERATORS.items()},
+    }
