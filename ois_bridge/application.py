@@ -17,6 +17,7 @@ from ois_bridge.interfaces.rest import entry as rest_entry
 from ois_bridge.interfaces.rest import forms as rest_forms
 from ois_bridge.interfaces.rest import patients as rest_patients
 from ois_bridge.interfaces.rest import plans as rest_plans
+from ois_bridge.interfaces.rest import record as rest_record
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest import signatures as rest_signatures
 from ois_bridge.interfaces.rest import tasks as rest_tasks
@@ -34,7 +35,10 @@ from ois_bridge.web import outbox as web_outbox
 from ois_bridge.web import patients as web_patients
 from ois_bridge.web import processes as web_processes
 from ois_bridge.web import courses as web_courses
+from ois_bridge.web import exports as web_exports
+from ois_bridge.web import follow_up as web_follow_up
 from ois_bridge.web import record as web_record
+from ois_bridge.web import reviews as web_reviews
 from ois_bridge.web import registration as web_registration
 from ois_bridge.web import tasks as web_tasks
 from ois_bridge.web.appointments import sheet as web_sheet
@@ -74,6 +78,7 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
         app.include_router(router, prefix=API, responses=refusals)
     for router in (rest_tasks.router, rest_forms.router):
         app.include_router(router, prefix=API, responses=refusals)
+    app.include_router(rest_record.router, prefix=API, responses=refusals)
     app.include_router(web_entry.router)
     for room in (web_tasks, web_forms, web_processes, web_form_designs, web_board, web_devices):
         app.include_router(room.router)
@@ -84,6 +89,9 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
     app.include_router(web_live.router)
     app.include_router(web_record.router)
     app.include_router(web_courses.router)
+    app.include_router(web_reviews.router)
+    app.include_router(web_follow_up.router)
+    app.include_router(web_exports.router)
     for part in (web_sheet, web_visits):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")

@@ -19,6 +19,8 @@ class Entry:
 
 MENU: Sequence[Entry] = (
     Entry("/patients", N_("Patients"), Action.READ_PATIENTS),
+    Entry("/reviews", N_("Weekly reviews"), Action.REVIEW_PATIENT),
+    Entry("/follow-up", N_("Follow-up"), Action.FOLLOW_UP),
     Entry("/tasks", N_("To do"), Action.READ_TASKS),
     Entry("/board", N_("Whiteboard"), Action.READ_TASKS),
     Entry("/assignment", N_("Plan assignment"), Action.ASSIGN_TASKS),
