@@ -18,6 +18,7 @@ from ois_bridge.interfaces.rest import forms as rest_forms
 from ois_bridge.interfaces.rest import patients as rest_patients
 from ois_bridge.interfaces.rest import plans as rest_plans
 from ois_bridge.interfaces.rest import record as rest_record
+from ois_bridge.interfaces.rest import queue as rest_queue
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest import signatures as rest_signatures
 from ois_bridge.interfaces.rest import tasks as rest_tasks
@@ -32,6 +33,9 @@ from ois_bridge.web import form_designs as web_form_designs
 from ois_bridge.web import forms as web_forms
 from ois_bridge.web import live as web_live
 from ois_bridge.web import outbox as web_outbox
+from ois_bridge.web.queue import kiosk, screens, therapist
+from ois_bridge.web.queue import notices as queue_notices
+from ois_bridge.web.queue import order as queue_order
 from ois_bridge.web import patients as web_patients
 from ois_bridge.web import processes as web_processes
 from ois_bridge.web import courses as web_courses
@@ -76,7 +80,7 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
     }
     for router in (rest_entry.router, rest_patients.router, rest_plans.router, rest_signatures.router):
         app.include_router(router, prefix=API, responses=refusals)
-    for router in (rest_tasks.router, rest_forms.router):
+    for router in (rest_tasks.router, rest_forms.router, rest_queue.router):
         app.include_router(router, prefix=API, responses=refusals)
     app.include_router(rest_record.router, prefix=API, responses=refusals)
     app.include_router(web_entry.router)
@@ -86,6 +90,8 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
     app.include_router(web_patients.router)
     app.include_router(web_registration.router)
     app.include_router(web_outbox.router)
+    for pages in (queue_order, queue_notices, kiosk, screens, therapist):
+        app.include_router(pages.router)
     app.include_router(web_live.router)
     app.include_router(web_record.router)
     app.include_router(web_courses.router)

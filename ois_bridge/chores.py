@@ -12,6 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from common.errors import PtcsError
 from ois_bridge.services import outbox
 from ois_bridge.services.context import Context
+from ois_bridge.services.queue import calling
+from ois_bridge.services.workflow import reminders
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,13 @@ class Chore:
     do: Callable[[Context], object]
 
 
-CHORES: Sequence[Chore] = (Chore("outbox", 1.0, outbox.send_due),)
+CHORES: Sequence[Chore] = (
+    Chore("late tasks", 60.0, reminders.remind),
+    Chore("devices", 5.0, devices.watch),
+    Chore("outbox", 1.0, outbox.send_due),
+    Chore("voice", 3600.0, lambda context: context.voice.sweep()),
+    Chore("missed", 600.0, calling.close_days),
+)
 """All chores of the OIS; each room adds its own."""
 
 

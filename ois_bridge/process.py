@@ -22,10 +22,12 @@ from common.state import StateDir
 from ois_bridge import application, chores, settings
 from ois_bridge.interfaces import dicom, record_links
 from ois_bridge.interfaces.desk import open_desk
+from ois_bridge.interfaces.features import HttpReaders
 from ois_bridge.interfaces.file_store import DiskFiles
 from ois_bridge.interfaces.messages import Gateways
 from ois_bridge.interfaces.passwords import Argon2
 from ois_bridge.interfaces.report import Pages
+from ois_bridge.interfaces.voice import Espeak
 from ois_bridge.models.database import Database
 from ois_bridge.services import accounts, diagnoses, intake, photos, reports
 from ois_bridge.services.appointments import settings as sheet
@@ -68,6 +70,8 @@ def build(state: StateDir, site: Site) -> Context:
             events=Hub(),
             desk=open_desk(root),
         )
+            voice=Espeak(root / "voice"),
+            readers=HttpReaders(root / "readers.yaml"),
         _make_ready(context, state, site)
         undo.pop_all()
     return context

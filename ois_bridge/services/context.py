@@ -17,7 +17,16 @@ from ois_bridge.services.audit import Audit
 from ois_bridge.services.record_means import RecordMeans
 from ois_bridge.services.desk import Desk
 from ois_bridge.services.events import Hub, publish_announced
-from ois_bridge.services.ports import Composer, Facility, FileStore, Hasher, Messenger, SignatureProvider
+from ois_bridge.services.ports import (
+    Composer,
+    FeatureReader,
+    FileStore,
+    Hasher,
+    Messenger,
+    SignatureProvider,
+    Voice,
+)
+from ois_bridge.services.record_means import RecordMeans
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +71,8 @@ class Context:
     record: RecordMeans
     messenger: Messenger
     events: Hub
+    voice: Voice
+    readers: FeatureReader
     desk: Desk
     signatures: SignatureProvider | None = None
     facility: Facility | None = None

@@ -167,3 +167,29 @@ class Facility(Protocol):
     def read(self) -> Sequence[DeviceReading]:
         """All devices. Raises LinkLost when the facility does not answer at all."""
         ...
+
+
+class Voice(Protocol):
+    """Speaks calls aloud."""
+
+    def sound(self, texts: Sequence[tuple[str, str]]) -> tuple[bytes, bool]:
+        """(language, text) pairs after a chime, as WAV; False: only the chime, there is no voice here.
+
+        Raises OSError, LinkLost for a voice that fails.
+        """
+        ...
+
+    def sweep(self) -> int:
+        """Remove old sounds; returns how many."""
+        ...
+
+
+class FeatureReader(Protocol):
+    """A face or fingerprint reader that keeps the features and answers with the name of a template."""
+
+    def read(self, device: str) -> str:
+        """The template of who stands before the reader at a device; empty for nobody.
+
+        Raises LinkLost, Refused where no reader is configured.
+        """
+        ...

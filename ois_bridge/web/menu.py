@@ -28,6 +28,8 @@ MENU: Sequence[Entry] = (
     Entry("/devices", N_("Devices"), Action.READ_DEVICES),
     Entry("/processes", N_("Processes and forms"), Action.DESIGN),
     Entry("/accounts", N_("Accounts"), Action.MANAGE_ACCOUNTS),
+    Entry("/queue", N_("Queue"), Action.READ_QUEUE),
+    Entry("/screens", N_("Screens"), Action.MANAGE_SCREENS),
     Entry("/outbox", N_("Messages"), Action.MANAGE_OUTBOX),
 )
 

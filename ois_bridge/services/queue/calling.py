@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput
 from common.text import _
 from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent, AppointmentState
 from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.queue.day import bounds, day_of
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.queue import QueueCall, QueueEntry
@@ -78,6 +80,21 @@ def miss(context: Context, caller: Caller, key: str) -> None:
         visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.MISS)
         _moved_up(context, session, caller, visit)
         events.announce(session, "appointments", visit.device)
+
+
+def close_days(context: Context) -> int:
+    """Visits of earlier days that nobody came to, or went away from, are missed. Called by a chore."""
+    today = bounds(context.now())[0]
+    waiting = (AppointmentState.BOOKED, AppointmentState.SIGNED_IN)
+    past = (Appointment.start < today, Appointment.state.in_(waiting), Appointment.patient_key.is_not(None))
+    with context.database.reading() as session:
+        if session.scalar(select(Appointment.key).where(*past).limit(1)) is None:
+            return 0
+    with context.deed("chore", "close days", day_of(today)) as session:
+        rows = session.scalars(select(Appointment).where(*past).with_for_update()).all()
+        for row in rows:
+            row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.MISS)
+        return len(rows)
 
 
 def leave(context: Context, caller: Caller, key: str) -> None:

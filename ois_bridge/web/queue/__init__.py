@@ -1,0 +1,1 @@
+"""Pages of the queue: therapists, front desk, kiosk, screens."""
