@@ -90,14 +90,13 @@ def _read(answer: str) -> Demographics | None:
 def _person(message: "hl7.Message") -> Demographics:  # type: ignore[name-defined]  # noqa: F821
     def part(place: str) -> str:
         try:
-            return str(message.unescape(message.extract_field(*_place(place)) or "")).strip()
+            return str(message.extract_field(*_place(place)) or "").strip()
         except (LookupError, ValueError):
             return ""
 
     numbers = _identifiers(message)
-    name = part("PID.5.1") + ("^" + part("PID.5.2") if part("PID.5.2") else "")
-    if chinese.is_chinese(name):
-        name = name.replace("^", "")
+    family, given = part("PID.5.1"), part("PID.5.2")
+    name = family + given if chinese.is_chinese(family + given) else "^".join(filter(None, (family, given)))
     return Demographics(
         hospital_number=numbers.get("MR", ""),
         id_card=numbers.get("NNCHN", ""),
