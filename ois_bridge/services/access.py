@@ -88,15 +88,18 @@ def _open(session: Session, caller: Caller, patient_key: str, context: Context) 
 
 
 def _member(caller: Caller, context: Context) -> Select[str]:
-    return select(CareTeamMember.user).where(
+    found = select(CareTeamMember.user).where(
         CareTeamMember.patient_key == Patient.key,
         CareTeamMember.user == caller.user,
         or_(CareTeamMember.until.is_(None), CareTeamMember.until > context.now()),
     )
+    return found.correlate(Patient)
 
 
 def _in_charge(caller: Caller) -> Select[str]:
-    return select(Course.key).where(Course.patient_key == Patient.key, Course.physician == caller.user)
+    # the query around it may hold courses of its own
+    found = select(Course.key).where(Course.patient_key == Patient.key, Course.physician == caller.user)
+    return found.correlate(Patient)
 
 
 def _join(session: Session, patient_key: str, user: str, context: Context) -> None:
