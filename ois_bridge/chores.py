@@ -10,7 +10,7 @@ from time import monotonic
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.errors import PtcsError
-from ois_bridge.services import outbox
+from ois_bridge.services import devices, outbox
 from ois_bridge.services.context import Context
 from ois_bridge.services.queue import calling
 from ois_bridge.services.workflow import reminders

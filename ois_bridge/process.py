@@ -33,8 +33,10 @@ from ois_bridge.services import accounts, diagnoses, intake, photos, reports
 from ois_bridge.services.appointments import settings as sheet
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.context import Context
+from ois_bridge.services.device_watch import Watch
 from ois_bridge.services.events import Hub
 from ois_bridge.services.workflow import ready as workflow
+from ois_bridge.tango_client import TangoFacility
 from ois_bridge.web_server import WebServer, bound
 
 log = logging.getLogger(__name__)
@@ -68,10 +70,11 @@ def build(state: StateDir, site: Site) -> Context:
             record=record_links.build(root),
             messenger=gateways,
             events=Hub(),
-            desk=open_desk(root),
-        )
             voice=Espeak(root / "voice"),
             readers=HttpReaders(root / "readers.yaml"),
+            desk=open_desk(root),
+            machines=Watch(TangoFacility(state, site)),
+        )
         _make_ready(context, state, site)
         undo.pop_all()
     return context

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,8 +14,8 @@ from common.logs import opaque
 from ois_bridge.domain import permissions
 from ois_bridge.models.database import Database
 from ois_bridge.services.audit import Audit
-from ois_bridge.services.record_means import RecordMeans
 from ois_bridge.services.desk import Desk
+from ois_bridge.services.device_watch import Watch
 from ois_bridge.services.events import Hub, publish_announced
 from ois_bridge.services.ports import (
     Composer,
@@ -56,7 +56,7 @@ class Caller:
 class Context:
     """The means of the use cases. `machine`: name of the site's treatment machine.
 
-    signatures: the hospital's provider; None: the house's own. facility: None: no machines are connected.
+    signatures: the hospital's provider; None: the house's own. machines: the facility's devices.
     """
 
     database: Database
@@ -75,7 +75,7 @@ class Context:
     readers: FeatureReader
     desk: Desk
     signatures: SignatureProvider | None = None
-    facility: Facility | None = None
+    machines: Watch = field(default_factory=Watch)
 
     def close(self) -> None:
         """Close database and audit log."""

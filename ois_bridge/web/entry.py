@@ -20,9 +20,8 @@ def local(path: str) -> str:
 
 @router.get("/")
 def start(user: session.User) -> Response:
-    """The start page: the first workplace that the user may enter; the own account without one."""
-    mine = menu.entries(user)
-    return RedirectResponse(mine[0].path if mine else "/account", 303)
+    """The start page of the user's role."""
+    return RedirectResponse(menu.start(user), 303)
 
 
 @router.get("/login")

@@ -44,6 +44,7 @@ START: Sequence[tuple[str, str]] = (
     ("physicist", "/tasks"),
     ("therapist", "/queue"),
     ("receptionist", "/patients"),
+    ("administrator", "/accounts"),
 )
 """Role -> workplace that it begins with; the first that fits."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -187,19 +186,17 @@ def test_a_refusal_leaves_nothing_behind(means: Context, monkeypatch: pytest.Mon
 def test_lists_count_search_and_hide(means: Context) -> None:
     key = begun(means, "LISTED", technique="impt")
     with means.database.reading() as session:
-        counted = {row.step: row.number for row in lists.counts(session, PHYSICIAN, means.now())}
-        found = lists.to_do(session, PHYSICIAN, Wish(text="WF-LISTED"))
+        counted = {row.step: row.number for row in lists.counts(session, means, PHYSICIAN)}
+        found = lists.to_do(session, means, PHYSICIAN, Wish(text="WF-LISTED"))
         assert [task.name for task in found.tasks] == ["consultation"]
-        assert lists.to_do(session, THERAPIST, Wish(text="WF-LISTED")).total == 0
-        assert lists.waiting(session, PHYSICIAN) == sum(counted.values())
+        assert lists.to_do(session, means, THERAPIST, Wish(text="WF-LISTED")).total == 0
+        assert lists.waiting(session, means, PHYSICIAN) == sum(counted.values())
         assert counted["consultation"] >= 1
     do(means, key, "consultation")
     with means.database.reading() as session:
-        done = lists.done(session, PHYSICIAN, Wish(text="WF-LISTED"))
+        done = lists.done(session, means, PHYSICIAN, Wish(text="WF-LISTED"))
         assert [task.name for task in done.tasks] == ["consultation"]
-        assert [
-            task.name for task in lists.to_do(session, PHYSICIAN, Wish(text="wangfang", step="consent")).tasks
-        ]
+        assert lists.to_do(session, means, PHYSICIAN, Wish(text="wangfang", step="consent")).total == 1
     with means.database.writing() as session:
         processes.stop_of_course(session, means, "physician", key, "moved away")
     assert open_tasks(means, key) == {}

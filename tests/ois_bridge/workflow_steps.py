@@ -1,6 +1,5 @@
 """A department on a real database, and the steps that tests of the workflow take in it."""
 
-from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -61,8 +60,8 @@ def course(context: Context, tag: str = "1", **more: Any) -> str:
     """A patient with an active course: the course's key."""
     with context.database.writing() as session:
         patient = Patient(
-            patient_id=f"WF-{tag}", name=f"Wang^Fang{tag}=王^芳{tag}", birth_date=f"{date(1960, 1, 1):%Y%m%d}",
-            sex="F", pinyin="wangfang", initials="wf", registered=context.now(), registered_by="receptionist",
+            patient_id=f"WF-{tag}", name=f"Wang^Fang{tag}=王^芳{tag}", birth_date="19600101", sex="F",
+            pinyin="wangfang", initials="wf", registered=context.now(), registered_by="receptionist",
         )  # fmt: skip
         session.add(patient)
         session.flush()

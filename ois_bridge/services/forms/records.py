@@ -19,6 +19,7 @@ from ois_bridge.models.workflow_log import FormChange
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.forms import designs
 from ois_bridge.services.patients import must
+from ois_bridge.services.workflow import rights
 
 EDITABLE = (FormState.DRAFT, FormState.REFUSED)
 OPEN = (*EDITABLE, FormState.SUBMITTED, FormState.ACCEPTED)
@@ -84,6 +85,7 @@ def open_form(context: Context, caller: Caller, course_key: str, kind: str) -> F
     Raises NotFound, Refused for a course that is not active.
     """
     with context.permitted(caller, Action.WRITE_FORM, course_key, kind) as session:
+        rights.check(session, context, caller, course_key)
         return new_or_open(session, context, caller.user, course_key, kind)
 
 
@@ -122,6 +124,7 @@ def save(
     """
     with context.permitted(caller, Action.WRITE_FORM, form_key) as session:
         row = must(session.get(FormRecord, form_key))
+        rights.check(session, context, caller, row.course_key)
         edit(session, context, caller.user, row, content, revision)
     return row
 

@@ -7,6 +7,7 @@ nothing of a drawing is executed as Python.
 
 import io
 import json
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,9 @@ from common.errors import BadInput, Refused
 from common.text import _
 from ois_bridge.domain import expression
 from ois_bridge.services.workflow import drawing as drawings
+
+# each step of each task is an entry at its level INFO; the log of processes says all of it
+logging.getLogger("spiff").setLevel(logging.WARNING)
 
 LONGEST_RUN = 400
 _SPEC_PARTS = ("spec", "subprocess_specs")

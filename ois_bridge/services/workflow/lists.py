@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, Integer, Select, cast, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
@@ -11,7 +10,8 @@ from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.workflow import Task
-from ois_bridge.services.context import Caller
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.workflow import rights
 from ois_bridge.services.workflow.processes import OPEN
 
 PAGE = 50
@@ -55,25 +55,31 @@ class Found:
         return max(1, -(-self.total // PAGE))
 
 
-def to_do(session: Session, caller: Caller, wish: Wish) -> Found:
+def to_do(session: Session, context: Context, caller: Caller, wish: Wish) -> Found:
     """Open tasks that the caller may do, late ones first, then by due time."""
-    query = _narrowed(_open_for(caller, wish.whose), wish)
+    query = _narrowed(_base().where(*_may_do(context, caller, wish.whose)), wish)
     return _page(session, query.order_by(Task.due.is_(None), Task.due, Task.created), query, wish.page)
 
 
-def done(session: Session, caller: Caller, wish: Wish) -> Found:
+def done(session: Session, context: Context, caller: Caller, wish: Wish) -> Found:
     """Tasks that the caller did, newest first."""
-    query = _narrowed(_done_by(caller), wish)
+    query = _narrowed(
+        _base().where(
+            Task.done_by == caller.user, Task.state == TaskState.DONE, rights.visible(caller, context)
+        ),
+        wish,
+    )
     return _page(session, query.order_by(Task.done.desc()), query, wish.page)
 
 
-def counts(session: Session, caller: Caller, now: datetime, whose: str = "") -> list[Count]:
+def counts(session: Session, context: Context, caller: Caller, whose: str = "") -> list[Count]:
     """Open tasks by step."""
-    late = func.sum(func.coalesce(cast(Task.due < now, Integer), 0))
+    late = func.sum(func.coalesce(cast(Task.due < context.now(), Integer), 0))
     rows = session.execute(
         select(Task.name, func.max(Task.title), func.max(Task.title_zh), func.count(), late)
-        .join(Course, Course.key == Task.course_key)
-        .where(*_may_do(caller, whose))
+        .join(Task.course)
+        .join(Course.patient)
+        .where(*_may_do(context, caller, whose))
         .group_by(Task.name)
         .order_by(func.count().desc(), Task.name)
     )
@@ -93,14 +99,15 @@ def done_counts(session: Session, caller: Caller) -> list[Count]:
     return [Count(*row) for row in rows]
 
 
-def waiting(session: Session, caller: Caller) -> int:
+def waiting(session: Session, context: Context, caller: Caller) -> int:
     """Number of open tasks that the caller may do."""
     return (
         session.scalar(
             select(func.count())
             .select_from(Task)
-            .join(Course, Course.key == Task.course_key)
-            .where(*_may_do(caller, ""))
+            .join(Task.course)
+            .join(Course.patient)
+            .where(*_may_do(context, caller, ""))
         )
         or 0
     )
@@ -113,7 +120,7 @@ def of_course(session: Session, course_key: str) -> Sequence[Task]:
     ).all()
 
 
-def _may_do(caller: Caller, whose: str) -> list[ColumnElement[bool]]:
+def _may_do(context: Context, caller: Caller, whose: str) -> list[ColumnElement[bool]]:
     """Open, of a role of the caller, not given to somebody else, in a course that goes on."""
     mine: ColumnElement[bool] = Task.assignee == caller.user
     if whose != "mine":
@@ -123,6 +130,7 @@ def _may_do(caller: Caller, whose: str) -> list[ColumnElement[bool]]:
         Task.role.in_(sorted(caller.roles)),
         mine,
         Course.state == CourseState.ACTIVE,
+        rights.visible(caller, context),
     ]
 
 
@@ -133,14 +141,6 @@ def _base() -> Select[tuple[Task]]:
         .join(Course.patient)
         .options(contains_eager(Task.course).contains_eager(Course.patient), joinedload(Task.process))
     )
-
-
-def _open_for(caller: Caller, whose: str) -> Select[tuple[Task]]:
-    return _base().where(*_may_do(caller, whose))
-
-
-def _done_by(caller: Caller) -> Select[tuple[Task]]:
-    return _base().where(Task.done_by == caller.user, Task.state == TaskState.DONE)
 
 
 def _narrowed(query: Select[tuple[Task]], wish: Wish) -> Select[tuple[Task]]:

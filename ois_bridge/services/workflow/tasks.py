@@ -21,7 +21,7 @@ from ois_bridge.services import events
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.forms import records, signing
 from ois_bridge.services.patients import must
-from ois_bridge.services.workflow import guards, processes
+from ois_bridge.services.workflow import guards, processes, rights
 
 COMMENT = 500
 
@@ -38,7 +38,7 @@ class Verdict:
 def take(context: Context, caller: Caller, key: str) -> None:
     """Accept a task (受理): it is the caller's until given back. Raises NotFound, Refused."""
     with context.permitted(caller, Action.WORK_ON_TASKS, key, "take") as session:
-        task = _mine(session, caller, key)
+        task = _mine(session, context, caller, key)
         task.state = next_state(TASK_TABLE, task.state, TaskEvent.TAKE)
         task.assignee = caller.user
         form = _form_of(session, task)
@@ -53,7 +53,7 @@ def take(context: Context, caller: Caller, key: str) -> None:
 def give_back(context: Context, caller: Caller, key: str) -> None:
     """Leave a task to its role again. Raises NotFound, Refused."""
     with context.permitted(caller, Action.WORK_ON_TASKS, key, "give back") as session:
-        task = _mine(session, caller, key)
+        task = _mine(session, context, caller, key)
         task.state = next_state(TASK_TABLE, task.state, TaskEvent.GIVE_BACK)
         task.assignee = ""
         events.announce(session, "tasks")
@@ -67,7 +67,7 @@ def finish(context: Context, caller: Caller, key: str, verdict: Verdict) -> None
     """
     signature, digest = _signed(context, caller, key, verdict)
     with context.permitted(caller, Action.WORK_ON_TASKS, key, verdict.outcome) as session:
-        task = _mine(session, caller, key)
+        task = _mine(session, context, caller, key)
         step = step_of(session, task)
         _require(session, caller, task, step, verdict)
         form = _form_of(session, task)
@@ -87,6 +87,7 @@ def withdraw(context: Context, caller: Caller, form_key: str, why: str) -> None:
     """
     with context.permitted(caller, Action.WRITE_FORM, form_key, "withdraw") as session:
         form = must(session.get(FormRecord, form_key))
+        rights.check(session, context, caller, form.course_key)
         after = form.state is FormState.APPROVED
         if after and "physician" not in caller.roles and form.decided_by != caller.user:
             raise Unauthorised(_("An approved form is withdrawn by a physician or by who approved it."))
@@ -137,11 +138,12 @@ def _form_of(session: Session, task: Task) -> FormRecord | None:
     return row
 
 
-def _mine(session: Session, caller: Caller, key: str) -> Task:
+def _mine(session: Session, context: Context, caller: Caller, key: str) -> Task:
     """A task that the caller may work on. Raises NotFound, Unauthorised, Refused."""
     task = must(session.get(Task, key))
     if task.role not in caller.roles:
         raise Unauthorised(_("This task is for: {role}.").format(role=_(ROLE[task.role])))
+    rights.check(session, context, caller, task.course_key)
     if task.state not in processes.OPEN:
         raise Refused(_("This task is done or cancelled already; open the list again."))
     if task.assignee not in ("", caller.user):
@@ -205,7 +207,7 @@ def _signed(context: Context, caller: Caller, key: str, verdict: Verdict) -> tup
     """
     caller.check(Action.WORK_ON_TASKS)
     with context.database.reading() as session:
-        task = _mine(session, caller, key)
+        task = _mine(session, context, caller, key)
         step, form = step_of(session, task), _form_of(session, task)
         form_key = form.key if form is not None and form.state is not FormState.APPROVED else ""
     asked = step.signed or step.deed is Deed.SIGN

@@ -1,0 +1,79 @@
+"""Device states and fault reports (故障监控)."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from common.errors import BadInput, Refused
+from common.text import _
+from ois_bridge.domain.fault_states import FAULT_TABLE, FaultEvent
+from ois_bridge.domain.permissions import Action
+from ois_bridge.services import devices
+from ois_bridge.web.board import local_time
+from ois_bridge.web.render import page
+from ois_bridge.web.session import Form, Means, User
+
+router = APIRouter(include_in_schema=False)
+
+TONE = {"FAULT": "bad", "ALARM": "warn", "UNKNOWN": "warn", "": "bad", "DISABLE": "warn", "INIT": "warn"}
+SYMBOL = {"bad": "✖", "warn": "!", "good": "●"}
+
+
+@router.get("/devices")
+def states(request: Request, context: Means, user: User) -> HTMLResponse:
+    """All devices, and the fault reports."""
+    return _page(request, context, user)
+
+
+def _page(request: Request, context: Means, user: User, status: int = 200, error: str = "") -> HTMLResponse:
+    with context.reading(user.caller, Action.READ_DEVICES) as session:
+        picture = context.machines.picture(context.now())
+        rows = sorted(
+            picture.devices, key=lambda row: (_order(row.reading.state), row.reading.room, row.reading.device)
+        )
+        content: dict[str, Any] = {
+            "picture": picture,
+            "rows": rows,
+            "tone": TONE,
+            "symbol": SYMBOL,
+            "reports": devices.reports(session),
+            "table": FAULT_TABLE,
+        }
+        part = request.headers.get("hx-target") == "devices"
+        return page(
+            request, "devices/list.html" if part else "devices/page.html", status, error=error, **content
+        )
+
+
+def _order(state: str) -> int:
+    return {"bad": 0, "warn": 1}.get(TONE.get(state, "good"), 2)
+
+
+@router.post("/devices/faults")
+def report(request: Request, context: Means, user: User, form: Form) -> Response:
+    """Report a fault."""
+    try:
+        devices.report(
+            context,
+            user.caller,
+            form.get("device", ""),
+            form.get("summary", ""),
+            form.get("effect", ""),
+            local_time(form.get("started", "")),
+        )
+    except BadInput as why:
+        return _page(request, context, user, 422, str(why))
+    return RedirectResponse("/devices", 303)
+
+
+@router.post("/devices/faults/{key}/{event}")
+def move(request: Request, context: Means, user: User, key: str, event: str, form: Form) -> Response:
+    """A step of a report's life."""
+    if event not in FaultEvent.__members__:
+        raise BadInput(_("Steps are {names}.").format(names=", ".join(FaultEvent.__members__)))
+    try:
+        devices.move(context, user.caller, key, FaultEvent[event], form.get("text", ""))
+    except (BadInput, Refused) as why:
+        return _page(request, context, user, 409, str(why))
+    return RedirectResponse("/devices", 303)
