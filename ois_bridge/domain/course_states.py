@@ -9,7 +9,7 @@ from ois_bridge.domain.words import N_
 class CourseState(StrEnum):
     """Where a course stands. Only an ACTIVE course may be scheduled or treated."""
 
-    ACTIVE = N_("active")
+    ACTIVE = N_("in progress")
     INTERRUPTED = N_("interrupted")
     CANCELLED = N_("cancelled")
     ENDED = N_("ended")

@@ -75,7 +75,9 @@ def of_courses(
     loaded = _Loaded(
         steps=_of(session, CourseStep, CourseStep.course_key, keys, CourseStep.time),
         stages=_of(session, CourseStage, CourseStage.course_key, keys, CourseStage.time),
-        forms=_of(session, FormRecord, FormRecord.course_key, keys, FormRecord.created),
+        forms=_of(session, FormRecord, FormRecord.course_key, keys, FormRecord.created)
+        if caller.may(Action.READ_FORM)
+        else {},
         tasks=_of(session, Task, Task.course_key, keys, Task.created),
         visits=_of(session, Appointment, Appointment.course_key, keys, Appointment.start),
         follow_ups=_of(session, FollowUp, FollowUp.course_key, keys, FollowUp.due),

