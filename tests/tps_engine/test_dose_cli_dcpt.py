@@ -111,9 +111,10 @@ def test_two_ramped_fields_in_solid_water(case):
         for level, allowed in ((0.8, 0.5), (0.5, 0.5), (0.2, 0.5)):
             assert edges(b, level) == pytest.approx(edges(a, level), abs=allowed)
         (depth, them), (_, us) = along_y(a, sign), along_y(b, sign)
-        for level in (0.3, 0.1, 0.05, 0.02):  # down the ramp, its end (knee), the end of range (toe)
+        # down the ramp, its end (knee), the end of range (toe)
+        for level, allowed in ((0.3, 1.5), (0.1, 0.5), (0.05, 0.5), (0.02, 0.5)):
             far = [falls(depth, line, level * them.max()) for line in (them, us)]
-            assert far[1] == pytest.approx(far[0], abs=1.5)
+            assert far[1] == pytest.approx(far[0], abs=allowed)
         seen = centroid(b, 0, np.ones(b.dose.shape, dtype=bool))
         assert np.sign(seen) == -sign
         assert seen == pytest.approx(-0.23 * sign, abs=0.1)

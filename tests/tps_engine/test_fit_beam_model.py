@@ -56,7 +56,7 @@ def test_correlated_beams_through_air_come_back(tmp_path, shared_data):
     some = [float(true.energies[k]) for k in np.linspace(0, len(true.energies) - 1, 6).astype(int)]
     head = {
         "reference_plane_mm": float(true.air_from), "air": True, "energy_selection": "continuous",
-        "start": str(tmp_path / "dcpt.yaml"),
+        "start": str(tmp_path / "dcpt.yaml"), "mean_excitation_ev": dcpt.EXCITATION_EV,
     }  # fmt: skip
     result, _ = fitted(simulate.write(tmp_path / "m", true, some, noise=1e-4, head=head), tmp_path)
     for fit in result.energies:
