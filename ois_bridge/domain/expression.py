@@ -49,7 +49,7 @@ def names(text: str) -> frozenset[str]:
 def evaluate(text: str, values: Mapping[str, Value]) -> Value:
     """The value of an expression. Raises BadInput: unreadable, an unknown name, a sum that has no value."""
     try:
-        found = _walk(_tree(text).body, values)
+        found: Value = _walk(_tree(text).body, values)
     except (TypeError, ArithmeticError, ValueError) as why:
         raise BadInput(_("“{text}” has no value here: {why}.").format(text=text, why=why)) from why
     if isinstance(found, float) and not math.isfinite(found):

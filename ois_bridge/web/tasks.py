@@ -48,7 +48,7 @@ def _to_do(
     user: WebUser,
     wish: Wish,
     part: bool = False,
-    **messages: str,
+    done: str = "",
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_TASKS) as session:
         content: dict[str, Any] = {
@@ -58,7 +58,7 @@ def _to_do(
             "now": context.now(),
         }
         template = "tasks/work.html" if part else "tasks/to_do.html"
-        return page(request, template, **content, **messages)
+        return page(request, template, done=done, **content)
 
 
 @router.get("/tasks/done")

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from lxml import etree
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
@@ -118,7 +117,7 @@ def _require_good(session: Session, text: str) -> None:
 def _add(session: Session, context: Context, user: str, name: str, text: str, note: str) -> ProcessDesign:
     last = session.scalar(select(func.max(ProcessDesign.version)).where(ProcessDesign.name == name)) or 0
     session.execute(update(ProcessDesign).where(ProcessDesign.name == name).values(active=False))
-    title, chinese = _titles(text)
+    title, chinese = drawing.titles(text)
     row = ProcessDesign(
         name=name,
         version=last + 1,
@@ -133,13 +132,3 @@ def _add(session: Session, context: Context, user: str, name: str, text: str, no
     session.add(row)
     session.flush()
     return row
-
-
-def _titles(text: str) -> tuple[str, str]:
-    """English and Chinese name of a drawn process."""
-    process = etree.fromstring(text.encode(), etree.XMLParser(resolve_entities=False, no_network=True)).find(
-        f"{{{drawing.BPMN}}}process"
-    )
-    if process is None:
-        return "", ""
-    return process.get("name", "")[:120], process.get(f"{{{drawing.NAMESPACE}}}zh", "")[:120]

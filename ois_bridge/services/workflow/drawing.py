@@ -5,8 +5,9 @@ lanes. What a step needs stands in attributes of the namespace `NAMESPACE`.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 from common.errors import BadInput
 from common.text import _
@@ -52,7 +53,18 @@ def read(text: str) -> Drawing:
     return Drawing(process.get("id", ""), nodes, tuple(_flows(process)), steps)
 
 
-def _process(text: str) -> etree._Element:
+def titles(text: str) -> tuple[str, str]:
+    """English and Chinese name of a drawn process. Raises BadInput."""
+    process = _process(text)
+    return process.get("name", "")[:120], process.get(f"{{{NAMESPACE}}}zh", "")[:120]
+
+
+def tree(text: str) -> Any:
+    """The file as the engine takes it. Raises BadInput."""
+    return _process(text).getroottree()
+
+
+def _process(text: str) -> Any:
     if len(text) > LARGEST:
         raise BadInput(_("A drawing has at most {n} characters.").format(n=LARGEST))
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
@@ -68,13 +80,13 @@ def _process(text: str) -> etree._Element:
     return found[0]
 
 
-def _children(element: etree._Element) -> Iterator[etree._Element]:
+def _children(element: Any) -> Iterator[Any]:
     for child in element:
         if isinstance(child.tag, str) and etree.QName(child).namespace == BPMN:
             yield child
 
 
-def _roles(process: etree._Element) -> dict[str, str]:
+def _roles(process: Any) -> dict[str, str]:
     """Box -> role of the lane that it lies in: its attribute `role`, else its name."""
     return {
         (reference.text or "").strip(): lane.get(f"{{{NAMESPACE}}}role") or lane.get("name", "").strip()
@@ -83,7 +95,7 @@ def _roles(process: etree._Element) -> dict[str, str]:
     }
 
 
-def _flows(process: etree._Element) -> Iterator[Flow]:
+def _flows(process: Any) -> Iterator[Flow]:
     defaults = {element.get("default") for element in _children(process) if element.get("default")}
     for element in process.findall(f"{{{BPMN}}}sequenceFlow"):
         condition = element.findtext(f"{{{BPMN}}}conditionExpression", "").strip()
@@ -91,7 +103,7 @@ def _flows(process: etree._Element) -> Iterator[Flow]:
         yield Flow(element.get("sourceRef", ""), element.get("targetRef", ""), condition, name in defaults)
 
 
-def _step(element: etree._Element, name: str, title: str, role: str) -> Step:
+def _step(element: Any, name: str, title: str, role: str) -> Step:
     def own(attribute: str) -> str:
         return (element.get(f"{{{NAMESPACE}}}{attribute}") or "").strip()
 

@@ -5,14 +5,12 @@ same transaction as all that belongs to the step. Conditions of gateways are rea
 nothing of a drawing is executed as Python.
 """
 
-import io
 import json
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from lxml import etree
 from SpiffWorkflow.bpmn.exceptions import WorkflowTaskException
 from SpiffWorkflow.bpmn.parser.BpmnParser import BpmnParser
 from SpiffWorkflow.bpmn.parser.ValidationException import ValidationException
@@ -94,7 +92,8 @@ def simulate(drawing: str, refusing: str = "") -> list[str]:
     The step `refusing` takes its last outcome, once. Raises BadInput for a run that does not end.
     """
     steps = drawings.read(drawing).steps
-    progress, way = start(drawing), []
+    progress = start(drawing)
+    way: list[str] = []
     while not progress.ended:
         if not progress.waiting or len(way) >= LONGEST_RUN:
             raise BadInput(
@@ -115,7 +114,7 @@ def _loaded(drawing: str) -> tuple[Any, dict[str, Any]]:
     name = drawings.read(drawing).process_id
     parser = BpmnParser()
     try:
-        parser.add_bpmn_xml(etree.parse(io.BytesIO(drawing.encode())))
+        parser.add_bpmn_xml(drawings.tree(drawing))
         spec = parser.get_spec(name)
         kept = _kept(BpmnWorkflow(spec, script_engine=_Rules()))
     except (ValidationException, SpiffWorkflowException, KeyError, AttributeError) as why:

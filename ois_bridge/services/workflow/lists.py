@@ -134,7 +134,7 @@ def _may_do(context: Context, caller: Caller, whose: str) -> list[ColumnElement[
     ]
 
 
-def _base() -> Select[tuple[Task]]:
+def _base() -> Select[Task]:
     return (
         select(Task)
         .join(Task.course)
@@ -143,7 +143,7 @@ def _base() -> Select[tuple[Task]]:
     )
 
 
-def _narrowed(query: Select[tuple[Task]], wish: Wish) -> Select[tuple[Task]]:
+def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
     text = wish.text.strip()
     if text:
         query = query.where(
@@ -169,7 +169,7 @@ def _narrowed(query: Select[tuple[Task]], wish: Wish) -> Select[tuple[Task]]:
     return query
 
 
-def _page(session: Session, ordered: Select[tuple[Task]], query: Select[tuple[Task]], page: int) -> Found:
+def _page(session: Session, ordered: Select[Task], query: Select[Task], page: int) -> Found:
     counted = query.with_only_columns(func.count(Task.key)).options().order_by(None)
     total = session.scalar(counted) or 0
     page = min(max(1, page), max(1, -(-total // PAGE)))
