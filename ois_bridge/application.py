@@ -13,41 +13,12 @@ from starlette.staticfiles import StaticFiles
 from common.errors import BadInput, LinkLost, PtcsError, Refused, Tampered, Unauthorised
 from common.text import _
 from ois_bridge.borders import Borders
-from ois_bridge.interfaces.rest import entry as rest_entry
-from ois_bridge.interfaces.rest import forms as rest_forms
-from ois_bridge.interfaces.rest import patients as rest_patients
-from ois_bridge.interfaces.rest import plans as rest_plans
-from ois_bridge.interfaces.rest import record as rest_record
-from ois_bridge.interfaces.rest import queue as rest_queue
 from ois_bridge.interfaces.rest import schemas
-from ois_bridge.interfaces.rest import signatures as rest_signatures
-from ois_bridge.interfaces.rest import tasks as rest_tasks
+from ois_bridge.interfaces.rest.routers import API as REST
 from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn, PasswordMustChange
-from ois_bridge.web import accounts as web_accounts
-from ois_bridge.web import board as web_board
-from ois_bridge.web import courses as web_courses
-from ois_bridge.web import devices as web_devices
-from ois_bridge.web import entry as web_entry
-from ois_bridge.web import form_designs as web_form_designs
-from ois_bridge.web import forms as web_forms
-from ois_bridge.web import live as web_live
-from ois_bridge.web import outbox as web_outbox
-from ois_bridge.web.queue import kiosk, screens, therapist
-from ois_bridge.web.queue import notices as queue_notices
-from ois_bridge.web.queue import order as queue_order
-from ois_bridge.web import patients as web_patients
-from ois_bridge.web import processes as web_processes
-from ois_bridge.web import courses as web_courses
-from ois_bridge.web import exports as web_exports
-from ois_bridge.web import follow_up as web_follow_up
-from ois_bridge.web import record as web_record
-from ois_bridge.web import reviews as web_reviews
-from ois_bridge.web import registration as web_registration
-from ois_bridge.web import tasks as web_tasks
-from ois_bridge.web.appointments import sheet as web_sheet
-from ois_bridge.web.appointments import visits as web_visits
 from ois_bridge.web.render import HERE, page
+from ois_bridge.web.routers import PAGES
 
 log = logging.getLogger(__name__)
 API = "/api/v1"
@@ -78,28 +49,10 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
     refusals: dict[int | str, dict[str, object]] = {
         code: {"model": schemas.Refusal} for code in (401, 403, 404, 409, 422)
     }
-    for router in (rest_entry.router, rest_patients.router, rest_plans.router, rest_signatures.router):
-        app.include_router(router, prefix=API, responses=refusals)
-    for router in (rest_tasks.router, rest_forms.router, rest_queue.router):
-        app.include_router(router, prefix=API, responses=refusals)
-    app.include_router(rest_record.router, prefix=API, responses=refusals)
-    app.include_router(web_entry.router)
-    for room in (web_tasks, web_forms, web_processes, web_form_designs, web_board, web_devices):
-        app.include_router(room.router)
-    app.include_router(web_accounts.router)
-    app.include_router(web_patients.router)
-    app.include_router(web_registration.router)
-    app.include_router(web_outbox.router)
-    for pages in (queue_order, queue_notices, kiosk, screens, therapist):
-        app.include_router(pages.router)
-    app.include_router(web_live.router)
-    app.include_router(web_record.router)
-    app.include_router(web_courses.router)
-    app.include_router(web_reviews.router)
-    app.include_router(web_follow_up.router)
-    app.include_router(web_exports.router)
-    for part in (web_sheet, web_visits):
-        app.include_router(part.router)
+    for part in REST:
+        app.include_router(part, prefix=API, responses=refusals)
+    for room in PAGES:
+        app.include_router(room)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for kind in (PtcsError, OSError, SQLAlchemyError):
         app.add_exception_handler(kind, _told)

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "console": "ptcs.console:console_command",
     "ct-calibration": "ptcs.ct_calibration_command:ct_calibration",
     "demo": "ptcs.demo.command:demo",
+    "department": "ptcs.department_command:department",
     "doctor": "ptcs.doctor:doctor",
     "dose": "ptcs.dose_command:dose",
     "epics": "ptcs.epics_command:epics",

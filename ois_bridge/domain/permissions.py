@@ -54,6 +54,7 @@ class Action(StrEnum):
     PLAN_SHEET = N_("plan the appointment sheet")
     EDIT_CALENDAR = N_("edit holidays and device hours")
     RESTRICT_RECORD = N_("restrict records")
+    SEED_DEPARTMENT = N_("fill a demonstration department")
     MANAGE_ACCOUNTS = N_("manage accounts")
     MANAGE_OUTBOX = N_("manage outgoing messages")
     READ_QUEUE = N_("read the queues")
@@ -118,6 +119,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.PLAN_SHEET: frozenset({"receptionist", "therapist", "physicist"}),
     Action.EDIT_CALENDAR: frozenset({"physicist", "administrator"}),
     Action.RESTRICT_RECORD: frozenset({"physician"}),
+    Action.SEED_DEPARTMENT: frozenset({"administrator"}),
     Action.MANAGE_ACCOUNTS: frozenset({"administrator"}),
     Action.MANAGE_OUTBOX: frozenset({"administrator"}),
     Action.READ_QUEUE: _DEPARTMENT,

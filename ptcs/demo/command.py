@@ -11,8 +11,12 @@ from common import site
 from common.errors import BadInput
 from common.state import StateDir
 from common.text import _
+from ptcs import department_command
 from ptcs.demo.context import DemoOptions
 from ptcs.running import bring_up, running, take_down
+
+PATIENTS = 40
+"""Of the demonstration department that `--keep` leaves behind."""
 
 
 @click.command()
@@ -20,7 +24,7 @@ from ptcs.running import bring_up, running, take_down
 @click.option("--target", help="Name of the ROI to treat.")
 @click.option("--ion", type=click.Choice(["proton"]), default="proton", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
-@click.option("--keep", is_flag=True, help="Leave the facility up.")
+@click.option("--keep", is_flag=True, help="Leave the facility up, with a department to look at.")
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
@@ -56,6 +60,8 @@ def demo(
     try:
         os.environ["TANGO_HOST"] = facility["tango_host"]
         loop.run(options, StateDir(root).facility, site.load(site_file), Console())
+        if keep and not there_before:
+            department_command.fill(StateDir(root), PATIENTS)
     finally:
         if keep or there_before:
             click.echo(f"{_('the facility stays up')}: ptcs status --state {root}; {facility['ois_url']}")

@@ -1,0 +1,21 @@
+"""All parts of the REST interface."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from ois_bridge.interfaces.rest import (
+    department,
+    entry,
+    forms,
+    patients,
+    plans,
+    queue,
+    record,
+    signatures,
+    tasks,
+)
+
+API: Sequence[APIRouter] = tuple(
+    part.router for part in (entry, patients, plans, signatures, tasks, forms, queue, record, department)
+)

@@ -1,0 +1,57 @@
+"""All pages. Within one address the first router that fits answers."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from ois_bridge.web import (
+    accounts,
+    board,
+    courses,
+    devices,
+    entry,
+    exports,
+    follow_up,
+    form_designs,
+    forms,
+    live,
+    outbox,
+    patients,
+    processes,
+    record,
+    registration,
+    reviews,
+    tasks,
+)
+from ois_bridge.web.appointments import sheet, visits
+from ois_bridge.web.queue import kiosk, notices, order, screens, therapist
+
+PAGES: Sequence[APIRouter] = tuple(
+    room.router
+    for room in (
+        entry,
+        tasks,
+        forms,
+        processes,
+        form_designs,
+        board,
+        devices,
+        accounts,
+        patients,
+        registration,
+        outbox,
+        live,
+        order,
+        notices,
+        kiosk,
+        screens,
+        therapist,
+        record,
+        courses,
+        reviews,
+        follow_up,
+        exports,
+        sheet,
+        visits,
+    )
+)

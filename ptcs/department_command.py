@@ -1,0 +1,65 @@
+"""`ptcs department seed N`: a demonstration department of persons who do not exist."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from common.errors import Refused
+from common.files import read_json
+from common.links.http import JsonClient
+from common.state import StateDir
+from common.text import _
+from ptcs.running import state_option
+
+console = Console()
+STEP = 4
+"""Patients of one request: small, so that the bar moves."""
+
+
+@click.group()
+def department() -> None:
+    """The department of a running facility."""
+
+
+@department.command()
+@state_option
+@click.argument("number", type=click.IntRange(1, 2000))
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
+@click.option("--user", default="admin", show_default=True, help="An administrator.")
+@click.option("--password", default="", help="Their password (default: the demonstration's).")
+def seed(state: Path, number: int, seed: int, user: str, password: str) -> None:
+    """Add NUMBER patients, each at some point of their course; nobody of them exists."""
+    count = fill(StateDir(state.resolve()), number, seed, user, password)
+    console.print(_("The department has {n} patients who do not exist.").format(n=count))
+
+
+def fill(state: StateDir, number: int, seed: int = 1, user: str = "admin", password: str = "") -> int:
+    """Add patients to the running OIS of a state directory; returns how many it has then.
+
+    Raises Refused where no OIS runs or where it has patients of its own, Unauthorised.
+    """
+    count = 0
+    with JsonClient(_address(state)) as ois:
+        secret = password or read_json(state.demo_accounts)[user]
+        token = ois.post("/login", {"user": user, "password": secret})["token"]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        JsonClient(_address(state), token, timeout_s=120.0) as ois,
+        Progress(*columns, console=console) as bar,
+    ):
+        task = bar.add_task(_("Patients"), total=number)
+        for begun in range(0, number, STEP):
+            body = {"count": min(STEP, number - begun), "seed": seed}
+            count = int(ois.post("/department/seed", body)["patients"])
+            bar.advance(task, body["count"])
+    return count
+
+
+def _address(state: StateDir) -> str:
+    try:
+        port = read_json(state.run_file("ois"))["port"]
+    except OSError as why:
+        raise Refused(_("no OIS runs in {state}; `ptcs up` starts it").format(state=state.root)) from why
+    return f"http://127.0.0.1:{port}/api/v1"
