@@ -23,7 +23,7 @@ from ois_bridge.web import (
     reviews,
     tasks,
 )
-from ois_bridge.web.appointments import sheet, visits
+from ois_bridge.web.appointments import calendar, plans, sheet, visits
 from ois_bridge.web.queue import kiosk, notices, order, screens, therapist
 
 PAGES: Sequence[APIRouter] = tuple(
@@ -52,6 +52,8 @@ PAGES: Sequence[APIRouter] = tuple(
         follow_up,
         exports,
         sheet,
+        plans,
+        calendar,
         visits,
     )
 )

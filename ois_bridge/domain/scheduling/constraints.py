@@ -5,7 +5,7 @@ visit; a soft one (a wish of the patient) is told and may be passed over.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from common.text import _, language
@@ -24,6 +24,8 @@ from ois_bridge.domain.scheduling.plan import (
     beam_span,
     minute_of,
 )
+
+TWO_DAYS = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ def check(book: Book, visit: Visit, now: datetime) -> list[Finding]:
         return [Finding("device", _("There is no device {name} in use.").format(name=visit.device))]
     found = [finding for rule in RULES for finding in rule(book, device, visit, now)]
     return sorted(found, key=lambda finding: not finding.hard)
+
+
+def possible(book: Book, visit: Visit, now: datetime) -> list[Finding]:
+    """What is against a visit whatever else is on the sheet: time, device, hours, periods; hard findings."""
+    device = book.devices.get(visit.device)
+    if device is None or not device.active:
+        return check(book, visit, now)
+    return [finding for rule in ALONE for finding in rule(book, device, visit, now) if finding.hard]
+
+
+def near(book: Book, visit: Visit) -> Book:
+    """The book with the visits alone that a visit may clash with: those within two days of it."""
+    return replace(book, visits=[one for one in book.visits if abs(one.start - visit.start) < TWO_DAYS])
 
 
 def clock(book: Book, at: datetime) -> str:
@@ -241,12 +256,9 @@ def _others(book: Book, visit: Visit) -> Iterable[Visit]:
     return (other for other in book.visits if other.key != visit.key)
 
 
+ALONE: tuple[Rule, ...] = (_past, _raster, _fits, _hours, _periods)
 RULES: tuple[Rule, ...] = (
-    _past,
-    _raster,
-    _fits,
-    _hours,
-    _periods,
+    *ALONE,
     _room,
     _beam,
     _patient,

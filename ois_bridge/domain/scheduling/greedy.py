@@ -2,13 +2,13 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ois_bridge.domain.scheduling import simulate
 from ois_bridge.domain.scheduling.problem import WEIGHT_CHANGE, Board, Job, Place, Problem, board, place, wish
 
-SLACKS = ((6, 2), (2, 1), (1, 0), (0, 1), (0, 0))
+SLACKS = ((2, 1), (0, 0), (6, 2), (1, 0), (0, 1))
 CHANGES = (15.0, 60.0, 180.0)
 RUNS = 8
 """Days played to weigh one schedule against another; the judge plays others."""
@@ -31,11 +31,18 @@ def first_come(problem: Problem) -> Board:
     return result
 
 
-def starts(problem: Problem) -> list[Board]:
-    """Starts of the optimiser: several ways to let the day run forward, the cheapest first."""
+def starts(problem: Problem, more: Callable[[], bool] = lambda: True) -> list[Board]:
+    """Starts of the optimiser: several ways to let the day run forward, the cheapest first.
+
+    `more` is asked before each but the first whether there is time for it.
+    """
     jobs = {job.key: job for job in problem.jobs}
-    boards = [forward(problem, *slack, change) for slack in SLACKS for change in CHANGES]
-    unlike = {round(cost(one, jobs), 6): one for one in boards}
+    unlike: dict[float, Board] = {}
+    for change in CHANGES:
+        for slack in SLACKS:
+            if not unlike or more():
+                one = forward(problem, *slack, change)
+                unlike.setdefault(round(cost(one, jobs), 6), one)
     return [unlike[value] for value in sorted(unlike)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from ois_bridge.interfaces.rest import (
+    appointments,
     department,
     entry,
     forms,
@@ -17,5 +18,5 @@ from ois_bridge.interfaces.rest import (
 )
 
 API: Sequence[APIRouter] = tuple(
-    part.router for part in (entry, patients, plans, signatures, tasks, forms, queue, record, department)
+    part.router for part in (entry, patients, plans, signatures, tasks, forms, queue, record, appointments, department)
 )

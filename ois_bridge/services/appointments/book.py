@@ -1,7 +1,8 @@
 """The book of the sheet as the rules see it, read from the database."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
@@ -120,6 +121,11 @@ def wishes(session: Session, courses: Iterable[str]) -> dict[str, Wish]:
         )
         for row in rows
     }
+
+
+def replace_wishes(held: Book, wishes: Mapping[str, Wish]) -> Book:
+    """The same book with other wishes."""
+    return replace(held, wishes=dict(wishes))
 
 
 def day_of(at: datetime) -> date:

@@ -30,7 +30,7 @@ from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Prescription
 from ois_bridge.models.scheduling import CalendarDay
 from ois_bridge.services import alerts
-from ois_bridge.services.appointments import book
+from ois_bridge.services.appointments import book, settings
 
 VIEWS = ("day", "three", "week")
 COLOURS = ("disease", "doctor", "state")
@@ -243,7 +243,7 @@ def _fractions(session: Session, rows: Sequence[Appointment]) -> dict[str, int]:
 
 
 def _shown(row: Appointment, hue: int, totals: dict[str, int], mine: str) -> Shown:
-    zone = book.settings.rules().zone
+    zone = settings.rules().zone
     start, end = row.start.astimezone(zone), (row.start + timedelta(minutes=row.minutes)).astimezone(zone)
     total = totals.get(row.course_key or "", 0)
     doctor = row.course.physician if row.course else ""
@@ -286,4 +286,4 @@ def parse_moment(text: str) -> datetime:
         raise BadInput(_("Time: a day and a time as YYYY-MM-DDTHH:MM are needed.")) from why
     if not 2000 <= found.year <= 2199:
         raise BadInput(_("Day: a date between 2000 and 2199 is needed."))
-    return found if found.tzinfo else found.replace(tzinfo=book.settings.rules().zone)
+    return found if found.tzinfo else found.replace(tzinfo=settings.rules().zone)

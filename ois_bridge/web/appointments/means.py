@@ -8,7 +8,7 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse
 
-from common.text import _, language
+from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.scheduling.constraints import title
 from ois_bridge.domain.scheduling.plan import KIND_TEXT, PARTICLE_TEXT
@@ -36,6 +36,11 @@ def clock(minute: int) -> str:
 def local(at: datetime) -> datetime:
     """An instant in the zone of the sheet."""
     return at.astimezone(settings.rules().zone)
+
+
+def moment_of(text: str) -> str:
+    """An ISO 8601 time as day and time of the sheet."""
+    return f"{local(datetime.fromisoformat(text)):%Y-%m-%d %H:%M}"
 
 
 def words() -> dict[str, Any]:
@@ -99,8 +104,3 @@ def rights(user: WebUser) -> dict[str, bool]:
         "may_plan": user.caller.may(Action.PLAN_SHEET),
         "may_edit": user.caller.may(Action.EDIT_CALENDAR),
     }
-
-
-def lang_code() -> str:
-    """Language of the request."""
-    return language()
