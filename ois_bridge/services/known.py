@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.errors import PtcsError
 from ois_bridge.domain import chinese, search_parts
 from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.domain.words import N_
@@ -50,10 +49,7 @@ def known(session: Session, entry: PatientEntry) -> list[Known]:
 def _same_person(session: Session, entry: PatientEntry) -> list[Patient]:
     """Patients of the same name (Chinese or Latin letters) and birth date."""
     birth_date = entry.birth_date.replace("-", "").strip()
-    try:
-        name = chinese.person_name(entry.name)
-    except PtcsError:
-        return []
+    name = chinese.person_name(entry.name)
     piece = search_parts.fold(chinese.chinese_of(name) or name)
     if not piece or len(birth_date) != 8:
         return []
