@@ -33,6 +33,12 @@ _ANGLES = {"gantry": 360.0, "couch": 180.0}
 @click.option("--spacing", type=float, help="Edge of the dose voxels, mm.  [default: 3]")
 @click.option("--calibration", help="CT numbers to stopping power.  [default: generic-120kv]")
 @click.option(
+    "--outside",
+    type=click.Choice(["refuse", "clamp"]),
+    help="CT values in the body beyond the table of --calibration: refuse them, or take its end values.  "
+    "[default: refuse]",
+)
+@click.option(
     "--robust", metavar="MM/PERCENT", help="Set-up and range errors that the plan must bear, such as 3/3.5."
 )
 @click.option(

@@ -188,8 +188,10 @@ def numbers(ds: Dataset, keyword: str, count: int) -> tuple[float, ...]:
         found = tuple(float(part) for part in parts)
     except (TypeError, ValueError) as why:
         raise BadDicom(f"{keyword} holds something that is no number") from why
-    if len(found) != count or not all(math.isfinite(part) for part in found):
+    if len(found) != count:
         raise BadDicom(f"{keyword} must hold {count} finite number(s), it holds {len(found)}")
+    if not all(math.isfinite(part) for part in found):
+        raise BadDicom(f"{keyword} holds a value that is no number (NaN or infinite); send the object again")
     return found
 
 

@@ -286,12 +286,16 @@ def test_gamma_refuses_what_cannot_be_compared(place):
         ("frame", replace(whole, frame_of_reference_uid="1.9")),
         ("type", replace(whole, dose_type="PHYSICAL")),
         ("zero", replace(whole, dose=np.zeros_like(whole.dose))),
+        ("far", replace(whole, origin=(5000.0, 0.0, 0.0))),
     ):
         files.write_file(rt_dose.to_dataset(changed), place / f"{name}.dcm")
     for words, message in (
         (("RD.dcm", "frame.dcm"), "frames of reference"),
         (("RD.dcm", "type.dcm"), "doses of one type"),
-        (("zero.dcm", "RD.dcm"), "zero everywhere"),
+        (("zero.dcm", "RD.dcm"), "reference dose is zero everywhere"),
+        (("RD.dcm", "zero.dcm"), "evaluated dose is zero everywhere"),
+        (("RD.dcm", "far.dcm"), "check both grids"),
+        (("RD.dcm", "RD.dcm", "--normalise", "500"), "its maximum is"),
         (("RD.dcm", "RP.dcm"), "RT Dose Storage"),
         (("RD.dcm", "RD.dcm", "--normalise", "best"), "max, prescription"),
         (("RD.dcm", "RD.dcm", "--normalise", "prescription"), "needs --plan"),

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
+from common import memory
 from common.dicom.rt_dose import DoseGrid
 from common.errors import BadInput
 from common.text import _
 from tps_engine.evaluate.gamma import GammaCriteria, GammaResult, gamma
 from tps_engine.patient.contours import rasterise
 from tps_engine.patient.grid import Floats, Grid
+
+_BYTES = 160  # of a voxel of the reference: doses, places, tolerances and results in double precision
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def compare(
 
     mask: (nz, ny, nx) on that grid, points outside are not evaluated. device: as `gamma` takes it. Raises
     BadInput for different frames of reference or kinds of dose (physical, effective), a mask of another
-    shape, a reference without dose, or cuda where there is none.
+    shape, a dose that is zero, too little memory, or cuda where there is none.
     """
     _check(reference, evaluated)
     grid = grid_of(reference)
@@ -57,6 +60,13 @@ def compare(
     top = float(planned.max())
     norm = criteria.normalisation_gy or top
     wanted = planned >= norm * criteria.threshold_percent / 100.0
+    if not (wanted & allowed).any():
+        raise BadInput(
+            _(
+                "no point of the reference dose at {level} Gy or more lies in the evaluated dose and mask; "
+                "its maximum is {top} Gy: check both grids, mask, threshold and normalisation"
+            ).format(level=f"{norm * criteria.threshold_percent / 100.0:.3g}", top=f"{top:.3g}")
+        )
     # a reference point that is not evaluated is set below the threshold
     result = gamma(np.where(allowed, planned, 0.0), given, grid.spacing, _normed(criteria, norm), device)
     high = allowed & (planned > 0.5 * top)
@@ -84,6 +94,9 @@ def _check(reference: DoseGrid, evaluated: DoseGrid) -> None:
         )
     if not reference.dose.any():
         raise BadInput(_("the reference dose is zero everywhere"))
+    if not evaluated.dose.any():
+        raise BadInput(_("the evaluated dose is zero everywhere; there is nothing to compare"))
+    memory.require(_BYTES * reference.dose.size, _("the comparison"))
 
 
 def _fitting(mask: NDArray[np.bool_], dose: Floats) -> NDArray[np.bool_]:

@@ -92,8 +92,8 @@ def build(
     drawn = {name: _roi(structures, name) for name in wanted}
     memory.require((_BYTES + len(wanted)) * grid.size, _("the patient model"), chosen.memory)
     refuse_not_finite(ct.hu)
-    refuse_cut_target(drawn[target], grid)
     warnings = [*ct.warnings, *_outside_image(drawn, target, grid)]
+    refuse_cut_target(drawn[target], grid)
     body, told = _body(ct.hu, structures, grid, chosen.find_body)
     regions = {name: contours.rasterise(roi.contours, grid) for name, roi in drawn.items()}
     _refuse_lost_target(target, regions[target], body)
@@ -130,7 +130,10 @@ def _body(
     """The External as drawn; without one as found in the image, with a warning."""
     roi = external_of(structures)
     if roi is not None:
-        return contours.rasterise(roi.contours, grid), []
+        drawn = contours.rasterise(roi.contours, grid)
+        if not drawn.any():
+            raise _outside(roi.name)
+        return drawn, []
     if not search:
         raise BadInput(_("the structure set has no body outline (External); draw it first"))
     return find(hu, grid), [

@@ -36,10 +36,11 @@ class Moved:
         return np.asarray(points + np.stack(parts, axis=1))
 
 
-def moved(phase: Phase, reference: Patient, calibration: CtCalibration) -> Moved:
+def moved(phase: Phase, reference: Patient, calibration: CtCalibration, outside: str = "clamp") -> Moved:
     """A phase made ready; its body is found in its own image.
 
-    Raises BadInput for another patient position, CT values that are no numbers, and motion beyond 100 mm.
+    outside: clamp or refuse CT values in the body beyond the table. Raises BadInput for those that are
+    refused, another patient position, CT values that are no numbers, and motion beyond 100 mm.
     """
     if phase.ct.patient_position != reference.position:
         raise BadInput(
@@ -52,4 +53,4 @@ def moved(phase: Phase, reference: Patient, calibration: CtCalibration) -> Moved
     vectors = phase.motion.vectors if isinstance(phase.motion, Displacement) else np.asarray(phase.motion)
     if not np.isfinite(vectors).all() or float(np.abs(vectors).max()) > _LARGEST_MM:
         raise BadInput(_("phase {name}: motion is up to 100 mm along each axis").format(name=phase.name))
-    return Moved(phase.name, patient_of(phase.ct, None, calibration), phase.motion)
+    return Moved(phase.name, patient_of(phase.ct, None, calibration, outside), phase.motion)

@@ -135,6 +135,7 @@ class PlanOptions:
     objectives' value; timing: None: the machine's usual. least_mu: of a spot, where more than the machine's.
     start: beams of an earlier plan. memory: bytes for all matrices; None: what is free, 6 GiB at most.
     device: cpu, cuda or auto, for the dose of a proton plan's beams; the optimiser works on the cores.
+    outside: refuse or clamp CT values in the body beyond the table.
     """
 
     margin: float = 3.0
@@ -154,6 +155,7 @@ class PlanOptions:
     start: tuple[IonBeam, ...] = ()
     memory: int | None = None
     device: str = "cpu"
+    outside: str = "refuse"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.time <= 10.0 or not self.least_mu >= 0.0:

@@ -98,7 +98,8 @@ def build_scene(
     """
     asked = [parse(text).region for text in (*options.objectives, *options.constraints)]
     names = list(dict.fromkeys([*(organ.name for organ in prescription.organs), *asked, *options.tissues]))
-    patient = model.build(ct, structures, names, prescription.target, calibration)
+    told = model.ModelOptions(outside=options.outside)
+    patient = model.build(ct, structures, names, prescription.target, calibration, told)
     grid = dose_grid(patient.grid, patient.body, options.dose_spacing)
     memory.require(grid_bytes(grid, len(names)), _("the dose grid"))
     body = resample_nearest(patient.body, patient.grid, grid)
@@ -120,7 +121,7 @@ def build_scene(
     found = Scene(
         patient, grid, prescription.target, body, target, target, organs,
         {name: part for name, part in fractions.items() if part.any()},
-        tuple(moved(phase, patient, calibration) for phase in phases),
+        tuple(moved(phase, patient, calibration, options.outside) for phase in phases),
     )  # fmt: skip
     planning_target = (masks.expand(target, grid, options.margin) & body) | found.covered
     return replace(found, planning_target=planning_target)

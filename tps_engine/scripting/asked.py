@@ -78,6 +78,7 @@ def options(asked: Mapping[str, Any], place: Path, start: Path | None = None) ->
         reduction=Reduction(**asked["reduce"]) if asked.get("reduce") else None,
         time=float(asked.get("time", 0.0)),
         least_mu=float(asked.get("least_mu", 0.0)),
+        outside=asked.get("outside", "refuse"),
         start=() if start is None else ion_plan.from_dataset(files.read_file(start)).beams,
     )
 

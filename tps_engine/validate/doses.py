@@ -20,6 +20,8 @@ from tps_engine.plan.geometry import beam_frame
 from tps_engine.validate.case import Check, at_least, at_most
 from tps_engine.validate.phantoms import Phantom, beam, build
 
+AnyFloats = NDArray[np.float32] | NDArray[np.float64]
+
 _MOST = 60_000_000
 _SEED = 20
 
@@ -84,14 +86,17 @@ def symmetric_monte_carlo(
     frame = beam_frame(planned.gantry, planned.couch, planned.isocentre, planned.virtual_sad)
     asked = montecarlo.Histories(_MOST, seed=_SEED, noise=0.01 * noise * _EASED[symmetry])
     found = montecarlo.spot_dose(phantom.medium, frame, model, placed, mu, asked)
-    dose, sigma = mirrored(found.dose_to_water, found.sigma, symmetry)
-    high = dose > 0.5 * dose.max()
-    return Scored(phantom.grid, dose.astype(np.float32), 100.0 * float(np.mean(sigma[high] / dose[high])))
+    return symmetric(phantom.grid, found.dose_to_water, found.sigma, symmetry)
 
 
-def mirrored(
-    dose: NDArray[np.float32], sigma: NDArray[np.float32], symmetry: Symmetry
-) -> tuple[Floats, Floats]:
+def symmetric(grid: Grid, dose: AnyFloats, sigma: AnyFloats, symmetry: Symmetry) -> Scored:
+    """The mean of a dose's mirror images, with its noise. dose, sigma: (nz, ny, nx) Gy."""
+    mean, spread = mirrored(dose, sigma, symmetry)
+    high = mean > 0.5 * mean.max()
+    return Scored(grid, mean.astype(np.float32), 100.0 * float(np.mean(spread[high] / mean[high])))
+
+
+def mirrored(dose: AnyFloats, sigma: AnyFloats, symmetry: Symmetry) -> tuple[Floats, Floats]:
     """Mean of the images of a dose (nz, ny, nx) and its standard deviation.
 
     A voxel that n of g images put onto itself counts n times: the variance of its mean is n / g^2 times the

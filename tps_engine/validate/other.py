@@ -8,8 +8,8 @@ import numpy as np
 from common.text import _
 from tps_engine.dose import spots
 from tps_engine.validate import doses
-from tps_engine.validate.case import Case, NotRun, Outcome, Setup, within
-from tps_engine.validate.phantoms import beam, build, cube, layer, machine_energy
+from tps_engine.validate.case import Case, NotRun, OtherMonteCarlo, Outcome, Setup, within
+from tps_engine.validate.phantoms import Phantom, beam, build, cube, layer, machine_energy
 from tps_engine.validate.pictures import differences
 from tps_engine.validate.ranges import water_from
 
@@ -17,7 +17,7 @@ _MEV = 130.0
 _STEP = 2.0
 _SIGMA_MM = 6.0
 _FIRST, _LAST = 30.0, 50.0
-_PROTONS = 1_000_000  # and the mean of eight images
+_PROTONS, _BATCHES = 1_000_000, 10  # and the mean of eight images
 _RATE = 98.0
 
 
@@ -46,14 +46,11 @@ def compared(name: str, setup: Setup) -> Outcome:
     boxes = [] if name == "water" else [layer(name, _FIRST, _LAST)]
     deep = float(model.water.range_of(energy)) + 25.0
     phantom = build(cube(_STEP, 54.0, _STEP * np.ceil(deep / _STEP)), boxes)
-    theirs = setup.other.dose(phantom.medium, energy, _SIGMA_MM, _PROTONS, 20)
     planned = beam(model, energy)
     placed, mu = spots.of_beam(planned, model)
-    theirs = theirs * np.float32(spots.protons(model, placed, mu).sum())
-    reference = doses.Scored(
-        phantom.grid, doses.mirrored(theirs, 0.0 * theirs, "square")[0].astype(np.float32), 0.0
-    )
-    checks, pictures = [], []
+    reference = _in_batches(setup.other, phantom, energy, float(spots.protons(model, placed, mu).sum()))
+    noise = doses.noise_check(reference, setup.noise)
+    checks, pictures = [replace(noise, reference=setup.other.name)], []
     for engine, limit in (("mc", 1.0), ("pb", 2.0)):
         ours = (
             doses.symmetric_monte_carlo(phantom, planned, model, setup.noise, "square")
@@ -74,3 +71,12 @@ def compared(name: str, setup: Setup) -> Outcome:
         "both with the stopping power of Geant4 for water; its path lengths less the detour of scattering"
     )
     return Outcome(tuple(checks), tuple(pictures), (note.format(count=_PROTONS), table))
+
+
+def _in_batches(other: OtherMonteCarlo, phantom: Phantom, energy: float, protons: float) -> doses.Scored:
+    """The other code's dose of a number of protons, with the noise that batches of other seeds tell of."""
+    parts = np.stack(
+        [other.dose(phantom.medium, energy, _SIGMA_MM, _PROTONS // _BATCHES, 20 + k) for k in range(_BATCHES)]
+    ).astype(np.float64)
+    sigma = parts.std(axis=0, ddof=1) / np.sqrt(_BATCHES)
+    return doses.symmetric(phantom.grid, protons * parts.mean(axis=0), protons * sigma, "square")
