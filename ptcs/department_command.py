@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from common.errors import Refused
 from common.files import read_json
@@ -44,11 +44,8 @@ def fill(state: StateDir, number: int, seed: int = 1, user: str = "admin", passw
     with JsonClient(_address(state)) as ois:
         secret = password or read_json(state.demo_accounts)[user]
         token = ois.post("/login", {"user": user, "password": secret})["token"]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        JsonClient(_address(state), token, timeout_s=120.0) as ois,
-        Progress(*columns, console=console) as bar,
-    ):
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console)
+    with JsonClient(_address(state), token, timeout_s=120.0) as ois, bar:
         task = bar.add_task(_("Patients"), total=number)
         for begun in range(0, number, STEP):
             body = {"count": min(STEP, number - begun), "seed": seed}

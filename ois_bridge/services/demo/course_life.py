@@ -14,7 +14,7 @@ from ois_bridge.domain.course_states import CourseEvent
 from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.workflow import Task
-from ois_bridge.services import courses, follow_up
+from ois_bridge.services import courses, follow_up, reviews
 from ois_bridge.services.appointments import proposals, series
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.demo.people import Disease
@@ -24,6 +24,7 @@ from ois_bridge.services.workflow.tasks import Verdict
 
 OPEN = (TaskState.TO_DO, TaskState.TAKEN)
 LAST_BEFORE_BEAM = "scheduling"
+TOXICITIES = ("放射性皮炎", "乏力", "口腔黏膜炎", "恶心", "尿频")
 ROOMS = {"proton": ("ROOM1", "ROOM2", "ROOM3"), "carbon": ("ROOM2", "ROOM3")}
 
 
@@ -116,6 +117,27 @@ class CourseLife:
                 row.finished = row.start + timedelta(minutes=row.minutes - 2)
         return len(past)
 
+    def reviewed(self, clock: Clock, until: datetime, chance: random.Random) -> None:
+        """The doctor saw the patient every week; one in five times the last review is still to come."""
+        last = until - timedelta(days=7 if chance.random() < 0.2 else 0)
+        weight = chance.uniform(48, 82)
+        while clock.at + timedelta(days=6) < last:
+            clock.at += timedelta(days=6, hours=chance.uniform(0, 6))
+            weight *= chance.uniform(0.985, 1.002)
+            self._review(chance, weight)
+
+    def _review(self, chance: random.Random, weight: float) -> None:
+        doctor = self._cast.by_role["physician"]
+        grade = chance.choice((0, 0, 1, 1, 2))
+        found = [(chance.choice(TOXICITIES), str(grade))] if grade else []
+        written = reviews.Written(
+            f"{weight:.1f}", found, "一般情况可，继续治疗" if grade < 2 else "对症处理，继续治疗"
+        )
+        reviews.write(self._context, doctor, self._key, written, self._secret)
+        task = self._open("weekly-review")
+        if task is not None:
+            tasks.finish(self._context, self._who(task), task.key, Verdict("again", "", self._secret))
+
     def end(self, chance: random.Random) -> None:
         """Finish what follows the last fraction."""
         for _attempt in range(6):
@@ -136,11 +158,12 @@ class CourseLife:
             self._context, doctor, self._key, self._context.now().astimezone().date(), (1, 3, 6, 12)
         )
 
-    def _open(self) -> Task | None:
+    def _open(self, name: str = "") -> Task | None:
+        """The first open task, or the one of a name."""
         with self._context.database.reading() as session:
             query = select(Task).where(Task.course_key == self._key, Task.state.in_(OPEN))
-            found = {task.name: task for task in session.scalars(query.order_by(Task.created))}
-        return next(iter(found.values()), None)
+            found = session.scalars(query.order_by(Task.created)).all()
+        return next((task for task in found if name in ("", task.name)), None)
 
     def _who(self, task: Task) -> Caller:
         named = [

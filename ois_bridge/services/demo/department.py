@@ -109,6 +109,8 @@ def _live(
         clock.on(chance.uniform(3, 22))
         if clock.at >= now - timedelta(minutes=5) or not life.step(chance):
             break
+    if share in ("treating", "ended"):
+        life.reviewed(clock, now, chance)
     clock.at = now - timedelta(minutes=1)
     if share == "treating":
         life.treated(now - timedelta(minutes=40))
