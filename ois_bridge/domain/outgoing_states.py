@@ -17,7 +17,7 @@ class OutgoingState(StrEnum):
 
     QUEUED = N_("waiting to be sent")
     SENT = N_("sent")
-    FAILED = N_("failed")
+    FAILED = N_("could not be sent")
     CANCELLED = N_("cancelled")
 
 
