@@ -138,8 +138,18 @@ def _contact_page(
     form: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     way = contact or Contact(phone="", wechat="", sms=True, wechat_on=True, language="zh")
-    content = {"way": way, "patient": patient, "form": form or {}, "error": error, "done": done}
-    return page(request, "queue/contact.html", status, **content)
+    return page(
+        request,
+        "queue/contact.html",
+        status,
+        way=way,
+        patient=patient,
+        form=form or {},
+        sms=way.sms if form is None else "sms" in form,
+        wechat_on=way.wechat_on if form is None else "wechat_on" in form,
+        error=error,
+        done=done,
+    )
 
 
 def _time(text: str) -> datetime:
