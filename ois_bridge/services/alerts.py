@@ -7,6 +7,7 @@ from ois_bridge.domain.alerts import Alert
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.registration import PatientChange
+from ois_bridge.services import access
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 
@@ -21,6 +22,7 @@ def change(context: Context, caller: Caller, patient_key: str, codes: Iterable[s
     kept = alerts.checked(codes)
     with context.permitted(caller, Action.EDIT_ALERTS, patient_key) as session:
         patient = must(session.get(Patient, patient_key))
+        access.check(session, caller, patient_key, context)
         session.add(
             PatientChange(
                 patient_key=patient.key,

@@ -9,6 +9,7 @@ from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import ChargingAnswer
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
+from ois_bridge.services.workflow import rights
 
 log = logging.getLogger(__name__)
 UNKNOWN = "unknown"
@@ -23,7 +24,7 @@ def ask(context: Context, caller: Caller, course_key: str) -> ChargingAnswer:
     if source is None:
         raise Refused(_("No charging system is linked; the administrator names it in links.yaml."))
     with context.reading(caller, Action.READ_PATIENTS) as session:
-        patient_id = must(session.get(Course, course_key)).patient.patient_id
+        patient_id = rights.check(session, context, caller, course_key).patient.patient_id
     try:
         said = source.state(patient_id, course_key)
         state, detail = said.state, said.detail

@@ -8,21 +8,22 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain import staging
 from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent
 from ois_bridge.domain.course_states import COURSE_TABLE, CourseEvent, CourseState
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.state_table import step
-from ois_bridge.domain.task_states import TASK_TABLE, TaskEvent
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Prescription
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.record import CourseStage, CourseStep, Diagnosis
 from ois_bridge.models.treatment import Fraction, FractionPart
-from ois_bridge.models.workflow import ProcessRecord, Task
+from ois_bridge.models.workflow import Task
+from ois_bridge.services import events
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
+from ois_bridge.services.workflow import processes, rights
 
 STOPS_APPOINTMENTS = frozenset({CourseEvent.INTERRUPT, CourseEvent.CANCEL, CourseEvent.END})
 STOPS_TASKS = frozenset({CourseEvent.CANCEL, CourseEvent.END})
@@ -44,7 +45,6 @@ class Done:
     course: Course
     appointments: int
     tasks: int
-    processes: int
 
 
 def must_be_active(session: Session, course_key: str) -> Course:
@@ -67,7 +67,7 @@ def diagnose(
     Raises BadInput for an unknown diagnosis or a choice that the staging table does not allow.
     """
     with context.permitted(caller, Action.EDIT_DIAGNOSIS, course_key) as session:
-        course = must(session.get(Course, course_key))
+        course = rights.check(session, context, caller, course_key)
         set_diagnosis(session, course, code, text)
         if stage is None:
             course.stage = ""
@@ -90,7 +90,7 @@ def set_diagnosis(session: Session, course: Course, code: str, text: str = "") -
     if found is None or not found.active:
         raise BadInput(_("Diagnosis {code} is not in the table; choose one that is.").format(code=code[:32]))
     course.diagnosis_code, course.icd11, course.icd10 = found.code, found.icd11, found.icd10
-    course.diagnosis = text or found.name
+    course.diagnosis = text or (found.name if language() == "zh" else found.name_en)
 
 
 def _set_stage(
@@ -130,25 +130,25 @@ def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, r
     Raises Refused for a step that the table does not have, or without a reason.
     """
     with context.permitted(caller, Action.ACT_ON_COURSE, course_key, event.name) as session:
-        course = must(session.get(Course, course_key))
+        course = rights.check(session, context, caller, course_key)
         state = step(COURSE_TABLE, course.state, event)
         if not 1 <= len(reason.strip()) <= 500:
             raise Refused(_("A reason of at most 500 characters is needed."))
         now = context.now()
         course.state, course.state_reason, course.changed = state, reason.strip(), now
         appointments = _cancel_appointments(session, course, now) if event in STOPS_APPOINTMENTS else 0
-        tasks, processes = _cancel_tasks(session, course, now, caller) if event in STOPS_TASKS else (0, 0)
+        tasks = _stop_processes(context, session, caller, course) if event in STOPS_TASKS else 0
         session.add(
             CourseStep(
                 course_key=course.key,
                 event=event,
                 reason=reason.strip(),
-                effects={"appointments": appointments, "tasks": tasks, "processes": processes},
+                effects={"appointments": appointments, "tasks": tasks},
                 time=now,
                 user=caller.user,
             )
         )
-    return Done(course, appointments, tasks, processes)
+    return Done(course, appointments, tasks)
 
 
 def _cancel_appointments(session: Session, course: Course, now: datetime) -> int:
@@ -162,22 +162,20 @@ def _cancel_appointments(session: Session, course: Course, now: datetime) -> int
             row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.CANCEL)
             row.revision += 1
             count += 1
+    if count:
+        events.announce(session, "appointments")
     return count
 
 
-def _cancel_tasks(session: Session, course: Course, now: datetime, caller: Caller) -> tuple[int, int]:
-    count = 0
-    for task in session.scalars(select(Task).where(Task.course_key == course.key)):
-        if TaskEvent.CANCEL in TASK_TABLE[task.state]:
-            task.state = step(TASK_TABLE, task.state, TaskEvent.CANCEL)
-            task.done, task.done_by = now, caller.user
-            count += 1
-    running = session.scalars(
-        select(ProcessRecord).where(ProcessRecord.course_key == course.key, ProcessRecord.ended.is_(None))
-    ).all()
-    for process in running:
-        process.ended = now
-    return count, len(running)
+def _stop_processes(context: Context, session: Session, caller: Caller, course: Course) -> int:
+    """End the course's processes; returns how many open tasks were cancelled with them."""
+    waiting = select(func.count(Task.key)).where(
+        Task.course_key == course.key, Task.state.in_(processes.OPEN)
+    )
+    before = session.scalar(waiting) or 0
+    processes.stop_of_course(session, context, caller.user, course.key, course.state_reason)
+    session.flush()
+    return before - (session.scalar(waiting) or 0)
 
 
 def steps(session: Session, course_key: str) -> list[CourseStep]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from common.errors import BadInput, Refused
 from common.text import _
@@ -17,6 +17,7 @@ from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import Enrolment, FollowUp, Study
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
+from ois_bridge.services.workflow import rights
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ def open_study(context: Context, caller: Caller, key: str, is_open: bool) -> Stu
 def enrol(context: Context, caller: Caller, study_key: str, course_key: str) -> Enrolment:
     """Put a course into a study. Raises NotFound, Refused when the study is closed or has it already."""
     with context.permitted(caller, Action.FOLLOW_UP, course_key, "enrol") as session:
-        study, course = must(session.get(Study, study_key)), must(session.get(Course, course_key))
+        study, course = (
+            must(session.get(Study, study_key)),
+            rights.check(session, context, caller, course_key),
+        )
         if not study.open:
             raise Refused(_("The study is closed: it takes no more courses."))
         if course.state is CourseState.CANCELLED:
@@ -84,7 +88,9 @@ def enrol(context: Context, caller: Caller, study_key: str, course_key: str) -> 
 def withdraw(context: Context, caller: Caller, enrolment_key: str) -> None:
     """Take a course out of a study. Raises NotFound."""
     with context.permitted(caller, Action.FOLLOW_UP, enrolment_key, "withdraw from study") as session:
-        session.delete(must(session.get(Enrolment, enrolment_key)))
+        row = must(session.get(Enrolment, enrolment_key))
+        rights.check(session, context, caller, row.course_key)
+        session.delete(row)
 
 
 def plan(
@@ -93,7 +99,7 @@ def plan(
     """Plan follow-ups of a course; months that have one already keep it. Raises NotFound, BadInput."""
     dates = follow_up.schedule(start, months)
     with context.permitted(caller, Action.FOLLOW_UP, course_key, "plan") as session:
-        course = must(session.get(Course, course_key))
+        course = rights.check(session, context, caller, course_key)
         known = set(session.scalars(select(FollowUp.months).where(FollowUp.course_key == course.key)))
         rows = [
             FollowUp(course_key=course.key, months=month, due=due, outcome="", note="", done_by="")
@@ -112,6 +118,7 @@ def enter(context: Context, caller: Caller, key: str, outcome: str, note: str) -
         raise BadInput(_("Note: at most 2000 characters are allowed."))
     with context.permitted(caller, Action.FOLLOW_UP, key, "result") as session:
         row = must(session.get(FollowUp, key))
+        rights.check(session, context, caller, row.course_key)
         if row.done is not None:
             raise Refused(_("The result of this follow-up was entered before."))
         row.outcome, row.note = outcome, note.strip()
@@ -147,23 +154,31 @@ def enrolments(session: Session, course_key: str) -> Sequence[Enrolment]:
     ).all()
 
 
-def overdue(session: Session, today: date, limit: int = 200) -> Sequence[FollowUp]:
-    """Follow-ups whose day has passed without a result, oldest first."""
+def overdue(
+    session: Session, today: date, seen: ColumnElement[bool] | None = None, limit: int = 200
+) -> Sequence[FollowUp]:
+    """Follow-ups whose day has passed without a result, oldest first. `seen`: a condition on Patient."""
     return session.scalars(
         select(FollowUp)
-        .where(FollowUp.done.is_(None), FollowUp.due < today)
-        .options(joinedload(FollowUp.course).joinedload(Course.patient))
+        .join(FollowUp.course)
+        .join(Course.patient)
+        .where(FollowUp.done.is_(None), FollowUp.due < today, true() if seen is None else seen)
+        .options(contains_eager(FollowUp.course).contains_eager(Course.patient))
         .order_by(FollowUp.due)
         .limit(limit)
     ).all()
 
 
-def coming(session: Session, today: date, limit: int = 100) -> Sequence[FollowUp]:
-    """Follow-ups still to come, next first."""
+def coming(
+    session: Session, today: date, seen: ColumnElement[bool] | None = None, limit: int = 100
+) -> Sequence[FollowUp]:
+    """Follow-ups still to come, next first. `seen`: a condition on Patient."""
     return session.scalars(
         select(FollowUp)
-        .where(FollowUp.done.is_(None), FollowUp.due >= today)
-        .options(joinedload(FollowUp.course).joinedload(Course.patient))
+        .join(FollowUp.course)
+        .join(Course.patient)
+        .where(FollowUp.done.is_(None), FollowUp.due >= today, true() if seen is None else seen)
+        .options(contains_eager(FollowUp.course).contains_eager(Course.patient))
         .order_by(FollowUp.due)
         .limit(limit)
     ).all()

@@ -14,7 +14,7 @@ from ois_bridge.models.archive import DicomInstance, DicomSeries
 from ois_bridge.models.clinical import Course, Patient, Prescription
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.treatment import Fraction, FractionPart, Report
-from ois_bridge.services import archive, course_views, patients, plan_line
+from ois_bridge.services import access, archive, course_views, patients, plan_line
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.course_views import CourseView
 from ois_bridge.services.plan_line import TimeLine
@@ -73,8 +73,9 @@ RIGHT = {
 
 
 def of_patient(context: Context, session: Session, caller: Caller, key: str) -> PatientView:
-    """Everything of a patient. Raises NotFound."""
+    """Everything of a patient. Raises NotFound, RecordClosed."""
     patient = patients.must(session.get(Patient, key))
+    access.check(session, caller, key, context)
     courses = session.scalars(
         select(Course)
         .where(Course.patient_key == key)
@@ -86,7 +87,7 @@ def of_patient(context: Context, session: Session, caller: Caller, key: str) -> 
         patient=patient,
         courses=course_views.of_courses(context, session, caller, courses),
         prescriptions=[wish for course in reversed(courses) for wish in course.prescriptions],
-        line=plan_line.of_patient(context, session, patient) if sees_plans else None,
+        line=plan_line.of_patient(context, session, caller, patient) if sees_plans else None,
         plans=_plans(context, session, caller, key) if sees_plans else (),
         series=series_of(session, key) if caller.may(Action.READ_INSTANCES) else (),
         reports=_reports(session, key) if caller.may(Action.READ_REPORT) else (),
@@ -94,10 +95,11 @@ def of_patient(context: Context, session: Session, caller: Caller, key: str) -> 
     )
 
 
-def of_fraction(session: Session, key: str) -> tuple[FractionView, Patient]:
-    """One fraction with its patient. Raises NotFound."""
+def of_fraction(context: Context, session: Session, caller: Caller, key: str) -> FractionView:
+    """One fraction. Raises NotFound, RecordClosed."""
     fraction = patients.must(session.get(Fraction, key))
-    return FractionView(fraction, line_of(fraction)), fraction.plan.patient
+    access.check(session, caller, fraction.plan.patient_key, context)
+    return FractionView(fraction, line_of(fraction))
 
 
 def _reports(session: Session, key: str) -> Sequence[Report]:

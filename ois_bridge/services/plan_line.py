@@ -18,7 +18,8 @@ from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.treatment import Fraction, FractionPart
-from ois_bridge.services.context import Context
+from ois_bridge.services import access
+from ois_bridge.services.context import Caller, Context
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ class TimeLine:
     silent: tuple[str, ...]
 
 
-def of_patient(context: Context, session: Session, patient: Patient) -> TimeLine:
-    """Everything that is known now."""
+def of_patient(context: Context, session: Session, caller: Caller, patient: Patient) -> TimeLine:
+    """Everything that is known now. Raises RecordClosed."""
+    access.check(session, caller, patient.key, context)
     lanes = own_lanes(session, patient)
     silent = []
     for other in context.record.others:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy.orm import Session, contains_eager
 
 from common import authority
 from common.errors import BadInput, Unauthorised
@@ -19,6 +19,7 @@ from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import PhysicianReview
 from ois_bridge.services import accounts, courses
 from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.workflow import rights
 
 PURPOSE = "physician-review"
 """Keeps these signatures apart from all others."""
@@ -48,8 +49,10 @@ class Due:
         return now > self.due
 
 
-def under_treatment(session: Session, days: int) -> list[Due]:
-    """Active courses that got a beam, the longest due first. `days`: between two reviews."""
+def under_treatment(session: Session, days: int, seen: ColumnElement[bool] | None = None) -> list[Due]:
+    """Active courses that got a beam, the longest due first. `days`: between two reviews; `seen`: a
+    condition on Patient (access.visible).
+    """
     first = courses.first_beams().subquery()
     last = (
         select(PhysicianReview.course_key, func.max(PhysicianReview.time).label("last"))
@@ -60,8 +63,9 @@ def under_treatment(session: Session, days: int) -> list[Due]:
         select(Course, first.c.first_beam, last.c.last)
         .join(first, first.c.course_key == Course.key)
         .outerjoin(last, last.c.course_key == Course.key)
-        .where(Course.state == CourseState.ACTIVE)
-        .options(joinedload(Course.patient))
+        .join(Course.patient)
+        .where(Course.state == CourseState.ACTIVE, true() if seen is None else seen)
+        .options(contains_eager(Course.patient))
     )
     found = [
         Due(course, begun, reviewed, max(begun, reviewed or begun) + timedelta(days=days))
@@ -101,6 +105,7 @@ def write(
         context.refused(caller.user, Action.REVIEW_PATIENT.value, course_key, why)
         raise
     with context.permitted(caller, Action.REVIEW_PATIENT, course_key) as session:
+        rights.check(session, context, caller, course_key)
         course = courses.must_be_active(session, course_key)
         row = PhysicianReview(
             course_key=course.key,

@@ -1,16 +1,14 @@
 """The course summary (疗程小结): made from the record, completed and signed by the physician."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import authority
 from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
+from ois_bridge.domain import form_content
 from ois_bridge.domain.form_states import FORM_TABLE, FormEvent, FormState
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.plan_line import Lane
@@ -19,15 +17,17 @@ from ois_bridge.models.accounts import Account
 from ois_bridge.models.clinical import Course
 from ois_bridge.models.forms import FormRecord
 from ois_bridge.models.plans import Plan
-from ois_bridge.services import accounts, courses, plan_line, reviews
+from ois_bridge.services import courses, plan_line, reviews
 from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.forms import designs, signing
+from ois_bridge.services.forms import records as forms
 from ois_bridge.services.patients import must
+from ois_bridge.services.search import text
+from ois_bridge.services.workflow import rights, tasks
 
 KIND = "course-summary"
-PURPOSE = "course-summary"
 FIELDS = ("indication", "treatment", "toxicities", "condition", "advice")
 """What the physician writes. The key `facts` holds what the record says, frozen when it was signed."""
-VERSION = 1
 
 
 def of_course(session: Session, course_key: str) -> FormRecord | None:
@@ -52,7 +52,7 @@ def open_draft(context: Context, caller: Caller, course_key: str) -> FormRecord:
     if found is not None:
         return found
     with context.permitted(caller, Action.WRITE_SUMMARY, course_key, "draft") as session:
-        course = must(session.get(Course, course_key))
+        course = rights.check(session, context, caller, course_key)
         found = of_course(session, course_key)
         if found is not None:
             return found
@@ -60,7 +60,7 @@ def open_draft(context: Context, caller: Caller, course_key: str) -> FormRecord:
         row = FormRecord(
             course_key=course.key,
             kind=KIND,
-            version=VERSION,
+            version=designs.active(session, KIND).version,
             state=FormState.DRAFT,
             content={**_proposal(facts), "facts": facts},
             created=context.now(),
@@ -81,59 +81,64 @@ def save(context: Context, caller: Caller, key: str, revision: int, texts: Mappi
     """
     with context.permitted(caller, Action.WRITE_SUMMARY, key, "edit") as session:
         row = _to_edit(session, key, revision)
+        rights.check(session, context, caller, row.course_key)
         row.state = step(FORM_TABLE, row.state, FormEvent.EDIT)
         row.content = {**_checked(texts), "facts": gather(session, row.course)}
         row.revision += 1
         row.changed, row.changed_by = context.now(), caller.user
+        _enter_text(session, row)
     return row
 
 
 def sign(
     context: Context, caller: Caller, key: str, revision: int, texts: Mapping[str, str], password: str
 ) -> FormRecord:
-    """Keep, freeze and sign a summary; the password is asked again.
+    """Keep, freeze and sign a summary; the password is asked again, and the task that waits for it is done.
 
     Raises what `save` raises, and Unauthorised.
     """
+    with context.reading(caller, Action.WRITE_SUMMARY) as session:
+        row = _to_edit(session, key, revision)
+        rights.check(session, context, caller, row.course_key)
+        content: dict[str, object] = {**_checked(texts), "facts": gather(session, row.course)}
+        said = form_content.digest(row.kind, row.version, row.course_key, content)
     try:
-        accounts.authenticate(context, caller.user, password, "confirm a summary")
+        signature = signing.provider(context).sign(caller.user, said, KIND, password)
     except Unauthorised as why:
         context.refused(caller.user, Action.WRITE_SUMMARY.value, key, why)
         raise
     with context.permitted(caller, Action.WRITE_SUMMARY, key, "sign") as session:
         row = _to_edit(session, key, revision)
-        submitted = step(FORM_TABLE, row.state, FormEvent.SUBMIT)
-        row.content = {**_checked(texts), "facts": gather(session, row.course)}
-        row.state = step(FORM_TABLE, submitted, FormEvent.AGREE)
-        now = context.now()
+        row.content = content
         row.revision += 1
-        row.changed = row.decided = now
-        row.changed_by = row.decided_by = caller.user
-        row.signature = authority.sign(
-            context.signing_key,
-            {
-                "purpose": PURPOSE,
-                "form": row.key,
-                "hash": digest(row),
-                "user": caller.user,
-                "time": now.isoformat(),
-            },
-        )
+        forms.take_step(session, context, caller.user, row, FormEvent.SUBMIT)
+        forms.take_step(session, context, caller.user, row, FormEvent.AGREE, signature=signature)
+        _enter_text(session, row)
+        tasks.form_signed(session, context, caller.user, row.course_key, KIND)
     return row
 
 
-def withdraw(context: Context, caller: Caller, key: str) -> None:
-    """Take a summary back; it stays in the record as withdrawn, and a new one can be made."""
-    with context.permitted(caller, Action.WRITE_SUMMARY, key, "withdraw") as session:
-        row = _must_be_summary(session, key)
-        row.state = step(FORM_TABLE, row.state, FormEvent.WITHDRAW)
-        row.changed, row.changed_by = context.now(), caller.user
+def withdraw(context: Context, caller: Caller, key: str, why: str) -> None:
+    """Take a summary back; it stays in the record as withdrawn, and a new one can be made.
+
+    Raises Refused without a reason.
+    """
+    with context.reading(caller, Action.WRITE_SUMMARY) as session:
+        _must_be_summary(session, key)
+    tasks.withdraw(context, caller, key, why)
+
+
+def _enter_text(session: Session, row: FormRecord) -> None:
+    """What a physician wrote can be found by its words."""
+    said = "\n".join(str(row.content.get(name, "")) for name in FIELDS)
+    text.put(session, row.key, row.course_key, row.course.patient_key, KIND, said)
 
 
 def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
     """The summary on paper, of its frozen content. Raises NotFound."""
     with context.reading(caller, Action.READ_PRESCRIPTION) as session:
         row = _must_be_summary(session, key)
+        rights.check(session, context, caller, row.course_key)
         signer = session.scalar(select(Account).where(Account.user == row.decided_by))
         content: dict[str, Any] = {
             "content": row.content,
@@ -143,16 +148,10 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
             "decided": row.decided,
             "signer": f"{signer.full_name} ({signer.user})" if signer else row.decided_by,
             "signature": row.signature.rsplit(".", 1)[-1],
-            "hash": digest(row),
+            "hash": forms.digest(row),
             "now": context.now(),
         }
     return context.record.printer.pdf("summary.html", content, language)
-
-
-def digest(row: FormRecord) -> str:
-    """SHA-256 of what a summary says, hex."""
-    text = json.dumps(row.content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def gather(session: Session, course: Course) -> dict[str, Any]:

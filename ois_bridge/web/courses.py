@@ -12,13 +12,13 @@ from ois_bridge.domain import staging
 from ois_bridge.domain.course_states import CourseEvent
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Course
-from ois_bridge.models.forms import FormRecord
 from ois_bridge.models.record import Diagnosis
 from ois_bridge.services import charging, courses, diagnoses, summaries
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.services.courses import StageChoice
 from ois_bridge.services.patients import must
+from ois_bridge.services.workflow import rights
 from ois_bridge.web import record, record_words
 from ois_bridge.web.render import page
 from ois_bridge.web.session import Form, Means, User
@@ -101,7 +101,7 @@ def write_summary(request: Request, context: Means, user: User, key: str, form: 
         if what == "sign":
             summaries.sign(context, user.caller, form_key, number, form, form.get("password", ""))
         elif what == "withdraw":
-            summaries.withdraw(context, user.caller, form_key)
+            summaries.withdraw(context, user.caller, form_key, form.get("reason", ""))
         else:
             summaries.save(context, user.caller, form_key, number, form)
     except (BadInput, Refused) as why:
@@ -178,7 +178,7 @@ def _diagnosis_page(
     error: str = "",
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.EDIT_DIAGNOSIS) as session:
-        course = must(session.get(Course, key))
+        course = rights.check(session, context, user.caller, key)
         code = form.get("code", course.diagnosis_code)
         chosen = session.get(Diagnosis, code) if code else None
         kept = courses.stages(session, key)
@@ -188,7 +188,7 @@ def _diagnosis_page(
                 "table": kept[0].staging,
                 **{AXIS + axis: value for axis, value in kept[0].choice.items()},
             }
-        known = chosen is not None and course.diagnosis == chosen.name
+        known = chosen is not None and course.diagnosis in (chosen.name, chosen.name_en)
         content = {
             "course": course,
             "rows": [chosen] if chosen else diagnoses.search(session, ""),
@@ -236,8 +236,10 @@ def _summary_page(
     **messages: str,
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_PRESCRIPTION) as session:
-        course = must(session.get(Course, key))
-        row: FormRecord = must(summaries.of_course(session, key))
+        course = rights.check(session, context, user.caller, key)
+        row = summaries.of_course(session, key)
+        if row is None:
+            return page(request, "patient/no_summary.html", course=course)
         texts = {name: form.get(name, str(row.content.get(name, ""))) for name in summaries.FIELDS}
         content: dict[str, Any] = {
             "course": course,

@@ -7,7 +7,7 @@ from common.errors import BadInput, Refused, Unauthorised
 from common.text import language
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Patient
-from ois_bridge.services import overview
+from ois_bridge.services import access, overview
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.services.export import choice, package
@@ -51,6 +51,7 @@ def _page(
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.EXPORT_RECORD) as session:
         patient = must(session.get(Patient, key))
+        access.check(session, user.caller, key, context)
         series = overview.series_of(session, key) if user.caller.may(Action.READ_INSTANCES) else ()
         return page(
             request,

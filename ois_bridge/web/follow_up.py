@@ -10,7 +10,7 @@ from common.text import _
 from ois_bridge.domain.follow_up import parsed_months
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Course
-from ois_bridge.services import follow_up
+from ois_bridge.services import access, follow_up
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.services.patients import must
@@ -95,14 +95,14 @@ def enter(request: Request, context: Means, user: User, key: str, form: Form) ->
 def _lists(
     request: Request, context: Context, user: WebUser, status: int = 200, **messages: str
 ) -> HTMLResponse:
-    today = context.now().astimezone().date()
+    today, seen = context.now().astimezone().date(), access.visible(user.caller, context)
     with context.reading(user.caller, Action.FOLLOW_UP) as session:
         return page(
             request,
             "patient/follow_up_list.html",
             status,
-            overdue=follow_up.overdue(session, today),
-            coming=follow_up.coming(session, today),
+            overdue=follow_up.overdue(session, today, seen),
+            coming=follow_up.coming(session, today, seen),
             studies=follow_up.studies(session),
             **messages,
         )

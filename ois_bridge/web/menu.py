@@ -19,8 +19,7 @@ class Entry:
 
 MENU: Sequence[Entry] = (
     Entry("/patients", N_("Patients"), Action.READ_PATIENTS),
-    Entry("/reviews", N_("Weekly reviews"), Action.REVIEW_PATIENT),
-    Entry("/follow-up", N_("Follow-up"), Action.FOLLOW_UP),
+    Entry("/reviews", N_("Reviews"), Action.REVIEW_PATIENT),
     Entry("/tasks", N_("To do"), Action.READ_TASKS),
     Entry("/board", N_("Whiteboard"), Action.READ_TASKS),
     Entry("/assignment", N_("Plan assignment"), Action.ASSIGN_TASKS),

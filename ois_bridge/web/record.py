@@ -15,7 +15,17 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.plan_line import SYMBOL
 from ois_bridge.domain.prescription import OrganGoal, PrescriptionText
 from ois_bridge.models.clinical import Course, Patient
-from ois_bridge.services import alerts, archive, follow_up, overview, patients, plan_line, plans, reports
+from ois_bridge.services import (
+    access,
+    alerts,
+    archive,
+    follow_up,
+    overview,
+    patients,
+    plan_line,
+    plans,
+    reports,
+)
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.web import record_words
@@ -28,7 +38,19 @@ router = APIRouter(include_in_schema=False)
 @router.get("/patients/{key}")
 def one_patient(request: Request, context: Means, user: User, key: str, done: str = "") -> HTMLResponse:
     """Everything of a patient on one page."""
-    return patient_page(request, context, user, key, done=record_words.done(done, request.query_params))
+    message = record_words.done(done, request.query_params)
+    try:
+        return patient_page(request, context, user, key, done=message)
+    except access.RecordClosed as why:
+        context.refused(user.caller.user, Action.READ_PATIENTS.value, key, why)
+        return page(request, "patient/closed.html", 403, key=key, why=str(why))
+
+
+@router.post("/patients/{key}/open")
+def open_in_need(context: Means, user: User, key: str, form: Form) -> Response:
+    """Open a restricted record with a reason."""
+    access.open_in_need(context, user.caller, key, form.get("reason", ""))
+    return RedirectResponse(f"/patients/{key}", 303)
 
 
 def patient_page(
@@ -60,6 +82,7 @@ def frame(context: Context) -> dict[str, Any]:
         "tables": context.record.staging,
         "has_charging": context.record.charging is not None,
         "charging_words": record_words.CHARGING,
+        "event_words": record_words.EVENT,
         "form_words": record_words.FORM,
         "line_symbols": SYMBOL,
         "outcomes": Outcome.__members__,
@@ -79,7 +102,7 @@ def time_line(request: Request, context: Means, user: User, key: str) -> HTMLRes
     """The time line alone, as it is now."""
     with context.reading(user.caller, Action.READ_PATIENTS) as session:
         user.caller.check(Action.READ_PLAN)
-        line = plan_line.of_patient(context, session, patients.must(session.get(Patient, key)))
+        line = plan_line.of_patient(context, session, user.caller, patients.must(session.get(Patient, key)))
     return page(request, "patient/timeline.html", line=line, line_symbols=SYMBOL)
 
 
@@ -88,7 +111,7 @@ def one_fraction(request: Request, context: Means, user: User, key: str) -> HTML
     """One fraction of a plan: its parts and beams."""
     with context.reading(user.caller, Action.READ_PLAN) as session:
         user.caller.check(Action.READ_PATIENTS)
-        one, _patient = overview.of_fraction(session, key)
+        one = overview.of_fraction(context, session, user.caller, key)
         return page(request, "patient/fraction.html", one=one)
 
 

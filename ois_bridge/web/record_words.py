@@ -39,6 +39,15 @@ CONSEQUENCE: Mapping[CourseEvent, str] = {
     CourseEvent.TO_HISTORY: N_("The course is folded away for good; it cannot be changed any more."),
 }
 
+EVENT: Mapping[CourseEvent, str] = {
+    CourseEvent.INTERRUPT: N_("Interrupt course"),
+    CourseEvent.RESUME: N_("Resume course"),
+    CourseEvent.CANCEL: N_("Cancel course"),
+    CourseEvent.END: N_("End course"),
+    CourseEvent.TO_HISTORY: N_("Course to history"),
+    CourseEvent.REOPEN: N_("Reopen course"),
+}
+
 CHARGING: Mapping[str, str] = {
     "paid": N_("paid"),
     "unpaid": N_("unpaid"),

@@ -9,11 +9,12 @@ from common.errors import BadInput, Refused
 from ois_bridge.domain import toxicity
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Course
-from ois_bridge.services import reviews
+from ois_bridge.services import access, reviews
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.reviews import Written
+from ois_bridge.services.workflow import rights
 from ois_bridge.web import record
 from ois_bridge.web.render import page
 from ois_bridge.web.session import Form, Means, User
@@ -27,7 +28,9 @@ FREE_ROWS = 2
 def due(request: Request, context: Means, user: User, mine: str = "") -> HTMLResponse:
     """Patients under treatment, those whose review is due first."""
     with context.reading(user.caller, Action.READ_REVIEWS) as session:
-        rows = reviews.under_treatment(session, context.record.settings.review_days)
+        rows = reviews.under_treatment(
+            session, context.record.settings.review_days, access.visible(user.caller, context)
+        )
     if mine:
         rows = [row for row in rows if row.course.physician == user.caller.user]
     return page(request, "patient/reviews.html", rows=rows, mine=mine, now=context.now())
@@ -66,7 +69,7 @@ def _form_page(
     error: str = "",
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.REVIEW_PATIENT) as session:
-        course = must(session.get(Course, key))
+        course = rights.check(session, context, user.caller, key)
         last = reviews.of_course(session, key)[:3]
         return page(
             request,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from common import site
@@ -13,10 +13,8 @@ from ois_bridge import process
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.prescription import PrescriptionText
 from ois_bridge.domain.registration import PatientEntry
-from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
-from ois_bridge.models.workflow import ProcessRecord, Task
 from ois_bridge.services import intake, patients, plans, registration
 from ois_bridge.services.context import Caller, Context
 from tests.ois_bridge.ois_case import ZHANG, Case
@@ -80,21 +78,3 @@ def book(record: Record, fraction: int, start: datetime, state: AppointmentState
         session.add(row)
         session.flush()
         return row.key
-
-
-def begin_process(record: Record, *states: TaskState) -> None:
-    """A running process with tasks in the given states."""
-    now = record.context.now() - timedelta(hours=1)
-    with record.context.database.writing() as session:
-        running = ProcessRecord(
-            course_key=record.course.key, name="p", version=1, state="{}", created=now, created_by="test"
-        )
-        session.add(running)
-        session.flush()
-        for state in states:
-            session.add(
-                Task(
-                    process_key=running.key, course_key=record.course.key, name="t", title="t",
-                    role="physicist", state=state, created=now,
-                )
-            )  # fmt: skip

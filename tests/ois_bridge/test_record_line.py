@@ -57,12 +57,13 @@ def test_time_line_shows_bookings_records_and_other_systems(record: Record) -> N
     book(record, 3, now + timedelta(days=2), AppointmentState.CANCELLED)
     book(record, 3, now - timedelta(days=2), AppointmentState.MISSED)
     with context.database.reading() as session:
-        line = plan_line.of_patient(context, session, session.get_one(Patient, record.patient.key))
+        line = plan_line.of_patient(context, session, DOCTOR, session.get_one(Patient, record.patient.key))
     own, aria, mosaiq = line.lanes
     assert line.silent == ("Gone",)
     first, second, third = own.beats
     assert (first.mark, first.interruptions, first.by) == (Mark.PARTIAL, 1, "therapist, Li^Ming")
-    assert (first.delivered_mu, first.planned_mu) == (pytest.approx(7.0), pytest.approx(18.0))
+    assert first.delivered_mu == pytest.approx(7.0)
+    assert first.planned_mu == pytest.approx(18.0)
     assert (second.mark, second.device) == (Mark.PLANNED, "ROOM1")
     assert third.mark is Mark.MISSED
     assert (aria.source, aria.title, aria.treated, len(aria.beats)) == ("ARIA", "C1 · PhotonPelvis", 25, 25)
@@ -83,7 +84,9 @@ def test_other_systems_are_never_written(record: Record) -> None:
     with closing(sqlite3.connect(record.root / "aria.db")) as database, database:
         database.execute("UPDATE TreatmentHistory SET TreatmentStartTime = 'yesterday'")
     with record.context.database.reading() as session:
-        line = plan_line.of_patient(record.context, session, session.get_one(Patient, record.patient.key))
+        line = plan_line.of_patient(
+            record.context, session, DOCTOR, session.get_one(Patient, record.patient.key)
+        )
     assert line.silent == ("ARIA", "Gone"), "odd data are told, not guessed"
     (record.root / "ois/links.yaml").write_text("other_ois: [{name: X, kind: varian, path: x}]")
     with pytest.raises(BadConfig, match="line 1"):
@@ -166,9 +169,9 @@ def test_export_is_limited_to_what_one_may_see(record: Record) -> None:
         exported(
             record, type(DESK)("admin", frozenset({"administrator"})), choice.checked("pdf", "en", [], [])
         )
-    for wrong in (("doc", "en", [], []), ("pdf", "fr", [], []), ("zip", "en", ["all"], [])):
+    for name, language, part in (("doc", "en", "forms"), ("pdf", "fr", "forms"), ("zip", "en", "all")):
         with pytest.raises(BadInput):
-            choice.checked(*wrong)
+            choice.checked(name, language, [part], [])
 
 
 @pytest.mark.requirement("OIS-EXPORT")
@@ -197,5 +200,7 @@ def test_forms_of_a_record_are_exported_as_they_are(record: Record) -> None:
         assert f"forms/course-summary-{draft.key}.pdf" in found.namelist()
     intake.store(record.context, CASE.record(2, whole=False), "PTCS_TCS")
     with record.context.database.reading() as session:
-        line = plan_line.of_patient(record.context, session, session.get_one(Patient, record.patient.key))
+        line = plan_line.of_patient(
+            record.context, session, DOCTOR, session.get_one(Patient, record.patient.key)
+        )
     assert line.lanes[0].beats[0].mark is Mark.INTERRUPTED, "live from the records"

@@ -12,8 +12,9 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.interfaces.rest import record_schemas as bodies
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.callers import By, Means
-from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.models.clinical import Patient
 from ois_bridge.services import (
+    access,
     alerts,
     courses,
     diagnoses,
@@ -25,6 +26,7 @@ from ois_bridge.services import (
 )
 from ois_bridge.services.courses import StageChoice
 from ois_bridge.services.reviews import Written
+from ois_bridge.services.workflow import rights
 
 router = APIRouter(tags=["record"])
 
@@ -46,7 +48,7 @@ def import_diagnoses(context: Means, caller: By, body: bodies.TableBody) -> bodi
 def one_course(context: Means, caller: By, course_id: str) -> Any:
     """One course: state, diagnosis, stage."""
     with context.reading(caller, Action.READ_PATIENTS) as session:
-        return record_views.course(patients.must(session.get(Course, course_id)))
+        return record_views.course(rights.check(session, context, caller, course_id))
 
 
 @router.put("/courses/{course_id}/diagnosis", response_model=bodies.CourseState)
@@ -68,6 +70,7 @@ def read_alerts(context: Means, caller: By, patient_id: str) -> bodies.Alerts:
     """The alerts that follow a patient."""
     with context.reading(caller, Action.READ_PATIENTS) as session:
         patient = patients.must(patients.by_id(session, patient_id))
+        access.check(session, caller, patient.key, context)
         return bodies.Alerts(alerts=[alert.code for alert in alerts.of(patient)])
 
 
@@ -86,7 +89,7 @@ def time_line(context: Means, caller: By, patient_id: str) -> Any:
     with context.reading(caller, Action.READ_PATIENTS) as session:
         caller.check(Action.READ_PLAN)
         patient = patients.must(patients.by_id(session, patient_id))
-        return record_views.time_line(plan_line.of_patient(context, session, patient))
+        return record_views.time_line(plan_line.of_patient(context, session, caller, patient))
 
 
 @router.get("/reviews/due", response_model=list[bodies.ReviewDue])
@@ -94,7 +97,10 @@ def reviews_due(context: Means, caller: By) -> Any:
     """Courses under treatment and when their weekly review is due."""
     days, now = context.record.settings.review_days, context.now()
     with context.reading(caller, Action.READ_REVIEWS) as session:
-        return [record_views.due(one, now) for one in reviews.under_treatment(session, days)]
+        return [
+            record_views.due(one, now)
+            for one in reviews.under_treatment(session, days, access.visible(caller, context))
+        ]
 
 
 @router.post("/courses/{course_id}/reviews", status_code=201)
@@ -122,7 +128,10 @@ def follow_ups_overdue(context: Means, caller: By) -> Any:
     """Follow-ups whose day has passed without a result (physician)."""
     today = context.now().astimezone().date()
     with context.reading(caller, Action.FOLLOW_UP) as session:
-        return [record_views.follow_up(row) for row in follow_up.overdue(session, today)]
+        return [
+            record_views.follow_up(row)
+            for row in follow_up.overdue(session, today, access.visible(caller, context))
+        ]
 
 
 @router.post("/follow-ups/{follow_up_id}", response_model=bodies.FollowUp)
