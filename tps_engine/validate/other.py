@@ -17,7 +17,7 @@ _MEV = 130.0
 _STEP = 2.0
 _SIGMA_MM = 6.0
 _FIRST, _LAST = 30.0, 50.0
-_PROTONS, _BATCHES = 1_200_000, 10  # and the mean of eight images
+_PROTONS, _BATCHES = 1_400_000, 10  # and the mean of eight images
 _RATE = 98.0
 
 
