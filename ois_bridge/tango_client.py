@@ -8,6 +8,7 @@ from typing import Any
 from common.errors import LinkLost
 from common.site import Device, Site
 from common.state import StateDir
+from common.text import _
 from ois_bridge.services.ports import DeviceReading
 
 log = logging.getLogger(__name__)
@@ -33,14 +34,17 @@ class TangoFacility:
 
         Raises LinkLost when no facility runs in the state directory, or none of its devices answers.
         """
-        database = self._state.endpoint("database")
+        try:
+            database = self._state.endpoint("database")
+        except LinkLost as why:
+            raise LinkLost(_("No facility runs beside this OIS.")) from why
         host = f"{database.get('host', '127.0.0.1')}:{database['port']}"
         if host != self._host:
             self._host, self._proxies = host, {}
         ends = monotonic() + BUDGET_S
         found = {device.name: self._one(device, ends) for device in self._in_turn()}
         if not any(reading.state for reading in found.values()):
-            raise LinkLost("no device of the facility answers")
+            raise LinkLost(_("No device of the facility answers."))
         return [found[device.name] for device in self._devices]
 
     def _in_turn(self) -> list[Device]:

@@ -10,7 +10,7 @@ from common.errors import BadInput, Refused
 from common.text import _
 from ois_bridge.domain.assignment import RULES
 from ois_bridge.domain.permissions import Action
-from ois_bridge.services.workflow import assigning, board, designs, monitor, processes
+from ois_bridge.services.workflow import assigning, board, designs, log, monitor, processes
 from ois_bridge.web.render import page
 from ois_bridge.web.session import Form, Means, User
 
@@ -48,6 +48,8 @@ def _plans(request: Request, context: Means, user: User, status: int = 200, erro
             "unassigned": monitor.unassigned(session),
             "notes": monitor.notes(session),
             "rule": RULES[rule.name],
+            "rules": RULES,
+            "reason": log.reason,
             "formula": rule.formula if rule.name == "hospital" else "",
             "now": context.now(),
         }

@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused
 from common.text import _
+from ois_bridge.domain.assignment import RULES
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.process_steps import DEED, OUTCOME
 from ois_bridge.models.workflow import ProcessRecord
@@ -44,6 +45,8 @@ def running(request: Request, context: Means, user: User, key: str) -> HTMLRespo
                 note.task_key: note for note in log.assignments(session, [task.key for task in process.tasks])
             },
             "outcomes": OUTCOME,
+            "rules": RULES,
+            "reason": log.reason,
         }
         return page(request, "processes/running.html", **content)
 

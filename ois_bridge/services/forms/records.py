@@ -19,6 +19,7 @@ from ois_bridge.models.workflow_log import FormChange
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.forms import designs
 from ois_bridge.services.patients import must
+from ois_bridge.services.search import text as search_text
 from ois_bridge.services.workflow import rights
 
 EDITABLE = (FormState.DRAFT, FormState.REFUSED)
@@ -177,6 +178,10 @@ def take_step(
     if signature:
         row.signature = signature
     _note(session, context, user, row, event, comment)
+    if event in (FormEvent.AGREE, FormEvent.WITHDRAW):
+        text = form_content.words_of(design, row.content) if event is FormEvent.AGREE else ""
+        course = must(session.get(Course, row.course_key))
+        search_text.put(session, row.key, row.course_key, course.patient_key, row.kind, text)
 
 
 def digest(row: FormRecord) -> str:

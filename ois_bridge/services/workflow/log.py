@@ -2,11 +2,13 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.process_steps import OUTCOME
 from ois_bridge.models.workflow_log import AssignmentNote, ProcessStep
@@ -28,6 +30,20 @@ def assignments(session: Session, task_keys: Sequence[str]) -> Sequence[Assignme
     return session.scalars(
         select(AssignmentNote).where(AssignmentNote.task_key.in_(task_keys)).order_by(AssignmentNote.time)
     ).all()
+
+
+def reason(note: AssignmentNote) -> str:
+    """Why somebody got a task, as people read it; a rule gives it to the highest score."""
+    known = json.loads(note.reason)
+    if "why" in known:
+        return str(known["why"])
+    scores = ", ".join(f"{user} {score:g}" for user, score in known.get("scores", {}).items())
+    parts = [_("scores: {scores}").format(scores=scores) if scores else ""]
+    if known.get("absent"):
+        parts.append(_("absent: {names}").format(names=", ".join(known["absent"])))
+    if known.get("four_eyes"):
+        parts.append(_("not {user}: a second person is needed").format(user=known["four_eyes"]))
+    return "; ".join(part for part in parts if part) or _("given by {user}").format(user=note.given_by)
 
 
 def as_csv(context: Context, caller: Caller, process_key: str) -> str:

@@ -77,7 +77,12 @@ modeler.on("shape.added", ({ element }) => {
 
 const source = await fetch(canvas.dataset.source);
 await modeler.importXML(await source.text());
-modeler.get("canvas").zoom("fit-viewport");
+// a course is long: it begins at a size that can be read, beside the palette, unless all of it fits
+const view = modeler.get("canvas");
+if (view.zoom("fit-viewport") < 0.6) {
+  const { outer } = view.viewbox();
+  view.viewbox({ x: -170, y: -40, width: outer.width / 0.65, height: outer.height / 0.65 });
+}
 document.body.dataset.drawn = "yes";
 
 document.getElementById("publish")?.addEventListener("submit", async (event) => {

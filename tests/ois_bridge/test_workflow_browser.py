@@ -1,0 +1,176 @@
+"""The workflow's pages in a real browser: few clicks, by keyboard, readable for everybody."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+
+from common import site
+from common.state import StateDir
+from ois_bridge import process
+from tests.ois_bridge import workflow_steps as department
+from tests.ois_bridge.conftest import Ois, start
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--enable-unsafe-swiftshader",
+    "--use-angle=swiftshader",
+]
+PICTURES = os.environ.get("PTCS_PICTURES", "")
+"""A folder for pictures of the pages, to look at."""
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.requirement("OIS-WORKLIST")]
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ois, dict[str, str]]]:
+    """An OIS with courses at several steps."""
+    root = tmp_path_factory.mktemp("busy") / "state"
+    built = process.build(StateDir(root), site.load())
+    department.staff(built)
+    keys = {
+        step: department.begun(built, step[:12])
+        for step in ("consent", "simulation", "planning", "sheet-approval", "scheduling", "treatment")
+    }
+    for step, key in keys.items():
+        department.up_to(built, key, step)
+    built.close()
+    running = start(root)
+    yield running, keys
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        # axe is a script of ours in the page: the policy of the pages allows none
+        context = chromium.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
+        yield context.new_page()
+        chromium.close()
+
+
+def log_in(page: Page, ois: Ois, user: str) -> None:
+    page.goto(f"{ois.url}/language/en?next=/login")
+    page.fill("#user", user)
+    page.fill("#password", department.SECRET if user != "admin" else ois.password(user))
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/login" not in url)
+
+
+def looked_at(page: Page, name: str) -> None:
+    """No violation of axe, nothing sticks out; on a desk and on a phone."""
+    for width in (1366, 390):
+        page.set_viewport_size({"width": width, "height": 768 if width == 1366 else 844})
+        if PICTURES:
+            page.screenshot(path=f"{PICTURES}/{name}-{width}.png")
+        found = Axe().run(page).response["violations"]
+        assert [f"{name}: {rule['id']} {rule['nodes'][0]['html'][:200]}" for rule in found] == []
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, (name, width, wide)
+    page.set_viewport_size({"width": 1366, "height": 768})
+
+
+def test_a_doctor_approves_a_sheet_in_four_clicks(busy: tuple[Ois, dict[str, str]], page: Page) -> None:
+    ois, _keys = busy
+    log_in(page, ois, "physician")
+    assert page.url == f"{ois.url}/tasks"
+    before = page.locator("#tasks tbody tr").count()
+    row = page.locator("#tasks tr", has_text="Approval of the treatment sheet")
+    row.locator(".task-link").click()  # 1
+    page.wait_for_selector("#beside .form-shown")
+    assert "Number of fields" in page.inner_text("#beside")
+    looked_at(page, "panel")
+    page.fill("#password", department.SECRET)  # 2: the field has to be entered
+    page.click("#beside >> text=Agree")  # 3
+    page.wait_for_selector("#said .message.good")
+    page.wait_for_function(f"document.querySelectorAll('#tasks tbody tr').length === {before - 1}")
+    assert row.count() == 0
+
+
+def test_by_keyboard_and_with_a_form(busy: tuple[Ois, dict[str, str]], page: Page) -> None:
+    ois, keys = busy
+    log_in(page, ois, "therapist")
+    page.goto(f"{ois.url}/tasks?step=simulation")
+    page.locator("#tasks .task-link").first.focus()
+    page.keyboard.press("r")
+    page.wait_for_selector("#beside .panel")
+    page.wait_for_function("document.activeElement.id === 'comment'")
+    page.keyboard.type("mask is broken")
+    page.click("#refuse-deed")
+    page.wait_for_selector("#said .message.good")
+    page.goto(f"{ois.url}/logout")
+    page.context.clear_cookies()
+    log_in(page, ois, "physician")
+    page.goto(f"{ois.url}/tasks?text=WF-simulation")
+    page.locator("#tasks .task-link").first.click()
+    page.click("#beside >> text=Fill the form")
+    page.wait_for_url("**/forms/*")
+    page.fill("#f-region", "pelvis, whole")
+    page.reload()
+    assert page.input_value("#f-region") == "pelvis, whole"
+    assert page.is_visible(".restored")
+    looked_at(page, "fill")
+    page.click("text=Submit")
+    page.wait_for_url("**/tasks")
+    page.goto(f"{ois.url}/courses/{keys['simulation']}/processes")
+    assert "Immobilisation and simulation" in page.inner_text("main")
+
+
+def test_pages_are_accessible_and_fit(busy: tuple[Ois, dict[str, str]], page: Page) -> None:
+    ois, keys = busy
+    log_in(page, ois, "physician")
+    for language in ("en", "zh"):
+        for name, path in (
+            ("tasks", "/tasks"),
+            ("done", "/tasks/done"),
+            ("board", "/board?whose=all"),
+            ("of-course", f"/courses/{keys['consent']}/processes"),
+            ("form", f"/forms/of/{keys['consent']}/consent"),
+            ("devices", "/devices"),
+        ):
+            page.goto(f"{ois.url}/language/{language}?next=/tasks")
+            page.goto(f"{ois.url}{path}")
+            looked_at(page, f"{name}-{language}")
+        page.goto(f"{ois.url}/courses/{keys['treatment']}/processes")
+        page.locator("a[href*='/processes/running/']").first.click()
+        looked_at(page, f"log-{language}")
+    page.context.clear_cookies()
+    log_in(page, ois, "physicist")
+    page.goto(f"{ois.url}/language/zh?next=/assignment")
+    looked_at(page, "assignment-zh")
+
+
+@pytest.mark.requirement("OIS-WORKFLOW")
+def test_processes_and_forms_are_designed(busy: tuple[Ois, dict[str, str]], page: Page) -> None:
+    ois, _keys = busy
+    log_in(page, ois, "admin")
+    page.goto(f"{ois.url}/processes")
+    looked_at(page, "designs")
+    page.click("text=Proton course")
+    page.wait_for_selector("body[data-drawn=yes]")
+    page.locator("[data-element-id=consent]").first.click(force=True)
+    page.wait_for_selector("#fields:not([hidden])")
+    assert page.input_value("#p-form") == "consent"
+    looked_at(page, "draw")
+    page.fill("#p-name", "Informed consent, signed")
+    page.keyboard.press("Tab")
+    page.click("#publish >> text=Publish")
+    page.wait_for_selector("#verdict .message")
+    assert "Version 2 is in use" in page.inner_text("#verdict")
+    page.goto(f"{ois.url}/processes")
+    page.click("text=Treatment sheet")
+    page.wait_for_selector(".design-field")
+    page.locator("[data-act=up]").nth(1).click()
+    page.click("#publish >> text=Preview")
+    page.wait_for_selector("#preview h3")
+    looked_at(page, "designer")
+    page.click("#publish >> text=Publish")
+    page.wait_for_selector("#preview .message.good")
