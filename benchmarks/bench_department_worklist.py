@@ -1,0 +1,220 @@
+"""The to-do page with 50 people working among a million patients, on SQLite and on PostgreSQL.
+
+A real OIS process serves; 50 sessions of four roles each open their to-do list, search it, look for a patient
+and open a record, and think in between (THINK_S on average, exponential: 50 / THINK_S pages a second). One
+JSON line a database: `ours` is the 95th percentile of the to-do pages in seconds of waiting, with this
+client on the same cores. There is no peer; the median of all pages stands beside it.
+`python -m benchmarks.bench_department_worklist [PATIENTS [SECONDS]]`
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import secrets
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from benchmarks.department_fill import fill
+from common.files import read_json
+from ois_bridge.models.database import Database
+from tests.ois_bridge.postgres import Postgres
+
+PEOPLE, THINK_S, TASKS = 50, 3.0, 10_000
+ROLES = ("physician", "physicist", "therapist", "receptionist")
+STEPS = {
+    "physician": (
+        "sheet-approval",
+        "Approval of the treatment sheet",
+        "治疗单审批",
+        "decide",
+        "treatment-sheet",
+    ),
+    "physicist": ("planning", "Planning", "计划设计", "decide", "plan-request"),
+    "therapist": ("simulation", "Immobilisation and simulation", "制模定位", "decide", "simulation-sheet"),
+    "receptionist": ("scheduling", "Scheduling", "治疗安排", "do", ""),
+}
+
+
+def add_tasks(raw: sqlite3.Connection) -> None:
+    """TASKS open tasks of running processes, shared out among the roles."""
+    now = "2026-11-20 08:00:00.000000"
+    courses = [key for (key,) in raw.execute("SELECT key FROM course LIMIT ?", (TASKS,))]
+    for number, course in enumerate(courses):
+        role = ROLES[number % len(ROLES)]
+        step, title, title_zh, deed, form = STEPS[role]
+        process = secrets.token_hex(8)
+        values: dict[str, Any] = {
+            "key": process, "course_key": course, "name": "proton-course", "version": 1, "state": "{}",
+            "created": now, "created_by": "fill",
+        }  # fmt: skip
+        insert(raw, "process_record", values)
+        values = {
+            "key": secrets.token_hex(8), "process_key": process, "course_key": course, "name": step,
+            "title": title, "title_zh": title_zh, "role": role, "assignee": "", "form_kind": form,
+            "deed": deed, "state": "TO_DO", "outcome": "", "comment": "", "created": now, "due": now,
+            "done_by": "",
+        }  # fmt: skip
+        insert(raw, "task", values)
+
+
+def insert(raw: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:
+    """One row; columns that the table has besides are left to their defaults."""
+    columns = {row[1]: row for row in raw.execute(f"PRAGMA table_info({table})")}
+    for name, row in columns.items():
+        if name not in values and row[3] and row[4] is None:
+            values[name] = 0 if "INT" in row[2] or "BOOL" in row[2] else ""
+    names = ", ".join(f'"{name}"' for name in values)
+    raw.execute(
+        f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values())
+    )
+
+
+def to_postgresql(path: Path, url: str) -> None:
+    """The same rows in PostgreSQL."""
+    Database(url).close()
+    raw = sqlite3.connect(path)
+    with psycopg.connect(url.replace("+psycopg", "")) as there:
+        there.execute("SET session_replication_role = replica")
+        tables = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        known = {
+            row[0] for row in there.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        }
+        wanted = [table for table in tables if table in known and table != "alembic_version"]
+        there.execute(f"TRUNCATE {', '.join(wanted)}")
+        for table in wanted:
+            columns = {row[0]: row[1] for row in there.execute(TYPES, (table,))}
+            names = ", ".join(f'"{name}"' for name in columns)
+            with there.cursor().copy(f'COPY "{table}" ({names}) FROM STDIN') as out:
+                for row in raw.execute(f'SELECT {names} FROM "{table}"'):
+                    booleans = zip(row, columns.values(), strict=True)
+                    out.write_row(
+                        [bool(v) if kind == "boolean" and v is not None else v for v, kind in booleans]
+                    )
+        there.execute("SELECT setval(pg_get_serial_sequence('audit', 'number'), max(number)) FROM audit")
+        there.commit()
+        there.autocommit = True
+        there.execute("ANALYZE")
+    raw.close()
+
+
+TYPES = (
+    "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s "
+    "ORDER BY ordinal_position"
+)
+
+
+@contextmanager
+def ois(state: Path) -> Iterator[str]:
+    """A running OIS: its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ois_bridge", "--state", str(state)], env={**os.environ, "PTCS_LANG": "en"},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        run = state / "run" / "ois.json"
+        while not run.exists() or read_json(run)["pid"] != process.pid:
+            if process.poll() is not None:
+                raise RuntimeError("the OIS did not start")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{read_json(run)['port']}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def person(
+    url: str, role: str, password: str, until: float, draw: random.Random, times: dict[str, list[float]]
+) -> None:
+    """One session at work."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60, follow_redirects=True) as client:
+        page = (await client.get("/login")).text
+        token = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert token
+        form = {"csrf": token[1], "user": role, "password": password, "next": "/account"}
+        assert (await client.post("/login", data=form)).url.path == "/account"
+        key = ""
+        while time.monotonic() < until:
+            await asyncio.sleep(draw.expovariate(1 / THINK_S))
+            kind, path = draw.choice(
+                [("todo", "/tasks")] * 4
+                + [
+                    ("search", f"/tasks?q={draw.choice('王李张刘陈')}"),
+                    ("patients", f"/patients?q={draw.choice(['王伟', '丽娟', 'zhangmin'])}"),
+                ]
+                + ([("record", f"/patients/{key}")] if key else [])
+            )
+            begun = time.perf_counter()
+            answer = await client.get(path)
+            times.setdefault(kind, []).append(time.perf_counter() - begun)
+            assert answer.status_code == 200, f"{path}: {answer.status_code}"
+            found = re.findall(r'href="/patients/([0-9a-f]{16})"', answer.text)
+            key = draw.choice(found) if found else key
+
+
+async def crowd(url: str, state: Path, seconds: float) -> dict[str, list[float]]:
+    """Everybody at once."""
+    passwords = read_json(state / "keys" / "demo-accounts.json")
+    times: dict[str, list[float]] = {}
+    until = time.monotonic() + seconds
+    await asyncio.gather(
+        *(
+            person(url, role, passwords[role], until, random.Random(number), times)
+            for number, role in enumerate(ROLES[number % 4] for number in range(PEOPLE))
+        )
+    )
+    return times
+
+
+def report(kind: str, patients: int, times: dict[str, list[float]]) -> None:
+    """The JSON line of one database."""
+    todo = sorted(times["todo"])
+    every = [value for values in times.values() for value in values]
+    line = {
+        "name": "worklist-p95", "ours": round(todo[int(0.95 * len(todo))], 4), "peer": None, "unit": "s",
+        "ratio": None, "n": len(todo), "warm": True, "database": kind, "patients": patients, "people": PEOPLE,
+        "think_s": THINK_S, "median": round(statistics.median(todo), 4),
+        "median_of_all_pages": round(statistics.median(every), 4),
+        "p95": {name: round(sorted(values)[int(0.95 * len(values))], 4) for name, values in times.items()},
+    }  # fmt: skip
+    print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    patients = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        path = state / "ois" / "ois.db"
+        path.parent.mkdir(parents=True, mode=0o700)
+        fill(path, patients)
+        with sqlite3.connect(path) as raw:
+            add_tasks(raw)
+        raw.close()
+        with ois(state) as url:
+            report("sqlite", patients, asyncio.run(crowd(url, state, seconds)))
+        server = Postgres()
+        try:
+            there = server.new_database()
+            to_postgresql(path, there)
+            (state / "ois" / "server.yaml").write_text(f"database: {there}\n")
+            with ois(state) as url:
+                report("postgresql", patients, asyncio.run(crowd(url, state, seconds)))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
