@@ -176,14 +176,10 @@ def _reached(
 
 
 def _sampled(ct: CtVolume) -> CtVolume:
-    """Every so many voxels along each axis that few mm lie between two."""
-    steps = [max(1, int(_SAMPLE_MM / spacing)) for spacing in ct.spacing]
-    x, y, z = steps
-    wide = [step * spacing for step, spacing in zip(steps, ct.spacing, strict=True)]
-    return replace(
-        ct, hu=np.ascontiguousarray(ct.hu[::z, ::y, ::x]), spacing=(wide[0], wide[1], wide[2]),
-        sop_instance_uids=ct.sop_instance_uids[::z],
-    )  # fmt: skip
+    """All slices, in which regions are drawn, with every so many voxels that a few mm lie between two."""
+    x, y = (max(1, round(_SAMPLE_MM / spacing)) for spacing in ct.spacing[:2])
+    wide = (x * ct.spacing[0], y * ct.spacing[1], ct.spacing[2])
+    return replace(ct, hu=np.ascontiguousarray(ct.hu[:, ::y, ::x]), spacing=wide)
 
 
 def _gigabytes(size: float) -> str:
