@@ -20,19 +20,20 @@ def devices() -> Mapping[str, Device]:
     }
 
 
-def day(seed: int, patients: int = 60) -> Problem:
+def day(seed: int, patients: int = 60, close: int = CLOSE) -> Problem:
     """A day of `patients` jobs in the order in which they asked.
 
     30 % carbon; visits of 20, 25 and 30 min (60, 30, 10 %); half the patients are bound to a room; half
-    wish a part of the day (30 % the morning, 20 % the afternoon), and 60 % name a time.
+    wish a part of the day (30 % the morning, 20 % the afternoon), and 60 % name a time. `close`: until when
+    the rooms may be used; the patients and their wishes are the same.
     """
     chance = random.Random(seed)  # noqa: S311 - synthetic data, no secret
     rooms = devices()
-    jobs = tuple(_job(chance, f"P{number:03d}", rooms) for number in range(patients))
+    jobs = tuple(_job(chance, f"P{number:03d}", rooms, close) for number in range(patients))
     return Problem(rooms, {"main": Beam(1, 10)}, jobs)
 
 
-def _job(chance: random.Random, key: str, rooms: Mapping[str, Device]) -> Job:
+def _job(chance: random.Random, key: str, rooms: Mapping[str, Device], close: int) -> Job:
     particle = "carbon" if chance.random() < 0.3 else "proton"
     able = [name for name, room in rooms.items() if particle in room.particles]
     bound = [chance.choice(able)] if chance.random() < 0.5 else able
@@ -42,5 +43,5 @@ def _job(chance: random.Random, key: str, rooms: Mapping[str, Device]) -> Job:
     preferred = 0
     if chance.random() < 0.6:
         preferred = chance.randrange(max(earliest, OPEN), (latest or CLOSE) - minutes, SLOT)
-    starts = tuple(range(OPEN, CLOSE - minutes + 1, SLOT))
+    starts = tuple(range(OPEN, close - minutes + 1, SLOT))
     return Job(key, minutes, particle, dict.fromkeys(bound, starts), earliest, latest, preferred)

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from ois_bridge.domain.scheduling import simulate
 from ois_bridge.domain.scheduling.problem import WEIGHT_CHANGE, Board, Job, Place, Problem, board, place, wish
 
-SLACKS = ((2, 1), (0, 0), (6, 2), (1, 0), (0, 1))
+SHARES = (1.0, 0.0, 0.8, 0.6, 0.4, 0.2)
+"""Parts of the visits that get free time behind them."""
+
+FREE = (2, 1)
+"""Minutes kept free behind such a visit in its room and in the beam; the raster of starts makes them more."""
+
 CHANGES = (15.0, 60.0, 180.0)
 RUNS = 8
 """Days played to weigh one schedule against another; the judge plays others."""
@@ -39,9 +44,9 @@ def starts(problem: Problem, more: Callable[[], bool] = lambda: True) -> list[Bo
     jobs = {job.key: job for job in problem.jobs}
     unlike: dict[float, Board] = {}
     for change in CHANGES:
-        for slack in SLACKS:
+        for share in SHARES:
             if not unlike or more():
-                one = forward(problem, *slack, change)
+                one = forward(problem, share, change)
                 unlike.setdefault(round(cost(one, jobs), 6), one)
     return [unlike[value] for value in sorted(unlike)]
 
@@ -53,15 +58,14 @@ def cost(result: Board, jobs: Mapping[str, Job]) -> float:
     return played.waiting + WEIGHT_CHANGE * played.changes + result.cost(jobs)
 
 
-def forward(problem: Problem, in_room: int, in_beam: int, change: float) -> Board:
+def forward(problem: Problem, share: float, change: float) -> Board:
     """Let the day run: at each step the visit whose beam can be soonest, those first whose time runs out.
 
-    in_room, in_beam: minutes to keep free behind each visit in its room and in the beam. `change`: minutes
-    that a change of the particle must be worth. Jobs that find no place inside their wished window come last,
-    where they cost least.
+    `share`: part of the visits that get free time behind them. `change`: minutes that a change of the
+    particle must be worth. Jobs without a place inside their wished window come last, where they cost least.
     """
     result, left = board(problem), list(problem.jobs)
-    run = _Run(result, in_room, in_beam)
+    run = _Run(result, share)
     while left:
         best: tuple[float, Job, Place] | None = None
         for job in left:
@@ -84,8 +88,8 @@ class _Run:
     """How far a day that is filled forward has come: last visit of each room and of each beam."""
 
     board: Board
-    in_room: int
-    in_beam: int
+    share: float
+    count: int = 0
     rooms: dict[str, Place] = field(default_factory=dict)
     beams: dict[str, Place] = field(default_factory=dict)
 
@@ -96,6 +100,7 @@ class _Run:
     def put(self, one: Place) -> None:
         """Go on behind a visit."""
         self.board.put(one)
+        self.count += 1
         self.rooms[one.device] = one
         if one.beam is not None:
             self.beams[self.board.problem.devices[one.device].beam] = one
@@ -103,12 +108,14 @@ class _Run:
     def next(self, job: Job, device: str, starts: Sequence[int]) -> Place | None:
         """The first free place in the wished window behind the last visits of room and beam."""
         problem = self.board.problem
+        free = int((self.count + 1) * self.share) > int(self.count * self.share)
+        in_room, in_beam = FREE if free else (0, 0)
         earliest, room, last = job.earliest, problem.devices[device], self.last(device)
         if device in self.rooms:
-            earliest = max(earliest, self.rooms[device].end + self.in_room)
+            earliest = max(earliest, self.rooms[device].end + in_room)
         if last is not None and last.beam is not None:
             need = problem.beams[room.beam].between(last.device, last.particle, device, job.particle)
-            earliest = max(earliest, last.beam[1] + max(need, self.in_beam) - room.setup)
+            earliest = max(earliest, last.beam[1] + max(need, in_beam) - room.setup)
         for at in starts[bisect_left(starts, earliest) :]:
             one = place(problem, job, device, at)
             if job.latest and one.end > job.latest:

@@ -18,5 +18,6 @@ from ois_bridge.interfaces.rest import (
 )
 
 API: Sequence[APIRouter] = tuple(
-    part.router for part in (entry, patients, plans, signatures, tasks, forms, queue, record, appointments, department)
+    part.router
+    for part in (entry, patients, plans, signatures, tasks, forms, queue, record, appointments, department)
 )

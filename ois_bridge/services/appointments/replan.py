@@ -189,7 +189,7 @@ def _devices(held: Book, visit: Visit) -> tuple[str, ...]:
 def _later(
     held: Book, left: Sequence[Left], last: date, now: datetime
 ) -> tuple[Book, list[Move], list[Left]]:
-    """Visits without a place, each at the nearest time of the next working days."""
+    """Visits without a place, each at the nearest time of the working days after its own and after `last`."""
     moves: list[Move] = []
     still: list[Left] = []
     visits = {visit.key: visit for visit in held.visits}
@@ -206,7 +206,7 @@ def _later(
 
 
 def _next_place(held: Book, visit: Visit, last: date, now: datetime) -> Visit | None:
-    start = max(last + timedelta(days=1), book.day_of(now))
+    start = max(max(last, book.day_of(visit.start)) + timedelta(days=1), book.day_of(now))
     clock = day_problem.minute(held, book.day_of(visit.start), visit.start)
     for day in calendar.working_days(held.days, start, DAYS_AFTER):
         trial = replace(visit, start=day_problem.instant(held, day, clock))
