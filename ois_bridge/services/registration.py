@@ -196,7 +196,7 @@ def _new_course(
         created_by=caller.user,
     )
     code = _diagnosis_code(session, entry.diagnosis)
-    courses.set_diagnosis(session, course, code, "" if code else entry.diagnosis)
+    courses.set_diagnosis(session, course, code, "" if code == entry.diagnosis else entry.diagnosis)
     session.add(course)
     session.flush()
     return course

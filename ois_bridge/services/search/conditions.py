@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, cast, exists, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from common.errors import BadInput
@@ -13,6 +13,7 @@ from ois_bridge.domain import chinese, search_parts
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.rules import FIELDS, Group, Rule
 from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.models.record import Diagnosis
 from ois_bridge.models.search import SearchPart
 from ois_bridge.services.search import text as full_text
 
@@ -35,14 +36,12 @@ def of_group(session: Session, group: Group) -> Condition:
     Rules on courses in one group of which all must hold are about one and the same course.
     Raises BadInput for a date that does not exist.
     """
-    on_course: list[Condition] = []
+    on_course = [_beside(item) for item in _course_rules(group)]
     found: list[Condition] = []
     for item in group.items:
         if isinstance(item, Group):
             found.append(of_group(session, item))
-        elif FIELDS[item.field].of == "course":
-            on_course.append(_simple(item))
-        else:
+        elif FIELDS[item.field].of != "course":
             found.append(_of_patient(session, item))
     if on_course:
         joined = and_(*on_course) if group.every else or_(*on_course)
@@ -50,6 +49,32 @@ def of_group(session: Session, group: Group) -> Condition:
     if not found:
         return true()
     return and_(*found) if group.every else or_(*found)
+
+
+def few(session: Session, group: Group, most: int) -> list[str] | None:
+    """Keys of the patients whose courses fit, where a group needs that and they are at most `most`."""
+    wanted = [_simple(item) for item in _course_rules(group)]
+    if not wanted or not group.every:
+        return None
+    query = select(Course.patient_key).where(*wanted).limit(most + 1)
+    keys = session.scalars(query).all()
+    return sorted(set(keys)) if len(keys) <= most else None
+
+
+def _course_rules(group: Group) -> list[Rule]:
+    return [item for item in group.items if isinstance(item, Rule) and FIELDS[item.field].of == "course"]
+
+
+def _beside(rule: Rule) -> Condition:
+    """A rule on the few courses of one patient. The database is kept from walking an index of the whole
+    table instead: an expression has none.
+    """
+    if rule.operator != "is" or rule.field == "diagnosis":
+        return _simple(rule)
+    value = rule.value
+    column: Any = cast(Course.state, String) if rule.field == "state" else COLUMNS[rule.field]
+    same: Condition = column.concat("") == value
+    return same
 
 
 def in_parts(piece: str) -> Condition:
@@ -73,9 +98,16 @@ def _simple(rule: Rule) -> Condition:
     if rule.field == "state":
         same: Condition = Course.state == CourseState[rule.value]
         return same if rule.operator == "is" else ~same
-    column, value = COLUMNS[rule.field], rule.value
-    if rule.field == "birth_date":
-        value = f"{_day(rule):%Y%m%d}"
+    value = f"{_day(rule):%Y%m%d}" if rule.field == "birth_date" else rule.value
+    said = _compared(COLUMNS[rule.field], rule.operator, value)
+    if rule.field == "diagnosis" and rule.operator in ("is", "contains", "begins"):
+        # kept in the words of whoever wrote it: the table of diagnoses knows the other language
+        names = [_compared(name, rule.operator, value) for name in (Diagnosis.name, Diagnosis.name_en)]
+        return said | Course.diagnosis_code.in_(select(Diagnosis.code).where(or_(*names)))
+    return said
+
+
+def _compared(column: InstrumentedAttribute[Any], operator: str, value: str) -> Condition:
     operators: Mapping[str, Condition] = {
         "is": column == value,
         "is not": column != value,
@@ -86,7 +118,7 @@ def _simple(rule: Rule) -> Condition:
         "from": column >= value,
         "until": column <= value,
     }
-    return operators[rule.operator]
+    return operators[operator]
 
 
 def _name(rule: Rule) -> Condition:

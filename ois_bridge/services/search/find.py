@@ -18,9 +18,11 @@ from ois_bridge.models.base import UtcDateTime
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.search import SearchPart
 from ois_bridge.services.search import parts
-from ois_bridge.services.search.conditions import LAST, Condition, in_parts, of_group
+from ois_bridge.services.search.conditions import LAST, Condition, few, in_parts, of_group
 
 PAGE = 50
+FEW = 500
+"""So many patients are looked at one by one; of more, the newest are found soon along the list."""
 NOTHING = Group(True, ())
 
 
@@ -48,6 +50,9 @@ def page(session: Session, query: Query, after: str = "", limit: int = PAGE) -> 
     """
     said = wish.understand(query.text)
     where = and_(of_group(session, query.group), *_also(said))
+    keys = None if said.pieces else few(session, query.group, FEW)
+    if keys is not None:
+        where = and_(Patient.key.in_(keys), where)
     place = _place(after)
     walk = _by_piece if said.pieces else _newest
     rows = walk(session, said, where, place, limit)
