@@ -59,14 +59,13 @@ def _condition(shown: str, text: str) -> Iterator[str]:
         yield _('Gateway “{box}”: a way has no condition, such as outcome == "agree".').format(box=shown)
         return
     try:
-        unknown = expression.names(text) - CONDITION_NAMES
+        if expression.names(text) - CONDITION_NAMES:
+            yield _("Gateway “{box}”: only `outcome` can be asked for.").format(box=shown)
+            return
         for outcome in OUTCOME:
             expression.evaluate(text, {"outcome": outcome})
     except BadInput as why:
         yield _("Gateway “{box}”: {why}").format(box=shown, why=why)
-        return
-    if unknown:
-        yield _("Gateway “{box}”: only `outcome` can be asked for.").format(box=shown)
 
 
 def _steps(drawing: Drawing, forms: Collection[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Picture:
-    """All devices. connected: the facility answered within `STALE`; why: what was wrong otherwise."""
+    """All devices. connected: it answered last time, within `STALE`; why: what was wrong otherwise."""
 
     connected: bool
     why: str
@@ -73,6 +73,6 @@ class Watch:
             return Picture(False, _("No facility is connected to this OIS."), None, ())
         with self._lock:
             seen, why, devices = self._seen, self._why, tuple(self._standing.values())
-        if seen is None or now - seen > STALE:
+        if seen is None or why or now - seen > STALE:
             return Picture(False, why or _("The facility has not answered yet."), seen, devices)
-        return Picture(True, why, seen, devices)
+        return Picture(True, "", seen, devices)

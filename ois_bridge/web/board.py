@@ -11,7 +11,7 @@ from common.text import _
 from ois_bridge.domain.assignment import RULES
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.workflow import assigning, board, designs, log, monitor, processes
-from ois_bridge.web.render import page
+from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -62,7 +62,7 @@ def give(request: Request, context: Means, user: User, key: str, form: Form) -> 
     try:
         assigning.by_hand(context, user.caller, key, form.get("user", ""))
     except Refused as why:
-        return _plans(request, context, user, 409, str(why))
+        return _plans(request, context, user, refusal(why), str(why))
     return RedirectResponse("/assignment", 303)
 
 
@@ -73,7 +73,7 @@ def profile(request: Request, context: Means, user: User, name: str, form: Form)
         begins, ends = local_time(form.get("absent_from", "")), local_time(form.get("absent_until", ""))
         assigning.set_profile(context, user.caller, name, form.get("specialities", ""), begins, ends)
     except (Refused, BadInput) as why:
-        return _plans(request, context, user, 409, str(why))
+        return _plans(request, context, user, refusal(why), str(why))
     return RedirectResponse("/assignment", 303)
 
 

@@ -11,7 +11,7 @@ from ois_bridge.domain.fault_states import FAULT_TABLE, FaultEvent
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services import devices
 from ois_bridge.web.board import local_time
-from ois_bridge.web.render import page
+from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -75,5 +75,5 @@ def move(request: Request, context: Means, user: User, key: str, event: str, for
     try:
         devices.move(context, user.caller, key, FaultEvent[event], form.get("text", ""))
     except (BadInput, Refused) as why:
-        return _page(request, context, user, 409, str(why))
+        return _page(request, context, user, refusal(why), str(why))
     return RedirectResponse("/devices", 303)

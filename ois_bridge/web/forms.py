@@ -21,7 +21,7 @@ from ois_bridge.services.forms import designs, printing, records, signing
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import lists, rights, tasks
 from ois_bridge.services.workflow.tasks import Verdict
-from ois_bridge.web.render import page
+from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -69,7 +69,7 @@ def keep(request: Request, context: Means, user: User, key: str, form: Form) -> 
     except records.ChangedMeanwhile as why:
         return _form_page(request, context, user, key, 409, form, str(why), other=why.row)
     except (Refused, BadInput) as why:
-        return _form_page(request, context, user, key, 409, form, str(why))
+        return _form_page(request, context, user, key, refusal(why), form, str(why))
 
 
 def _save(context: Context, user: WebUser, key: str, form: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import board, designs, log, processes, rights
-from ois_bridge.web.render import page
+from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -77,7 +77,7 @@ def start(request: Request, context: Means, user: User, key: str, form: Form) ->
     try:
         processes.start(context, user.caller, key, form.get("name", ""))
     except Refused as why:
-        return _of_course(request, context, user, key, 409, str(why))
+        return _of_course(request, context, user, key, refusal(why), str(why))
     return RedirectResponse(f"/courses/{key}/processes", 303)
 
 

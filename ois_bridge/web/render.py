@@ -9,6 +9,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from common.errors import Unauthorised
 from common.text import _, language
 from ois_bridge.domain import alerts, words
 from ois_bridge.domain.identity import readable_date, readable_name
@@ -55,6 +56,11 @@ def _environment() -> Environment:
 
 
 ENVIRONMENT = _environment()
+
+
+def refusal(why: Exception) -> int:
+    """HTTP status of a refusal that is shown on the page it came from."""
+    return 403 if isinstance(why, Unauthorised) else 409
 
 
 def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:

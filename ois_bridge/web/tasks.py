@@ -18,7 +18,7 @@ from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import lists, rights, tasks
 from ois_bridge.services.workflow.lists import Wish
 from ois_bridge.services.workflow.tasks import Verdict
-from ois_bridge.web.render import page
+from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -148,7 +148,7 @@ def act(request: Request, context: Means, user: User, key: str, deed: str, form:
     except Refused as why:
         if partial:
             raise
-        return _one(request, context, user, key, wish, False, 409, str(why))
+        return _one(request, context, user, key, wish, False, refusal(why), str(why))
     if deed == "take" and partial:
         return _one(request, context, user, key, wish, True)
     if partial:

@@ -1,7 +1,10 @@
 """A department on a real database, and the steps that tests of the workflow take in it."""
 
-from typing import Any
+import asyncio
+from typing import Any, Self
 
+import httpx
+from fastapi import FastAPI
 from sqlalchemy import select
 
 from ois_bridge.domain.task_states import TaskState
@@ -126,3 +129,35 @@ def up_to(context: Context, course_key: str, step: str) -> None:
             return
         do(context, course_key, min(waiting))
     raise AssertionError(f"{step} was not reached")
+
+
+class Browser:
+    """A person's browser on an application of this process."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._loop = asyncio.new_event_loop()
+        transport = httpx.ASGITransport(app)
+        self._client = httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1", follow_redirects=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._loop.run_until_complete(self._client.aclose())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def get(self, path: str) -> httpx.Response:
+        return self._loop.run_until_complete(self._client.get(path))
+
+    def post(self, path: str, data: dict[str, str], **headers: str) -> httpx.Response:
+        return self._loop.run_until_complete(self._client.post(path, data=data, headers=headers))
+
+    def log_in(self, user: str) -> str:
+        """Log in as a user with the password SECRET: the token of the session's forms."""
+        token = self.get("/login").text.split('name="csrf" value="', 1)[1].split('"', 1)[0]
+        answer = self.post("/login", {"csrf": token, "user": user, "password": SECRET, "next": "/tasks"})
+        assert answer.status_code == 200
+        return answer.text.split('X-CSRF-Token": "', 1)[1].split('"', 1)[0]

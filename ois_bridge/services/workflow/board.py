@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session, joinedload
 
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.models.clinical import Course, Patient
@@ -35,29 +35,46 @@ def columns(session: Session, context: Context, caller: Caller, name: str, whose
     """
     drawing = designs.read(designs.active(session, name).drawing)
     found = {step.name: Column(step.name, step.title, step.role) for step in drawing.steps.values()}
-    query = (
-        select(Task)
-        .join(ProcessRecord, ProcessRecord.key == Task.process_key)
+    wanted = [ProcessRecord.name == name, Task.state.in_(OPEN), Course.state == CourseState.ACTIVE]
+    wanted.append(rights.visible(caller, context))
+    if whose == "mine":
+        wanted.append((Course.physician == caller.user) | (Task.assignee == caller.user))
+    for step, title, role, number in session.execute(_counted().where(*wanted).group_by(Task.name)):
+        # a step that only an older version has stands at the end
+        found.setdefault(step, Column(step, title, role)).number = number
+    for task in session.scalars(_first(wanted)).unique():
+        found[task.name].tasks.append(task)
+    return list(found.values())
+
+
+def _counted() -> Select[str, str, str, int]:
+    return (
+        select(Task.name, func.max(Task.title), func.max(Task.role), func.count())
+        .join(Task.process)
         .join(Task.course)
         .join(Course.patient)
-        .options(contains_eager(Task.course).contains_eager(Course.patient))
-        .where(
-            ProcessRecord.name == name,
-            Task.state.in_(OPEN),
-            Course.state == CourseState.ACTIVE,
-            rights.visible(caller, context),
-        )
-        .order_by(Task.due.is_(None), Task.due, Task.created)
     )
-    if whose == "mine":
-        query = query.where((Course.physician == caller.user) | (Task.assignee == caller.user))
-    for task in session.scalars(query).unique():
-        # a step that only an older version has stands at the end
-        column = found.setdefault(task.name, Column(task.name, task.title, task.role))
-        column.number += 1
-        if len(column.tasks) < MOST:
-            column.tasks.append(task)
-    return list(found.values())
+
+
+def _first(wanted: Sequence[ColumnElement[bool]]) -> Select[Task]:
+    """The first cards of each column."""
+    order = (Task.due.is_(None), Task.due, Task.created)
+    place = func.row_number().over(partition_by=Task.name, order_by=order).label("place")
+    numbered = (
+        select(Task.key, place)
+        .join(Task.process)
+        .join(Task.course)
+        .join(Course.patient)
+        .where(*wanted)
+        .subquery()
+    )
+    return (
+        select(Task)
+        .join(numbered, numbered.c.key == Task.key)
+        .options(joinedload(Task.course).joinedload(Course.patient))
+        .where(numbered.c.place <= MOST)
+        .order_by(*order)
+    )
 
 
 def of_course(session: Session, course_key: str) -> Sequence[ProcessRecord]:
