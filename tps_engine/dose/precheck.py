@@ -22,8 +22,9 @@ _TISSUE = 0.1
 _EDGE_SHARE = 0.01
 _MOST_POINTS, _FEW_POINTS = 200_000, 2_000
 _SIGMAS, _ASIDE_MM = 4.0, 10.0
-_BYTES_BODY, _BYTES_GRID = 400, 24
-"""Largest memory of the pencil beam, measured: for a dose voxel in the body, and for any dose voxel."""
+BYTES_PROTONS, BYTES_IONS, _BYTES_GRID = 650, 850, 24
+"""Largest memory of the pencil beams, measured with a field as wide as the body: for a dose voxel in the
+body, of protons and of ions with their biology, and for any dose voxel. Monte Carlo takes half as much."""
 
 
 def check_setting(patient: Patient, grid: Grid, plan: IonPlan, model: BeamModel) -> list[str]:
@@ -32,7 +33,7 @@ def check_setting(patient: Patient, grid: Grid, plan: IonPlan, model: BeamModel)
     Raises BadInput as `check_room` and `check_beam`, and for a range shifter of unknown place, in the
     patient, or that stops a layer.
     """
-    points = check_room(patient, grid)
+    points = check_room(patient, grid, BYTES_PROTONS)
     warnings = []
     for beam in plan.beams:
         behind = ripple.for_beam(model, beam)
@@ -45,13 +46,13 @@ def check_setting(patient: Patient, grid: Grid, plan: IonPlan, model: BeamModel)
     return warnings
 
 
-def check_room(patient: Patient, grid: Grid) -> Floats:
-    """Points of the body (n, 3) mm, for `check_beam`.
+def check_room(patient: Patient, grid: Grid, in_body: int) -> Floats:
+    """Points of the body (n, 3) mm, for `check_beam`. in_body: bytes that a dose voxel in the body takes.
 
     Raises BadInput for a dose grid beside the body or too large for memory.
     """
     body_voxels = float(np.count_nonzero(patient.body)) * patient.grid.voxel_cm3 / grid.voxel_cm3
-    memory.require(int(_BYTES_BODY * min(body_voxels, grid.size) + _BYTES_GRID * grid.size), _("the dose"))
+    memory.require(int(in_body * min(body_voxels, grid.size) + _BYTES_GRID * grid.size), _("the dose"))
     if not resample_nearest(patient.body, patient.grid, grid).any():
         raise BadInput(
             _("the dose grid holds nothing of the body: check --like and the image; the dose would be zero")

@@ -158,7 +158,7 @@ def checked(
     """The machine in the unit of the plan's metersets. Arguments and errors as `recompute`."""
     check(plan, machine)
     check_position(plan, patient)
-    points = precheck.check_room(patient, grid)
+    points = precheck.check_room(patient, grid, precheck.BYTES_IONS)
     for beam in plan.beams:
         for warning in precheck.check_beam(patient, points, beam, spots_of(beam, machine)[0]):
             tell(warning)
