@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from common.errors import BadInput, Refused
+from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.outgoing_states import OUTGOING_TABLE, OutgoingEvent, OutgoingState, masked_recipient
 from ois_bridge.domain.permissions import Action
@@ -36,8 +36,10 @@ def take(request: Request, context: Means, user: User, key: str, step: str, form
         raise BadInput(_("Steps are {names}.").format(names=", ".join(STEPS)))
     try:
         STEPS[step](context, user.caller, key)
+    except Unauthorised:
+        raise
     except Refused as why:
-        return _page(request, context, user, form.get("state", ""), "", True, 409, str(why))
+        return _page(request, context, user, form.get("state", ""), "", True, error=str(why))
     return _page(request, context, user, form.get("state", ""), "", True)
 
 

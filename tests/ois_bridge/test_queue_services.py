@@ -12,6 +12,7 @@ from ois_bridge.domain.appointment_states import AppointmentState as S
 from ois_bridge.domain.barcode import BarcodeRule
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.id_card import check_character
+from ois_bridge.domain.queue.order import checked_rule
 from ois_bridge.domain.queue.told import SignInRefused
 from ois_bridge.models.clinical import Course
 from ois_bridge.models.outbox import Outgoing
@@ -244,7 +245,7 @@ def test_rule_is_previewed_versioned_and_activated(means: Context, clock: Clock)
     version = rules.add(means, THERAPIST, "first come", first_come).version
     assert line(means) == [2, 1]
     with means.database.reading() as session:
-        seen = rules.preview(means, session, "ROOM1", rules.checked_rule(first_come))
+        seen = rules.preview(means, session, "ROOM1", checked_rule(first_come))
     assert seen == [(2, 1), (1, 2)]
     rules.activate(means, ADMINISTRATOR, version)
     assert line(means) == [1, 2]

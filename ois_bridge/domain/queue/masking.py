@@ -2,7 +2,7 @@
 
 import re
 
-_CHINESE = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff·]+")
+_CHINESE = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff].*", re.DOTALL)
 
 
 def masked_name(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from common.errors import BadInput, Refused
+from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.queue.order import NUMBERS, Rule, checked_rule, longest_overtaking_min
@@ -51,6 +51,8 @@ def activate(request: Request, context: Means, user: User, version: int, _form: 
     """Let a version order the queues."""
     try:
         rules.activate(context, user.caller, version)
+    except Unauthorised:
+        raise
     except Refused as why:
         return _page(request, context, user, None, 409, str(why))
     return RedirectResponse("/queue/order", 303)

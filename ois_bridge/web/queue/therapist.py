@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from common.errors import BadInput, Refused
+from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.appointments import Appointment
@@ -62,6 +62,8 @@ def sign_in_by_code(request: Request, context: Means, user: User, form: Form) ->
         done = sign_in.by_code(
             context, user.caller, form.get("code", ""), "barcode", device, form.get("wanted", "")
         )
+    except Unauthorised:
+        raise
     except Refused as why:
         return _page(request, context, user, device, part=True, error=str(why))
     if isinstance(done, Asked):
@@ -81,6 +83,8 @@ def do(request: Request, context: Means, user: User, key: str, deed: str, form: 
             DEEDS[deed](context, user.caller, key)
         else:
             raise BadInput(_("Steps are {names}.").format(names=", ".join(DEEDS)))
+    except Unauthorised:
+        raise
     except (Refused, BadInput) as why:
         return _page(request, context, user, device, part=True, error=str(why))
     return _page(request, context, user, device, part=True)

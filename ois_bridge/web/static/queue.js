@@ -1,8 +1,8 @@
 // One key for each step, and a scanner that may type from anywhere on the page.
 // A scanner types fast: a letter is a step only when no other key follows at once, and a fast run of
 // characters that ends with Enter is a scan.
-const ALONE_MS = 160;
-const SCAN_MS = 60;
+const ALONE_MS = 220;
+const SCAN_MS = 150;
 const keys = document.getElementById("keys");
 let typed = "";
 let last = 0;
