@@ -14,7 +14,7 @@ from tps_engine.dose.field import FieldVoxels
 from tps_engine.dose.ions import engine, spots
 from tps_engine.dose.ions.tables import cut_radius2
 from tps_engine.dose.spots import Spots
-from tps_engine.optimise.quantities import IonDose
+from tps_engine.optimise.paired import IonDose
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.geometry import beam_frame
 

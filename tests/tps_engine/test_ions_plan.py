@@ -12,7 +12,7 @@ from tps_engine.beamdata.ion_machine import IonMachine, Tissue
 from tps_engine.biology import effect, tissues
 from tps_engine.dose.ions import engine, spots
 from tps_engine.dose.ions.plan import plan_dose
-from tps_engine.optimise import functions, products, quantities, solver
+from tps_engine.optimise import functions, paired, products, solver
 from tps_engine.optimise.objectives import SquaredDeviation
 from tps_engine.patient.grid import Grid
 from tps_engine.patient.model import Patient
@@ -113,7 +113,7 @@ def test_carbon_spots_are_optimised_to_a_uniform_rbe_weighted_dose(carbon: IonMa
     found = engine.influence(voxels, carbon, some, np.zeros(GRID.size, dtype=np.int8))
     assert found.alpha is not None
     assert found.root_beta is not None
-    quantity = quantities.IonDose(found.alpha, found.root_beta, LATE.alpha, LATE.beta)
+    quantity = paired.IonDose(found.alpha, found.root_beta, LATE.alpha, LATE.beta)
     target = np.flatnonzero((np.abs(points) < 15.5).all(axis=1))
     aim = functions.Term(quantity, (SquaredDeviation(target, 3.0, 1.0),))
     zero, one = np.zeros(len(some)), np.full(len(some), np.inf)

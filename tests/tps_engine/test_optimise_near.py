@@ -6,7 +6,16 @@ from test_optimise_terms import ALL, OBJECTIVES, SPOTS, VOXELS, matrix_of, pair
 
 from common.errors import BadInput
 from tps_engine.dose.engine import Influence
-from tps_engine.optimise import augmented, constraints, objectives, products, quantities, robust, volume
+from tps_engine.optimise import (
+    augmented,
+    constraints,
+    objectives,
+    paired,
+    products,
+    quantities,
+    robust,
+    volume,
+)
 from tps_engine.optimise.functions import Sum, Term, near, on_dose
 from tps_engine.optimise.lbfgs import descend
 from tps_engine.optimise.packed import narrowed, pack
@@ -80,9 +89,9 @@ def functions():
         for quantity in (
             linear,
             moved,
-            quantities.LetWeighted(dose, let),
-            quantities.AverageLet(dose, let),
-            quantities.IonDose(dose, let, alpha_x=tissue),
+            paired.LetWeighted(dose, let),
+            paired.AverageLet(dose, let),
+            paired.IonDose(dose, let, alpha_x=tissue),
             quantities.Accumulated((linear, moved), (0.3, 0.7)),
         )
     ]

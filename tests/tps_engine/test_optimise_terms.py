@@ -7,7 +7,7 @@ from common.errors import BadInput
 from tps_engine.biology import parameters
 from tps_engine.biology.rbe import weighted_dose
 from tps_engine.dose.engine import Influence
-from tps_engine.optimise import constraints, objectives, quantities, robust, volume
+from tps_engine.optimise import constraints, objectives, paired, quantities, robust, volume
 from tps_engine.optimise.delivery_time import TimeCost
 from tps_engine.optimise.functions import Sum, Term, on_dose
 
@@ -88,10 +88,10 @@ def quantity_list():
     variable = [name for name, one in models.models.items() if one.constant is None]
     return [
         quantities.LinearDose(dose, 1.1),
-        quantities.LetWeighted(dose, let, 0.04),
-        quantities.AverageLet(dose, let),
-        quantities.IonDose(dose, let, np.linspace(0.1, 0.5, VOXELS), 0.05),
-        *[quantities.ProtonDose(dose, let, models.model(name), 2.5) for name in variable],
+        paired.LetWeighted(dose, let, 0.04),
+        paired.AverageLet(dose, let),
+        paired.IonDose(dose, let, np.linspace(0.1, 0.5, VOXELS), 0.05),
+        *[paired.ProtonDose(dose, let, models.model(name), 2.5) for name in variable],
         quantities.Accumulated((quantities.LinearDose(dose), quantities.LinearDose(let)), (0.3, 0.7)),
     ]
 
@@ -113,7 +113,7 @@ def test_rbe_weighted_quantity_is_that_of_the_biology_room():
     physical, _ = quantities.LinearDose(dose).evaluate(weights)
     weighed, _ = quantities.LinearDose(let).evaluate(weights)
     for name, model in parameters.load("proton-rbe").models.items():
-        values, _ = quantities.ProtonDose(dose, let, model, 3.0).evaluate(weights)
+        values, _ = paired.ProtonDose(dose, let, model, 3.0).evaluate(weights)
         np.testing.assert_allclose(
             values, weighted_dose(model, physical, weighed / physical, 3.0), rtol=1e-5, err_msg=name
         )
@@ -152,9 +152,9 @@ def test_what_cannot_be_asked_is_refused():
     with pytest.raises(BadInput, match="any number but 0"):
         volume.EudMax(ALL, 1.0, 0.0, 1.0)
     with pytest.raises(BadInput, match="differ in spots"):
-        quantities.AverageLet(dose, matrix_of(np.ones((VOXELS, SPOTS + 1))))
+        paired.AverageLet(dose, matrix_of(np.ones((VOXELS, SPOTS + 1))))
     with pytest.raises(BadInput, match="must be above 0"):
-        quantities.IonDose(dose, let, 0.0, 0.05)
+        paired.IonDose(dose, let, 0.0, 0.05)
     with pytest.raises(BadInput, match="sum to 1"):
         robust.expected((on_dose(dose, OBJECTIVES[:1]),), (0.5,))
     with pytest.raises(BadInput, match="cannot be combined"):

@@ -15,7 +15,8 @@ from common.text import _
 from tps_engine.biology.parameters import ParameterSet
 from tps_engine.dose.engine import Influence
 from tps_engine.optimise.objectives import Floats
-from tps_engine.optimise.quantities import AverageLet, IonDose, LinearDose, ProtonDose, Quantity
+from tps_engine.optimise.paired import AverageLet, IonDose, ProtonDose
+from tps_engine.optimise.quantities import LinearDose, Quantity
 from tps_engine.plan.aims import LET, PLAN_DOSE
 
 Matrices = Mapping[str, Influence]
