@@ -6,16 +6,22 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import IO, Any
 
+from sqlalchemy.orm import Session
+
 from common.errors import PtcsError, Refused
-from common.text import _, translate
+from common.text import _, set_language, translate
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services import archive, overview, reports, summaries
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.export import tables
 from ois_bridge.services.export.choice import Choice
+from ois_bridge.services.export.tables import FormNames
+from ois_bridge.services.forms import designs as form_designs
+from ois_bridge.services.forms import printing
 from ois_bridge.services.overview import PatientView
 
 CHUNK = 256 * 1024
@@ -54,7 +60,10 @@ def make(context: Context, caller: Caller, patient_key: str, choice: Choice) -> 
             caller.check(Action.READ_PATIENTS)
             view = overview.of_patient(context, session, caller, patient_key)
             _check_series(view, choice)
-            _write(context, caller, view, choice, file)
+            # codes of forms follow the language in force; this export's own ends with it
+            own = copy_context()
+            own.run(set_language, choice.language)
+            own.run(_write, context, caller, view, _designs(session, view), choice, file)
         size = file.tell()
         file.seek(0)
         with context.permitted(caller, Action.EXPORT_RECORD, patient_key, detail):
@@ -75,20 +84,32 @@ def _check_series(view: PatientView, choice: Choice) -> None:
         raise Refused(_("A chosen series is not this patient's, or you may not see images."))
 
 
-def _write(context: Context, caller: Caller, view: PatientView, choice: Choice, file: IO[bytes]) -> None:
+def _designs(session: Session, view: PatientView) -> FormNames:
+    used = {(form.kind, form.version) for item in view.courses for form in item.forms}
+    return {one: form_designs.design_of(session, *one) for one in used}
+
+
+def _write(
+    context: Context,
+    caller: Caller,
+    view: PatientView,
+    designs: FormNames,
+    choice: Choice,
+    file: IO[bytes],
+) -> None:
     if choice.format == "pdf":
-        file.write(paper(context, view, choice.language))
+        file.write(paper(context, view, designs, choice.language))
     elif choice.format == "xlsx":
-        file.write(tables.workbook(tables.sheets(view, choice.language), choice.language))
+        file.write(tables.workbook(tables.sheets(view, designs, choice.language), choice.language))
     else:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
-            _fill(context, caller, view, choice, package)
+            _fill(context, caller, view, designs, choice, package)
 
 
-def paper(context: Context, view: PatientView, language: str) -> bytes:
+def paper(context: Context, view: PatientView, designs: FormNames, language: str) -> bytes:
     """The record as PDF."""
     content: dict[str, Any] = {
-        "sheets": tables.sheets(view, language),
+        "sheets": tables.sheets(view, designs, language),
         "view": view,
         "now": context.now(),
     }
@@ -96,10 +117,15 @@ def paper(context: Context, view: PatientView, language: str) -> bytes:
 
 
 def _fill(
-    context: Context, caller: Caller, view: PatientView, choice: Choice, package: zipfile.ZipFile
+    context: Context,
+    caller: Caller,
+    view: PatientView,
+    designs: FormNames,
+    choice: Choice,
+    package: zipfile.ZipFile,
 ) -> None:
-    found = tables.sheets(view, choice.language)
-    package.writestr(f"record-{choice.language}.pdf", paper(context, view, choice.language))
+    found = tables.sheets(view, designs, choice.language)
+    package.writestr(f"record-{choice.language}.pdf", paper(context, view, designs, choice.language))
     package.writestr("record.xlsx", tables.workbook(found, choice.language))
     if "forms" in choice.parts:
         _forms(context, caller, view, choice, package)
@@ -133,8 +159,8 @@ def _forms(
             }
             name = f"forms/{form.kind}-{form.key}"
             package.writestr(f"{name}.json", json.dumps(said, ensure_ascii=False, indent=1))
-            if form.kind == summaries.KIND and caller.may(Action.READ_PRESCRIPTION):
-                package.writestr(f"{name}.pdf", summaries.pdf(context, caller, form.key, choice.language))
+            paper_of = summaries.pdf if form.kind == summaries.KIND else printing.pdf
+            package.writestr(f"{name}.pdf", paper_of(context, caller, form.key, choice.language))
 
 
 def _images(context: Context, view: PatientView, choice: Choice, package: zipfile.ZipFile) -> None:

@@ -1,6 +1,6 @@
 """The record as tables: rows of plain values, by sheet."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from io import BytesIO
@@ -8,14 +8,16 @@ from io import BytesIO
 from common.text import translate
 from ois_bridge.domain.alerts import shown
 from ois_bridge.domain.follow_up import Outcome
+from ois_bridge.domain.form_design import Design, Words
 from ois_bridge.domain.identity import readable_date, readable_name
 from ois_bridge.domain.plan_line import Beat
 from ois_bridge.domain.words import N_, SEX, STATE
+from ois_bridge.models.workflow import Task
 from ois_bridge.services.course_views import CourseView
 from ois_bridge.services.overview import PatientView
 
 Cell = str | int | float | None
-Words = Callable[[str], str]
+Word = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,11 @@ class Sheet:
     rows: Sequence[Sequence[Cell]]
 
 
-def sheets(view: PatientView, language: str) -> list[Sheet]:
+FormNames = Mapping[tuple[str, int], Design]
+"""Design of each kind and version of form: it names form and fields."""
+
+
+def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
     """The tables of a record; codes in the language's words, times in this computer's zone."""
 
     def word(text: str) -> str:
@@ -53,14 +59,14 @@ def sheets(view: PatientView, language: str) -> list[Sheet]:
                 for one in sorted([*item.past, *item.coming], key=lambda visit: visit.start)
             ],
         ),
-        _forms(courses, word),
+        _forms(courses, designs, language),
         Sheet(
             N_("Tasks"),
             (N_("Course"), N_("Task"), N_("State"), N_("Person"), N_("Done")),
             [
                 (
                     item.course.name,
-                    word(one.title),
+                    _title(one, language),
                     word(one.state.value),
                     one.done_by or one.assignee,
                     _moment(one.done),
@@ -74,7 +80,7 @@ def sheets(view: PatientView, language: str) -> list[Sheet]:
     return [*found, *_clinical(view, word)]
 
 
-def _clinical(view: PatientView, word: Words) -> Iterable[Sheet]:
+def _clinical(view: PatientView, word: Word) -> Iterable[Sheet]:
     """What only those who treat the patient see: the view holds nothing of it for others."""
     if view.line is not None:
         yield Sheet(
@@ -132,7 +138,7 @@ def _clinical(view: PatientView, word: Words) -> Iterable[Sheet]:
         )
 
 
-def _patient(view: PatientView, word: Words) -> Sheet:
+def _patient(view: PatientView, word: Word) -> Sheet:
     who = view.patient
     rows: list[tuple[str, str]] = [
         (N_("Patient ID"), who.patient_id),
@@ -145,29 +151,38 @@ def _patient(view: PatientView, word: Words) -> Sheet:
         (N_("Address"), who.address),
         (N_("Alerts"), ", ".join(word(alert.text) for alert in shown(who.alerts))),
     ]
-    return Sheet(N_("Patient"), (N_("Field"), N_("Value")), [(word(name), value) for name, value in rows])
+    return Sheet(N_("Patient"), (N_("Item"), N_("Value")), [(word(name), value) for name, value in rows])
 
 
-def _forms(courses: Sequence[CourseView], word: Words) -> Sheet:
-    rows = [
-        (
-            item.course.name,
-            word(form.kind),
-            word(form.state.value),
-            _moment(form.changed),
-            field,
-            _plain(value),
-        )
-        for item in courses
-        for form in item.forms
-        for field, value in form.content.items()
-        if field != "facts"
-    ]
-    heading = (N_("Course"), N_("Form"), N_("State"), N_("Changed"), N_("Field"), N_("Value"))
+def _forms(courses: Sequence[CourseView], designs: FormNames, language: str) -> Sheet:
+    rows: list[tuple[Cell, ...]] = []
+    for item in courses:
+        for form in item.forms:
+            design = designs[(form.kind, form.version)]
+            start = (
+                item.course.name,
+                _in(design.title, language),
+                translate(form.state.value, language),
+                _moment(form.changed),
+            )
+            rows += [
+                (*start, _in(field.label, language), field.shown(form.content[field.name]))
+                for field in design.fields
+                if form.content.get(field.name)
+            ]
+    heading = (N_("Course"), N_("Form"), N_("State"), N_("Changed"), N_("Item"), N_("Value"))
     return Sheet(N_("Forms"), heading, rows)
 
 
-def _follow_ups(courses: Sequence[CourseView], word: Words) -> Sheet:
+def _in(words: Words, language: str) -> str:
+    return (words.zh if language == "zh" else words.en) or words.en
+
+
+def _title(task: Task, language: str) -> str:
+    return task.title_zh if language == "zh" and task.title_zh else task.title
+
+
+def _follow_ups(courses: Sequence[CourseView], word: Word) -> Sheet:
     rows = [
         (
             item.course.name,
@@ -184,7 +199,7 @@ def _follow_ups(courses: Sequence[CourseView], word: Words) -> Sheet:
     return Sheet(N_("Follow-up"), heading, rows)
 
 
-def _beat(beat: Beat, word: Words) -> tuple[Cell, ...]:
+def _beat(beat: Beat, word: Word) -> tuple[Cell, ...]:
     return (
         beat.number, _moment(beat.planned), beat.device, _moment(beat.started), _moment(beat.ended),
         beat.planned_mu, beat.delivered_mu, word(beat.mark.value), beat.by, beat.note,
@@ -193,10 +208,6 @@ def _beat(beat: Beat, word: Words) -> tuple[Cell, ...]:
 
 def _toxicities(found: Sequence[dict[str, str | int]]) -> str:
     return ", ".join(f"{one['term']} G{one['grade']}" for one in found)
-
-
-def _plain(value: object) -> Cell:
-    return value if isinstance(value, str | int | float) else str(value) if value is not None else None
 
 
 def _moment(value: datetime | date | None) -> str:
