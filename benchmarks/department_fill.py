@@ -94,7 +94,8 @@ def _people(start: int, count: int, names: list[str], draw: random.Random) -> It
         moment = f"{2020 + number // 525_600}-{1 + minute // 43_800:02}-{1 + minute // 1_440 % 28:02}"
         yield (
             f"{number:016x}", f"RT{number:07}", names[name], born, "M" if male else "F",
-            _card(number, born, male), f"ZY{number * 7:09}", f"P{number:010}", chinese.pinyin(characters), chinese.initials(characters),
+            _card(number, born, male), f"ZY{number * 7:09}", f"P{number:010}",
+            chinese.pinyin(characters), chinese.initials(characters),
             f"{moment} {minute // 60 % 24:02}:{minute % 60:02}:00.000000", name,
         )  # fmt: skip
 

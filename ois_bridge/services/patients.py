@@ -11,6 +11,7 @@ from common.dicom.plan import PatientIdentity
 from common.errors import Refused
 from common.text import _
 from ois_bridge.domain import prescription
+from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.prescription import PrescriptionText
 from ois_bridge.models.archive import DicomInstance, DicomSeries
@@ -48,6 +49,12 @@ def prescribe(context: Context, caller: Caller, course_key: str, text: Prescript
     """
     with context.permitted(caller, Action.PRESCRIBE, course_key) as session:
         course = must(session.get(Course, course_key))
+        if course.state is not CourseState.ACTIVE:
+            raise Refused(
+                _("The course is {state}: only an active one can be planned, booked or treated.").format(
+                    state=_(course.state.value)
+                )
+            )
         prescription.checked(text)
         structures = session.get(DicomInstance, text.structure_set_uid)
         if structures is None or structures.series.patient_key != course.patient_key:
@@ -74,18 +81,6 @@ def prescribe(context: Context, caller: Caller, course_key: str, text: Prescript
 def by_id(session: Session, patient_id: str) -> Patient | None:
     """The patient with a patient ID."""
     return session.scalar(select(Patient).where(Patient.patient_id == patient_id))
-
-
-def search(session: Session, wanted: str, limit: int = 100) -> Sequence[Patient]:
-    """Patients whose ID or name begins with or contains a text; the newest where the text is empty."""
-    query = select(Patient).order_by(Patient.registered.desc()).limit(limit)
-    wanted = wanted.strip()
-    if wanted:
-        query = query.where(
-            Patient.patient_id.startswith(wanted, autoescape=True)
-            | Patient.name.icontains(wanted, autoescape=True)
-        )
-    return session.scalars(query).all()
 
 
 def regions(context: Context, structure_sets: Sequence[DicomInstance]) -> list[str]:

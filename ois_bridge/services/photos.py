@@ -33,6 +33,8 @@ def checked(content: bytes) -> bytes:
         with Image.open(io.BytesIO(content), formats=KINDS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadInput(_("Photo: it has too many pixels; take a smaller one."))
+            if not _whole(content, str(picture.format)):
+                raise BadInput(_("Photo: the file ends in the middle of the picture; send it again."))
             upright = ImageOps.exif_transpose(picture).convert("RGB")
             upright.thumbnail((SIDE, SIDE))
             kept = io.BytesIO()
@@ -40,6 +42,13 @@ def checked(content: bytes) -> bytes:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as why:
         raise BadInput(_("Photo: this is no JPEG, PNG or WebP picture.")) from why
     return kept.getvalue()
+
+
+def _whole(content: bytes, kind: str) -> bool:
+    """Whether the file has its end: the PDF renderer makes the reader of pictures accept less."""
+    if kind == "WEBP":
+        return len(content) >= 8 + int.from_bytes(content[4:8], "little")
+    return (b"IEND" if kind == "PNG" else b"\xff\xd9") in content[-1024:]
 
 
 def new_path() -> str:

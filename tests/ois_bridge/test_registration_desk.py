@@ -1,7 +1,7 @@
 """The front desk on a real database: nobody twice, numbers by rule, photos and earlier values kept."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -30,7 +30,8 @@ CARD = "11010519491231002X"
 
 
 @pytest.fixture
-def means(tmp_path: Path) -> Iterator[Context]:
+def means(tmp_path: Path, place: Callable[[Path], None]) -> Iterator[Context]:
+    place(tmp_path)
     built = process.build(StateDir(tmp_path), site.load())
     yield built
     built.close()
@@ -150,7 +151,13 @@ def test_bad_input_names_the_field(means: Context, entry: PatientEntry, why: str
 
 def test_what_is_no_photo_is_refused(means: Context, tmp_path: Path) -> None:
     entry = PatientEntry("张伟", "P1", "1980-01-01", "M")
-    for content in (b"GIF89a" + bytes(50), b"<svg/>", picture()[:200], bytes(photos.MOST_BYTES + 1)):
+    for content in (
+        b"GIF89a" + bytes(50),
+        b"<svg/>",
+        picture()[:-40],
+        picture("JPEG")[:-40],
+        bytes(photos.MOST_BYTES + 1),
+    ):
         with pytest.raises(BadInput, match="Photo"):
             registration.register(means, DESK, entry, photo=content)
     assert files(means, tmp_path) == []

@@ -1,7 +1,8 @@
 """Patients and forms found by every feature, on a real database; pages follow each other without a gap."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,8 +35,10 @@ PEOPLE = (
 
 
 @pytest.fixture(scope="module")
-def means(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    built = process.build(StateDir(tmp_path_factory.mktemp("search")), site.load())
+def means(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Context]:
+    state = tmp_path_factory.mktemp("search")
+    place(state)
+    built = process.build(StateDir(state), site.load())
     for entry, course in PEOPLE:
         registration.register(built, DESK, entry, course)
     with built.database.writing() as session:
@@ -186,9 +189,7 @@ def test_forms_are_found_by_any_two_characters(means: Context) -> None:
     with means.database.writing() as session:
         keys = {row.patient_id: row.key for row in session.query(Patient)}
         text.put(session, "form1", None, keys["P-001"], "plan-request", "靶区: 鼻咽肿瘤 T2N0M0, 热塑膜固定")
-        text.put(
-            session, "form2", None, keys["P-001"], "treatment-sheet", "Boost of the skull base 面罩热塑"
-        )
+        text.put(session, "form2", None, keys["P-001"], "treatment-sheet", "Boost of the skull base 面罩热塑")
         text.put(session, "form3", None, keys["P-002"], "plan-request", "真空垫 vacuum bag")
         text.put(session, "form3", None, keys["P-002"], "plan-request", "发泡胶 foam")
 

@@ -13,6 +13,7 @@ from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.callers import By, Means
 from ois_bridge.models.clinical import Prescription
 from ois_bridge.services import archive, patients, registration, views
+from ois_bridge.services.search import find
 
 router = APIRouter(tags=["patients"])
 
@@ -30,9 +31,9 @@ def register(context: Means, caller: By, body: schemas.PatientBody) -> Any:
 
 @router.get("/patients", response_model=list[schemas.Patient])
 def list_patients(context: Means, caller: By, search: str = "") -> Any:
-    """Newest patients, or those whose ID begins with or name contains `search`."""
+    """Newest patients, or the first 100 with a name or number of which `search` is a piece."""
     with context.reading(caller, Action.READ_PATIENTS) as session:
-        return [views.patient(row) for row in patients.search(session, search)]
+        return [views.patient(row) for row in find.page(session, find.Query(search), limit=100).patients]
 
 
 @router.get("/patients/{patient_id}", response_model=schemas.PatientWithCourses)

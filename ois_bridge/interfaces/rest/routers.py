@@ -13,11 +13,24 @@ from ois_bridge.interfaces.rest import (
     plans,
     queue,
     record,
+    search,
     signatures,
     tasks,
 )
 
 API: Sequence[APIRouter] = tuple(
     part.router
-    for part in (entry, patients, plans, signatures, tasks, forms, queue, record, appointments, department)
+    for part in (
+        entry,
+        search,
+        patients,
+        plans,
+        signatures,
+        tasks,
+        forms,
+        queue,
+        record,
+        appointments,
+        department,
+    )
 )
