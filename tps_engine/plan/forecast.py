@@ -91,7 +91,7 @@ def forecast(
     body = dose_grid(scene.patient.grid, scene.patient.body, spacing)
     return Forecast(
         spots=sum(len(one.layout) for one in planned),
-        grid=float(grid_bytes(body, len(scene.drawn))),
+        grid=float(grid_bytes(body, len(scene.drawn), len(fields))),
         matrices=(_INDEX + _VALUE * len(sums)) * reached * finer * number_of(errors),
         allowed=(float(memory.allowance()), float(allowed_bytes(options.memory))),
         spacing=spacing,
