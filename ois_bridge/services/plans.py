@@ -16,7 +16,7 @@ from ois_bridge.models.archive import DicomInstance
 from ois_bridge.models.clinical import Patient, Prescription
 from ois_bridge.models.plans import Approval, Plan, PlanBeam, PlanReview
 from ois_bridge.models.treatment import Fraction
-from ois_bridge.services import accounts, archive, patients
+from ois_bridge.services import accounts, archive, courses, patients
 from ois_bridge.services.context import Caller, Context
 
 
@@ -63,6 +63,7 @@ def submit(context: Context, caller: Caller, sop_uid: str, prescription_key: str
         wish = patients.must(session.get(Prescription, prescription_key))
         if wish.course.patient_key != plan.patient_key:
             raise Refused(_("The prescription is another patient's."))
+        courses.must_be_active(session, wish.course_key)
         ds = _at_rest(context, session, plan)
         plan.dose_uid = _dose(context, session, plan, ds)
         _must_fit(context, ds, wish)
@@ -86,6 +87,7 @@ def approve(context: Context, caller: Caller, sop_uid: str, password: str) -> No
         plan.state = next_state(plan.state, PlanEvent.APPROVE)
         if plan.submitted_by == caller.user:
             raise Unauthorised(_("Who submitted a plan may not approve it; another physician is needed."))
+        courses.must_be_active(session, patients.must(plan.prescription).course_key)
         ds = _at_rest(context, session, plan)
         archive.load(context, patients.must(session.get(DicomInstance, plan.dose_uid)))
         now = context.now()
