@@ -36,8 +36,8 @@ def browser(ois: Ois, user: str) -> Iterator[httpx.Client]:
         token = re.search(r'name="csrf" value="([^"]+)"', page)
         assert token is not None
         form = {
-            "user": "receptionist",
-            "password": ois.password("receptionist"),
+            "user": user,
+            "password": ois.password(user),
             "csrf": token[1],
             "next": "/",
         }
@@ -195,8 +195,8 @@ def test_the_administrator_edits_hours_and_sees_no_patient(ois: Ois, made: Made,
         assert answer.status_code == 422
         assert "“8 to 5” is none" in answer.text
         period = {
-            "device": "ROOM1", "effect": "forbidden", "purpose": "maintenance", "weekday3": "1", "from": "12:00",
-            "to": "13:00",
+            "device": "ROOM1", "effect": "forbidden", "purpose": "maintenance", "weekday3": "1",
+            "from": "12:00", "to": "13:00",
         }  # fmt: skip
         assert client.post("/appointments/calendar/period", data=period).status_code == 303
         assert "Wed 12:00–13:00" in client.get("/appointments/calendar").text
