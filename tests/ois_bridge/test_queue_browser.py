@@ -146,7 +146,7 @@ def test_screens_follow_the_calls_and_survive_a_restart(
     kiosk = new_page(chromium, ois, 1080, 1000, kiosk_secret)
     kiosk.goto(f"{ois.url}/kiosk")
     for key in "P1":
-        kiosk.locator(f"[data-type={key}]").evaluate("key => key.click()")
+        kiosk.locator(f"[data-type='{key}']").evaluate("key => key.click()")
     kiosk.locator("button[type=submit]").click()
     kiosk.locator(".answer.good").wait_for()
     assert "张*一" in kiosk.locator(".answer").inner_text()

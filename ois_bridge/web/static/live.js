@@ -1,6 +1,7 @@
 // Turns the events of /live/TOPICS into DOM events on the body: "live:queue" with detail.about.
 // A page asks for topics by <meta name="live" content="queue,tasks">; an element then says
-// hx-trigger="live:queue from:body". A hidden tab listens to nothing (a browser has six connections
+// hx-trigger="live:queue from:body" hx-target="#list". That element must stand outside of what it replaces:
+// htmx forgets a request that waits at an element that is gone. A hidden tab listens to nothing (a browser has six connections
 // for all tabs of a site) and looks at everything anew when it is shown again.
 const topics = document.querySelector('meta[name="live"]')?.content ?? "";
 let source = null;
