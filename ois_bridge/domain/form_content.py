@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from common.text import _
 from ois_bridge.domain.form_design import DOSE_COLUMNS, LENGTH, MAX_ROWS, Design, Field, is_date
 
 Content = dict[str, Any]
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def written(design: Design, fields: Mapping[str, str]) -> Content:
@@ -77,9 +79,17 @@ def words_of(design: Design, content: Mapping[str, Any]) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def readable(text: str, label: str) -> str:
+    """A text without control characters (a database keeps no NUL). Raises BadInput."""
+    if CONTROL.search(text):
+        raise BadInput(_("{label}: there is a character that cannot be read.").format(label=label))
+    return text
+
+
 def _value(one: Field, text: str) -> Any:
     if not text:
         return None
+    readable(text, one.label.here)
     if one.kind == "number":
         return _number(one, text)
     if one.kind == "date" and not is_date(text):
@@ -125,6 +135,7 @@ def _table(one: Field, fields: Mapping[str, str]) -> list[Content]:
             raise BadInput(
                 _("{label}: dose and fractions are numbers.").format(label=one.label.here)
             ) from why
+        readable(cells["target"], one.label.here)
         good = cells["target"] and len(cells["target"]) <= 64 and 0 < dose <= 100 and 1 <= fractions <= 100
         if not good:
             raise BadInput(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from common.errors import BadInput
 from common.text import _
 from ois_bridge.domain.fault_states import FAULT_TABLE, FaultEvent, FaultState
+from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.faults import FaultReport
@@ -33,6 +34,8 @@ def report(
         now = context.now()
         if not 1 <= len(device.strip()) <= 120 or not 3 <= len(summary.strip()) <= 200 or len(effect) > 500:
             raise BadInput(_("A fault report needs the device and what is wrong (3 to 200 characters)."))
+        for text in (device, summary, effect):
+            readable(text, _("Fault report"))
         if started is not None and started > now + timedelta(minutes=1):
             raise BadInput(_("The fault cannot have begun in the future."))
         row = FaultReport(
@@ -61,7 +64,7 @@ def move(context: Context, caller: Caller, key: str, event: FaultEvent, text: st
         if event is FaultEvent.SOLVE:
             if not 3 <= len(text.strip()) <= 500:
                 raise BadInput(_("Say in 3 to 500 characters what was done."))
-            row.solution, row.ended = text.strip(), context.now()
+            row.solution, row.ended = readable(text.strip(), _("What was done")), context.now()
         elif event is FaultEvent.REOPEN:
             row.ended = None
         row.changed, row.changed_by = context.now(), caller.user

@@ -17,7 +17,8 @@ from ois_bridge.web.session import Form, Means, User
 router = APIRouter(include_in_schema=False)
 
 TONE = {"FAULT": "bad", "ALARM": "warn", "UNKNOWN": "warn", "": "bad", "DISABLE": "warn", "INIT": "warn"}
-SYMBOL = {"bad": "✖", "warn": "!", "good": "●"}
+IDLE = dict.fromkeys(("OFF", "STANDBY", "CLOSE"), "idle")
+SYMBOL = {"bad": "✖", "warn": "!", "good": "●", "idle": "○"}
 
 
 @router.get("/devices")
@@ -35,7 +36,7 @@ def _page(request: Request, context: Means, user: User, status: int = 200, error
         content: dict[str, Any] = {
             "picture": picture,
             "rows": rows,
-            "tone": TONE,
+            "tone": {**TONE, **IDLE},
             "symbol": SYMBOL,
             "reports": devices.reports(session),
             "table": FAULT_TABLE,

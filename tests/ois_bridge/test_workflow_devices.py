@@ -1,8 +1,9 @@
 """Device states are never greener than what was read; faults have a life; late tasks are told once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -40,8 +41,10 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def means(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    built = process.build(StateDir(tmp_path_factory.mktemp("devices")), site.load())
+def means(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Context]:
+    root = tmp_path_factory.mktemp("devices")
+    place(root)
+    built = process.build(StateDir(root), site.load())
     staff(built)
     yield built
     built.close()

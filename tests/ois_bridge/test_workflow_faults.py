@@ -76,7 +76,8 @@ def agree(session: Session, record: ProcessRecord) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_nothing_is_half_done(tmp_path: Path) -> None:
+def test_killed_at_any_moment_nothing_is_half_done(tmp_path: Path, place: Callable[[Path], None]) -> None:
+    place(tmp_path)
     means = build(tmp_path)
     staff(means)
     keys = [begun(means, f"killed{number}") for number in range(COURSES)]
@@ -108,7 +109,10 @@ def test_killed_at_any_moment_nothing_is_half_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_restart_amid_200_processes_loses_none(tmp_path: Path, make_ois: Callable[..., Ois]) -> None:
+def test_restart_amid_200_processes_loses_none(
+    tmp_path: Path, make_ois: Callable[..., Ois], place: Callable[[Path], None]
+) -> None:
+    place(tmp_path / "state")
     means = build(tmp_path / "state")
     staff(means)
     keys = [begun(means, f"many{number}") for number in range(RUNNING)]

@@ -1,7 +1,8 @@
 """A course goes through the department: tasks, forms, verdicts, guards, log; nothing of it half-done."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -40,8 +41,10 @@ pytestmark = pytest.mark.requirement("OIS-WORKFLOW")
 
 
 @pytest.fixture(scope="module")
-def means(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    built = process.build(StateDir(tmp_path_factory.mktemp("workflow")), site.load())
+def means(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Context]:
+    root = tmp_path_factory.mktemp("workflow")
+    place(root)
+    built = process.build(StateDir(root), site.load())
     staff(built)
     yield built
     built.close()

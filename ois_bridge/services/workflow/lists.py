@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Integer, Select, cast, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ois_bridge.domain.course_states import CourseState
+from ois_bridge.domain.form_content import CONTROL
 from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.workflow import Task
@@ -144,7 +145,7 @@ def _base() -> Select[Task]:
 
 
 def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
-    text = wish.text.strip()
+    text = CONTROL.sub("", wish.text).strip()
     if text:
         query = query.where(
             or_(
@@ -165,7 +166,7 @@ def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
         (Course.diagnosis_code, wish.diagnosis),
     ):
         if value:
-            query = query.where(column == value)
+            query = query.where(column == CONTROL.sub("", value))
     return query
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.course_states import CourseState
+from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.form_states import FORM_TABLE, FormEvent, FormState
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.process_steps import WITH_FORM, Deed, Step
@@ -93,6 +94,9 @@ def withdraw(context: Context, caller: Caller, form_key: str, why: str) -> None:
             raise Unauthorised(_("An approved form is withdrawn by a physician or by who approved it."))
         if not after and caller.user not in (form.created_by, form.changed_by):
             raise Unauthorised(_("Only who filled this form can take it back; refuse it instead."))
+        if len(why) > COMMENT:
+            raise BadInput(_("A remark has at most {n} characters.").format(n=COMMENT))
+        readable(why, _("Reason"))
         was_draft = form.state is FormState.DRAFT
         records.take_step(session, context, caller.user, form, FormEvent.WITHDRAW, why)
         if not was_draft:
@@ -161,6 +165,7 @@ def _require(session: Session, caller: Caller, task: Task, step: Step, verdict: 
         raise BadInput(_("This step ends with one of: {all}.").format(all=", ".join(step.outcomes)))
     if len(verdict.comment) > COMMENT:
         raise BadInput(_("A remark has at most {n} characters.").format(n=COMMENT))
+    readable(verdict.comment, _("Remark"))
     if verdict.outcome == "refuse" and not verdict.comment.strip():
         raise Refused(_("A refusal needs a reason."))
     if must(session.get(Course, task.course_key)).state is not CourseState.ACTIVE:
