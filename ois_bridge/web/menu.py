@@ -24,6 +24,7 @@ MENU: Sequence[Entry] = (
     Entry("/board", N_("Whiteboard"), Action.READ_TASKS),
     Entry("/assignment", N_("Plan assignment"), Action.ASSIGN_TASKS),
     Entry("/appointments", N_("Appointments"), Action.READ_APPOINTMENTS),
+    Entry("/appointments/calendar", N_("Holidays and hours"), Action.EDIT_CALENDAR),
     Entry("/devices", N_("Devices"), Action.READ_DEVICES),
     Entry("/processes", N_("Processes and forms"), Action.DESIGN),
     Entry("/accounts", N_("Accounts"), Action.MANAGE_ACCOUNTS),

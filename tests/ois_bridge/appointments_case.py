@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from common.state import StateDir
+from ois_bridge import settings as server
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.form_states import FormState
 from ois_bridge.domain.scheduling import calendar
@@ -90,7 +92,7 @@ def put(session: Session, made: Made | None, device: str, start: datetime, **cha
 @contextmanager
 def into(state: Path) -> Iterator[Session]:
     """A transaction in the database of an OIS that runs in a state directory."""
-    database = Database(state / "ois/ois.db", migrate=False)
+    database = Database(server.load(StateDir(state)).database, migrate=False)
     try:
         with database.writing() as session:
             yield session

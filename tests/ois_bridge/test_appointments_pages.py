@@ -201,3 +201,18 @@ def test_the_administrator_edits_hours_and_sees_no_patient(ois: Ois, made: Made,
         assert client.post("/appointments/calendar/period", data=period).status_code == 303
         assert "Wed 12:00–13:00" in client.get("/appointments/calendar").text
         assert client.post("/appointments/calendar/period", data={**period, "to": ""}).status_code == 422
+
+
+def test_the_sheet_is_shown_as_it_was_seen_last(ois: Ois, day: date) -> None:
+    with browser(ois, "therapist") as client:
+        assert 'class="sheet cols3"' in client.get("/appointments").text
+        address = f"/appointments?day={day.isoformat()}&view=week&devices=ROOM2&colour=state"
+        assert 'class="sheet cols5"' in client.get(address).text
+        again = client.get("/appointments").text
+        assert 'class="sheet cols5"' in again
+        assert '<option value="week" selected>' in again
+        client.cookies.clear("127.0.0.1", "/appointments")
+        client.cookies.set("ptcs_sheet", '"view=x&devices=NOWHERE&colour=pink"', path="/appointments")
+        assert 'class="sheet cols3"' in client.get("/appointments").text
+    with browser(ois, "physician") as client:
+        assert 'name="mine" value="1" checked' in client.get("/appointments").text

@@ -43,8 +43,12 @@ pytestmark = pytest.mark.requirement("OIS-SCHEDULE")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    built = process.build(StateDir(tmp_path_factory.mktemp("sheet")), site.load())
+def home(
+    tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]
+) -> Iterator[Context]:
+    state = tmp_path_factory.mktemp("sheet")
+    place(state)
+    built = process.build(StateDir(state), site.load())
     yield built
     built.close()
 
@@ -440,7 +444,8 @@ def test_public_holidays_are_taken_in_once(context: Context) -> None:
     assert days.take_in_year(context, PHYSICIST, 2024) > 20
 
 
-def test_a_restart_fails_what_was_being_computed(tmp_path: Path) -> None:
+def test_a_restart_fails_what_was_being_computed(tmp_path: Path, place: Callable[[Path], None]) -> None:
+    place(tmp_path)
     first = process.build(StateDir(tmp_path), site.load())
     with first.database.writing() as session:
         row = proposals.enter(

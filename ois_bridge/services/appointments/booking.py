@@ -150,7 +150,8 @@ def move(
 
     Raises Refused with every rule against it, NotFound.
     """
-    with context.permitted(caller, Action.READ_APPOINTMENTS, key) as session:
+    with context.deed(caller.user, "move an appointment", key) as session:
+        caller.check(Action.READ_APPOINTMENTS)
         row = one(session, key)
         caller.check(action_for(row.kind))
         if revision is not None and row.revision != revision:
@@ -184,7 +185,8 @@ def cancel(context: Context, caller: Caller, key: str, reason: str) -> Appointme
     """Cancel a visit, with a reason. Raises Refused, NotFound."""
     if not 1 <= len(reason.strip()) <= LONGEST_NOTE:
         raise BadInput(_("A reason of 1 to {n} characters is needed.").format(n=LONGEST_NOTE))
-    with context.permitted(caller, Action.READ_APPOINTMENTS, key) as session:
+    with context.deed(caller.user, "cancel an appointment", key) as session:
+        caller.check(Action.READ_APPOINTMENTS)
         row = one(session, key)
         caller.check(action_for(row.kind))
         row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.CANCEL)

@@ -33,11 +33,9 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/appointments/course")
-def course_form(
-    request: Request, context: Means, user: User, course: str = "", search: str = ""
-) -> HTMLResponse:
+def course_form(request: Request, context: Means, user: User, course: str = "") -> HTMLResponse:
     """The form for a whole course."""
-    return _course_page(request, context, user, {"course": course, "search": search})
+    return _course_page(request, context, user, {"course": course})
 
 
 @router.post("/appointments/course")

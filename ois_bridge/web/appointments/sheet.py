@@ -1,14 +1,17 @@
 """The appointment sheet: day, three days, week; on screen and on paper."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
-from ois_bridge.services.appointments import booking, sheet
+from ois_bridge.services.appointments import book, booking, sheet
 from ois_bridge.services.appointments.sheet import Choice
 from ois_bridge.services.context import Context
 from ois_bridge.web.appointments import means, paper
@@ -16,45 +19,70 @@ from ois_bridge.web.session import Means, User
 
 router = APIRouter(include_in_schema=False)
 
+COOKIE = "ptcs_sheet"
+"""How this browser saw the sheet last: view, devices, colours; no patient."""
+
+YEAR_S = 365 * 24 * 3600
+
 
 def choice_of(
-    context: Context, user: WebUser, day: str, view: str, devices: str, colour: str, mine: str
-) -> Choice:
-    """What an address asks for. Raises BadInput."""
-    today = booking.today(context)
-    return Choice(sheet.parse_day(day, today), view, colour, devices, user.caller.user if mine else "")
-
-
-@router.get("/appointments")
-def appointments(
     request: Request,
     context: Means,
     user: User,
     day: str = "",
-    view: str = "day",
-    devices: str = "rooms",
-    colour: str = "disease",
+    view: str = "",
+    devices: str = "",
+    colour: str = "",
     mine: str = "",
-) -> HTMLResponse:
+) -> Choice:
+    """What an address asks for; what it leaves open is as this browser saw the sheet last.
+
+    At first a physician sees the own patients stand out. Raises BadInput.
+    """
+    kept = dict(parse_qsl(request.cookies.get(COOKIE, "")))
+    if view:
+        kept = {}
+    elif not kept and "physician" in user.caller.roles:
+        mine = "1"
+    own = mine or kept.get("mine", "")
+    return Choice(
+        day=sheet.parse_day(day, booking.today(context)),
+        view=view or _known(kept, "view", sheet.VIEWS),
+        colour=colour or _known(kept, "colour", sheet.COLOURS),
+        devices=devices or kept.get("devices", "") or "rooms",
+        mine=user.caller.user if own else "",
+    )
+
+
+def _known(kept: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+    """A value of the cookie, which anybody may have written."""
+    return kept[name] if kept.get(name) in allowed else allowed[0]
+
+
+Asked = Annotated[Choice, Depends(choice_of)]
+
+
+@router.get("/appointments")
+def appointments(request: Request, context: Means, user: User, choice: Asked) -> HTMLResponse:
     """The sheet."""
-    choice = choice_of(context, user, day, view, devices, colour, mine)
     with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
+        known = ("rooms", "all", *book.devices(session))
+        if choice.devices not in known and "devices" not in request.query_params:
+            choice = replace(choice, devices="rooms")
         content = _content(context, session, user, choice)
-        return means.show(request, "table.html" if means.is_fragment(request) else "sheet.html", **content)
+        template = "table.html" if means.is_fragment(request) else "sheet.html"
+        answer = means.show(request, template, **content)
+    if request.query_params.get("view"):
+        kept = means.query(choice, day="").replace("day=&", "")
+        answer.set_cookie(
+            COOKIE, kept, max_age=YEAR_S, httponly=True, samesite="strict", path="/appointments"
+        )
+    return answer
 
 
 @router.get("/appointments/sheet.pdf")
-def printed(
-    context: Means,
-    user: User,
-    day: str = "",
-    view: str = "day",
-    devices: str = "rooms",
-    colour: str = "disease",
-    mine: str = "",
-) -> Response:
+def printed(context: Means, user: User, choice: Asked) -> Response:
     """The same sheet on A4."""
-    choice = choice_of(context, user, day, view, devices, colour, mine)
     with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
         shown = sheet.view(session, choice)
     return Response(paper.pdf(shown, choice, context.now(), user.full_name), media_type="application/pdf")

@@ -36,12 +36,13 @@ def form(
     return _form_page(request, context, user, filled)
 
 
-@router.get("/appointments/courses")
-def courses(request: Request, context: Means, user: User, search: str = "", course: str = "") -> HTMLResponse:
-    """Courses that the search text means."""
+@router.post("/appointments/courses")
+def courses(request: Request, context: Means, user: User, form: Form) -> HTMLResponse:
+    """Courses that the search text means: posted, because a name has no place in an address."""
     with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
-        found = finding.courses_of(session, search)
-        return means.show(request, "courses.html", found=found, form={"search": search, "course": course})
+        return means.show(
+            request, "courses.html", found=finding.courses_of(session, form.get("search", "")), form=form
+        )
 
 
 @router.post("/appointments")

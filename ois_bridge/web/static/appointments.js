@@ -120,7 +120,7 @@ document.addEventListener("click", (event) => {
 
 body.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (!form.hasAttribute("data-fragment") || event.submitter?.hasAttribute("data-leave")) return;
+  if (!form.hasAttribute("data-fragment")) return;
   event.preventDefault();
   const answer = await ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
   if (!answer) return;
