@@ -23,7 +23,7 @@ from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
 
-WISHES = ("text", "step", "physician", "technique", "diagnosis", "whose")
+WISHES = ("text", "step", "physician", "technique", "diagnosis", "source", "sex", "whose")
 
 
 def wish_of(fields: Any) -> Wish:

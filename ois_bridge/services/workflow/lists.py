@@ -27,6 +27,8 @@ class Wish:
     physician: str = ""
     technique: str = ""
     diagnosis: str = ""
+    source: str = ""
+    sex: str = ""
     whose: str = ""
     page: int = 1
 
@@ -163,10 +165,15 @@ def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
         (Task.name, wish.step),
         (Course.physician, wish.physician),
         (Course.technique, wish.technique),
-        (Course.diagnosis_code, wish.diagnosis),
+        (Course.source, wish.source),
+        (Patient.sex, wish.sex),
     ):
         if value:
             query = query.where(column == CONTROL.sub("", value))
+    code = CONTROL.sub("", wish.diagnosis)
+    if code:
+        named = (Course.diagnosis_code, Course.icd11, Course.icd10)
+        query = query.where(or_(*(column.startswith(code, autoescape=True) for column in named)))
     return query
 
 
