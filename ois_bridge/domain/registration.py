@@ -102,7 +102,16 @@ def _check_lengths(entry: PatientEntry | CourseEntry) -> None:
 
 
 def _trimmed(entry: E) -> E:
-    return replace(entry, **{field.name: str(getattr(entry, field.name)).strip() for field in fields(entry)})
+    """Blanks of all kinds become single ones. Raises BadInput for characters that nobody can type or read."""
+    kept = {field.name: " ".join(str(getattr(entry, field.name)).split()) for field in fields(entry)}
+    for name, text in kept.items():
+        if not text.isprintable():
+            raise BadInput(
+                _("{field}: it holds characters that cannot be shown; type it anew.").format(
+                    field=_(NAMES.get(name, "Course"))
+                )
+            )
+    return replace(entry, **kept)
 
 
 NAMES = {

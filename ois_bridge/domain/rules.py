@@ -109,7 +109,7 @@ def _rule(row: object) -> Rule:
         raise BadInput(_("Rules: each needs a field, an operator and a value."))
     name, operator, value = (str(row.get(part, "")).strip() for part in ("field", "op", "value"))
     field = FIELDS.get(name)
-    if field is None or operator not in OPERATORS[field.kind] or len(value) > LONGEST:
+    if field is None or operator not in OPERATORS[field.kind] or not _is_text(value):
         raise BadInput(_("Rules: a field or operator that does not exist, or a value that is too long."))
     if field.of == "form" and operator != "contains":
         raise BadInput(_("Rules: the text in forms can only be asked for what it contains."))
@@ -118,6 +118,10 @@ def _rule(row: object) -> Rule:
     if value and field.kind == "date" and not _DAY.fullmatch(value):
         raise BadInput(_("Rules: {field} needs a date as YYYY-MM-DD.").format(field=_(field.text)))
     return Rule(name, operator, value)
+
+
+def _is_text(value: str) -> bool:
+    return len(value) <= LONGEST and value.isprintable()
 
 
 def written(group: Group) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def understand(text: str) -> Wish:
     """
     pieces: list[str] = []
     sex = birth_date = ""
-    words = text.replace("，", " ").replace(",", " ").split()[:WORDS]
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    words = shown.replace("，", " ").replace(",", " ").split()[:WORDS]
     for word in words:
         day = _DATE.fullmatch(word)
         if word.casefold() in SEX_WORDS:

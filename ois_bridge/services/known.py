@@ -1,6 +1,6 @@
 """Is this person registered already? Asked while the front desk types, and again before a record is made."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,6 +30,8 @@ class Known:
 
 def known(session: Session, entry: PatientEntry) -> list[Known]:
     """Patients who agree with what is typed so far, the surest first."""
+    if not all(text.isprintable() for text in asdict(entry).values()):
+        return []
     found: dict[str, Known] = {}
     exact = (
         (Patient.id_card, entry.id_card.strip().upper(), ID_CARD),

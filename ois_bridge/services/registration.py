@@ -215,13 +215,13 @@ def _diagnosis_code(session: Session, text: str) -> str:
 
 def _taken(session: Session, submission: str) -> Patient | None:
     """The patient that a form made when it came before."""
+    if not _TOKEN.fullmatch(submission):
+        raise Refused(_("This form is damaged; open the page again."))
     row = session.get(Submission, submission) if submission else None
     return session.get(Patient, row.patient_key) if row is not None else None
 
 
 def _remember(context: Context, session: Session, submission: str, patient: Patient) -> None:
     if submission:
-        if not _TOKEN.fullmatch(submission):
-            raise Refused(_("This form is damaged; open the page again."))
         session.execute(delete(Submission).where(Submission.made < context.now() - REMEMBERED))
         session.add(Submission(token=submission, patient_key=patient.key, made=context.now()))

@@ -27,6 +27,7 @@ from ois_bridge.web.render import page
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
+LONGEST_RULES = 20_000
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 DONE = {
     "saved": lambda: _("The list is saved."),
@@ -48,7 +49,8 @@ def list_patients(
 def search_patients(request: Request, context: Means, user: User, form: Form) -> Response:
     """Remember a search and go to its page."""
     try:
-        group = json.loads(form.get("rules") or "null")
+        written = form.get("rules") or "null"
+        group = json.loads(written) if len(written) <= LONGEST_RULES else "too long"
         wanted = saved.read(form.get("text", ""), form.get("scope", ""), form, group)
     except (BadInput, ValueError) as why:
         error = str(why) if isinstance(why, BadInput) else _("Rules: they cannot be read; build them anew.")

@@ -142,6 +142,8 @@ def test_double_click_makes_one_patient(means: Context) -> None:
         (PatientEntry("张伟", "P 1", "1980-01-01", "M"), "Patient ID"),
         (PatientEntry("张伟", "P1", "1980-01-01", "M", phone="<script>"), "Phone"),
         (PatientEntry("张伟", "P1", "1980-01-01", "M", address="x" * 201), "Address"),
+        (PatientEntry("张\x00伟", "P1", "1980-01-01", "M"), "cannot be shown"),
+        (PatientEntry("张伟", "P1", "1980-01-01", "M", address="\ud800"), "cannot be shown"),
     ],
 )
 def test_bad_input_names_the_field(means: Context, entry: PatientEntry, why: str) -> None:

@@ -87,6 +87,9 @@ def every(*rows: tuple[str, str, str]) -> dict[str, Any]:
         ("伟 19600229 男", {"P-001"}),
         ("伟 P-002", {"P-002"}),
         ("%", set()),
+        ("\x00", {"P-001", "P-002", "P-003", "P-005", "Q-1"}),
+        ("王\u3000伟", {"P-002"}),
+        ("\ud800伟", {"P-001", "P-002", "P-005"}),
         ("明伟", set()),
     ],
 )
@@ -146,6 +149,7 @@ def test_rules_are_combined_and_nested(session: Session) -> None:
         every(("sex", "is", "Q")),
         every(("registered", "from", "tomorrow")),
         every(("name", "is", "x" * 121)),
+        every(("name", "is", "\x00")),
         {"match": "all", "rules": [{"match": "all", "rules": [every(("sex", "is", "F"))]}]},
         {"match": "all", "rules": [{"field": "sex", "op": "is", "value": "F"}] * 21},
     ],

@@ -122,6 +122,10 @@ def _newest(
         yield patient, [patient.registered.isoformat(), patient.key]
 
 
+def _is_text(part: object) -> bool:
+    return isinstance(part, str) and part.isprintable()
+
+
 def _place(after: str) -> list[str] | None:
     """The place that a page names. Raises BadInput."""
     if not after:
@@ -130,6 +134,6 @@ def _place(after: str) -> list[str] | None:
         place = json.loads(after)
     except ValueError:
         place = None
-    if not isinstance(place, list) or len(place) != 2 or not all(isinstance(part, str) for part in place):
+    if not isinstance(place, list) or len(place) != 2 or not all(map(_is_text, place)):
         raise BadInput(_("This list has changed; search again."))
     return place

@@ -49,8 +49,8 @@ def read(text: str, scope: str, quick: Mapping[str, str], group: object) -> Sear
     """A search as it came from a page or the database. Raises BadInput."""
     kept = {name: quick[name].strip() for name in QUICK if quick.get(name, "").strip()}
     found = rules.read(group) if group else NOTHING
-    if len(text) > LONGEST:
-        raise BadInput(_("Search: at most {n} characters are taken.").format(n=LONGEST))
+    if len(text) > LONGEST or not all(character.isprintable() or character.isspace() for character in text):
+        raise BadInput(_("Search: at most {n} characters that can be shown are taken.").format(n=LONGEST))
     search = Search(text.strip(), "forms" if scope == "forms" else "patients", kept, found)
     query_of(search)
     return search
@@ -115,7 +115,7 @@ def forget(context: Context, caller: Caller, key: str) -> None:
 
 def load(session: Session, caller: Caller, key: str) -> tuple[Search, SavedSearch] | None:
     """A search of one's own, or one that others share; None for another key. Raises BadInput."""
-    row = session.get(SavedSearch, key)
+    row = session.get(SavedSearch, key) if key.isascii() and key.isalnum() else None
     if row is None or (row.owner != caller.user and not row.shared):
         return None
     content: Mapping[str, Any] = row.content

@@ -62,7 +62,7 @@ def put(
 def find(session: Session, wanted: str, before: int = 0, limit: int = 30) -> HitPage:
     """Patients whose forms hold all the words, newest forms first; `before`: `after` of the former page."""
     matching = matches(session, wanted)
-    if matching is None:
+    if matching is None or before < 0:
         return HitPage([], 0)
     query = select(SearchText).where(matching).order_by(SearchText.number.desc()).limit(SCANNED + 1)
     if before:
