@@ -1,6 +1,6 @@
 """Diagnosis, stage, course actions, reviews, follow-up, summary: the services on a real database file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -41,8 +41,9 @@ from tests.ois_bridge.record_case import (
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Iterator[Record]:
+def record(tmp_path: Path, place: Callable[[Path], None]) -> Iterator[Record]:
     set_language("en")
+    place(tmp_path)
     with opened(tmp_path) as context:
         yield treated(tmp_path, context)
 

@@ -4,7 +4,7 @@ import io
 import json
 import sqlite3
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,10 +33,11 @@ START = datetime(2026, 3, 2, 9, 30)
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Iterator[Record]:
+def record(tmp_path: Path, place: Callable[[Path], None]) -> Iterator[Record]:
     """A treated patient whom ARIA and MOSAIQ know too; a third system is gone."""
     set_language("en")
-    (tmp_path / "ois").mkdir()
+    place(tmp_path)
+    (tmp_path / "ois").mkdir(exist_ok=True)
     other_ois.write_aria(tmp_path / "aria.db", ["OTHER", "R-1"], START)
     other_ois.write_mosaiq(tmp_path / "mosaiq.db", ["R-1"], START, 4)
     links = [
