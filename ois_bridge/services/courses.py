@@ -20,7 +20,7 @@ from ois_bridge.models.plans import Plan
 from ois_bridge.models.record import CourseStage, CourseStep, Diagnosis
 from ois_bridge.models.treatment import Fraction, FractionPart
 from ois_bridge.models.workflow import Task
-from ois_bridge.services import events
+from ois_bridge.services import events, notices
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import processes, rights
@@ -136,7 +136,8 @@ def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, r
             raise Refused(_("A reason of at most 500 characters is needed."))
         now = context.now()
         course.state, course.state_reason, course.changed = state, reason.strip(), now
-        appointments = _cancel_appointments(session, course, now) if event in STOPS_APPOINTMENTS else 0
+        stops = event in STOPS_APPOINTMENTS
+        appointments = _cancel_appointments(session, course, caller.user, now) if stops else 0
         tasks = _stop_processes(context, session, caller, course) if event in STOPS_TASKS else 0
         session.add(
             CourseStep(
@@ -162,6 +163,8 @@ def _cancel_appointments(session: Session, course: Course, now: datetime) -> int
             row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.CANCEL)
             row.revision += 1
             count += 1
+            events.announce(session, "queue", row.device)
+            notices.appointment_cancelled(session, row, user, now)
     if count:
         events.announce(session, "appointments")
     return count

@@ -28,6 +28,9 @@ from ois_bridge.services.queue.settings import title
 NOTICES_FILE = CONFIG / "department" / "notices.yaml"
 FAULT_ROLES = ("therapist", "physicist")
 
+_TOLD, _ROWS = "visits told of", "messages about visits"
+"""What a transaction put so far, by kind and patient."""
+
 
 @cache
 def texts(path: Path = NOTICES_FILE) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def text(kind: str, language: str, **values: str) -> str:
 
 
 def appointment_made(session: Session, visit: Appointment, user: str, now: datetime) -> None:
-    """Tell the patient of a new appointment."""
+    """Tell the patient of a new appointment; of several in one transaction by one message."""
     _of_visit(session, "appointment-made", visit, user, now)
 
 
@@ -120,17 +123,24 @@ def _of_visit(
     if way is None:
         return
     channel, recipient, language = way
-    content = text(
-        kind,
-        language,
-        **{
-            "name": masked_name(patient.name),
-            "time": date_and_clock(visit.start),
-            "place": title(session, visit.device)[language],
-            **values,
-        },
-    )
-    outbox.put(session, channel, kind, recipient, content, user, now, visit.key)
+    told = session.info.setdefault(_TOLD, {}).setdefault((kind, patient.key), [])
+    told.append(visit)
+    first = min(told, key=lambda one: one.start)
+    places = {
+        "name": masked_name(patient.name),
+        "time": date_and_clock(first.start),
+        "place": title(session, first.device)[language],
+        "count": str(len(told)),
+        **values,
+    }
+    if len(told) == 1 or f"{kind}-many" not in texts()["texts"]:
+        row = outbox.put(
+            session, channel, kind, recipient, text(kind, language, **places), user, now, visit.key
+        )
+        session.info[_ROWS] = {**session.info.get(_ROWS, {}), (kind, patient.key): row}
+    else:
+        # a course has thirty visits: one message tells of all that this transaction made
+        session.info[_ROWS][kind, patient.key].content = text(f"{kind}-many", language, **places)
 
 
 def _put_staff(

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import httpx
 import psutil
@@ -84,7 +84,7 @@ def listening(ois: Ois, cookie: str, topics: str = "queue", last: str = "") -> I
 def test_streams_are_for_those_who_may_and_end_with_the_process(ois: Ois) -> None:
     with httpx.Client(base_url=ois.url, trust_env=False) as nobody:
         assert nobody.get("/live/queue").status_code == 303
-    with log_in(ois, "administrator") as administrator:
+    with closing(log_in(ois, "admin")) as administrator:
         assert administrator.get("/live/queue").status_code == 403
         assert administrator.get("/live/gossip").status_code == 422
 

@@ -321,5 +321,11 @@ def test_appointments_are_told(means: Context) -> None:
         notices.appointment_cancelled(session, row, "receptionist", means.now())
     texts = [row.content for row in messages(means)]
     assert len(texts) == 3
+    with means.database.writing() as session:
+        row = session.merge(appointment(means, key))
+        for _fraction in range(30):
+            notices.appointment_made(session, row, "receptionist", means.now())
+    (many,) = [row.content for row in messages(means) if row.content not in texts]
+    assert "30 次" in many
     assert all("欧**华" in text and "09:00" in text for text in texts)
     assert any("07:00" in text for text in texts)
