@@ -12,6 +12,7 @@ from common.text import _, language
 from ois_bridge.domain import staging
 from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent
 from ois_bridge.domain.course_states import COURSE_TABLE, CourseEvent, CourseState
+from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
@@ -79,14 +80,14 @@ def diagnose(
 
 def set_diagnosis(session: Session, course: Course, code: str, text: str = "") -> None:
     """Write a diagnosis into a course, in the caller's transaction. Raises BadInput."""
-    text = text.strip()
+    text = readable(text.strip(), _("Diagnosis"))
     if len(text) > 500:
         raise BadInput(_("Diagnosis: at most 500 characters are allowed."))
     if not code.strip():
         course.diagnosis_code, course.icd11, course.icd10 = "", "", ""
         course.diagnosis = text
         return
-    found = session.get(Diagnosis, code.strip())
+    found = session.get(Diagnosis, readable(code.strip(), _("Diagnosis")))
     if found is None or not found.active:
         raise BadInput(_("Diagnosis {code} is not in the table; choose one that is.").format(code=code[:32]))
     course.diagnosis_code, course.icd11, course.icd10 = found.code, found.icd11, found.icd10
@@ -132,7 +133,7 @@ def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, r
     with context.permitted(caller, Action.ACT_ON_COURSE, course_key, event.name) as session:
         course = rights.check(session, context, caller, course_key)
         state = step(COURSE_TABLE, course.state, event)
-        if not 1 <= len(reason.strip()) <= 500:
+        if not 1 <= len(readable(reason.strip(), _("Reason"))) <= 500:
             raise Refused(_("A reason of at most 500 characters is needed."))
         now = context.now()
         course.state, course.state_reason, course.changed = state, reason.strip(), now
@@ -152,7 +153,7 @@ def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, r
     return Done(course, appointments, tasks)
 
 
-def _cancel_appointments(session: Session, course: Course, now: datetime) -> int:
+def _cancel_appointments(session: Session, course: Course, user: str, now: datetime) -> int:
     """Cancel what is still to come; who is called or in the room already stays."""
     rows = session.scalars(
         select(Appointment).where(Appointment.course_key == course.key, Appointment.start >= now)
