@@ -71,7 +71,7 @@ def forward(problem: Problem, share: float, change: float) -> Board:
         for job in left:
             for device, starts in job.options.items():
                 one = run.next(job, device, starts)
-                score = _score(one, job, run.last(device), change) if one else 0.0
+                score = _score(one, job, change * result.changes(one)) if one else 0.0
                 if one is not None and (best is None or score < best[0]):
                     best = (score, job, one)
         if best is None:
@@ -125,10 +125,9 @@ class _Run:
         return None
 
 
-def _score(one: Place, job: Job, last: Place | None, change: float) -> float:
+def _score(one: Place, job: Job, changes: float) -> float:
     """Lower is sooner: time of the beam, changes, and how little time is left to the wished end."""
-    at = one.beam[0] if one.beam else one.start
-    score = at + (change if last is not None and last.particle != job.particle else 0.0)
+    score = (one.beam[0] if one.beam else one.start) + changes
     if job.latest:
         score -= URGENT * math.exp(-max(job.latest - one.end, 0) / URGENT)
     if job.preferred:

@@ -121,6 +121,12 @@ class Board:
         cost = _link(*self._in_room(place), place, _room_cost)
         return cost + (_link(*self._in_beam(place), place, self._beam_cost) if place.beam else 0.0)
 
+    def changes(self, place: Place) -> int:
+        """Changes of the particle that a place adds between its neighbours in the beam."""
+        if place.beam is None:
+            return 0
+        return round(_link(*self._in_beam(place), place, lambda one, two: one.particle != two.particle))
+
     def cost(self, jobs: Mapping[str, Job]) -> float:
         """Cost of everything that is placed, and of the jobs that are not."""
         total = sum(_room_cost(one, two) for row in self.rooms.values() for one, two in pairwise(row))

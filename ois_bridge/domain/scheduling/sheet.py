@@ -93,7 +93,7 @@ def table(columns: Sequence[Column], slot: int) -> Table:
 
 def _range(columns: Sequence[Column]) -> tuple[int, int]:
     """From the first opening or visit to the last, in whole labels."""
-    parts = [part for column in columns for part in (*column.open, *column.cards)]
+    parts: list[Block | Card] = [part for column in columns for part in (*column.open, *column.cards)]
     first = min((part.start for part in parts), default=USUAL[0])
     last = max((part.end for part in parts), default=USUAL[1])
     return first // LABEL_MIN * LABEL_MIN, -(-last // LABEL_MIN) * LABEL_MIN
