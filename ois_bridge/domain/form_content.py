@@ -41,14 +41,18 @@ def checked(design: Design, content: Mapping[str, Any]) -> Content:
     flat: dict[str, str] = {}
     for name, value in content.items():
         if known[name].kind == "doses" and isinstance(value, list):
-            for row, line in enumerate(value[:MAX_ROWS]):
+            if len(value) > MAX_ROWS:
+                raise BadInput(_("{label}: at most {n} rows.").format(label=name, n=MAX_ROWS))
+            for row, line in enumerate(value):
                 if not isinstance(line, Mapping):
                     raise BadInput(_("{label}: a row has target, dose and fractions.").format(label=name))
                 flat.update({f"{name}.{row}.{column}": str(line.get(column, "")) for column in DOSE_COLUMNS})
         elif isinstance(value, bool):
             flat[name] = "yes" if value else "no"
-        elif value is not None:
+        elif isinstance(value, str | int | float):
             flat[name] = str(value)
+        elif value is not None:
+            raise BadInput(_("{label}: a text, a number, yes or no is needed.").format(label=name))
     return written(design, flat)
 
 

@@ -24,7 +24,9 @@ KINDS: Mapping[str, str] = {
 """Kinds of fields."""
 FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 KIND_NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
-MAX_FIELDS, MAX_ROWS = 120, 20
+MAX_FIELDS, MAX_ROWS = 120, 8
+MAX_INPUTS = 180
+"""Inputs of one page: a browser's form may send 200 fields. A dose table has three a row."""
 LENGTH = {"text": 200, "long": 4000, "choice": 80, "signature": 80}
 DOSE_COLUMNS = ("target", "dose_per_fraction", "fractions")
 
@@ -63,7 +65,7 @@ class Field:
         if self.kind == "yesno":
             return {True: _("yes"), False: _("no")}.get(value is True, "") if isinstance(value, bool) else ""
         if self.kind == "number" and isinstance(value, int | float):
-            return f"{value:g} {self.unit}".strip()
+            return f"{value:.10g} {self.unit}".strip()
         return str(value) if value is not None else ""
 
 
@@ -98,6 +100,8 @@ def read(content: Mapping[str, Any]) -> Design:
     names = [one.name for one in design.fields]
     if not names or len(names) > MAX_FIELDS:
         raise BadInput(_("A form has 1 to {n} fields.").format(n=MAX_FIELDS))
+    if sum(3 * MAX_ROWS if one.kind == "doses" else 1 for one in design.fields) > MAX_INPUTS:
+        raise BadInput(_("A form has at most {n} inputs; a dose table counts as many.").format(n=MAX_INPUTS))
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadInput(_("The field name {name} is there twice.").format(name=", ".join(twice)))

@@ -149,12 +149,12 @@ def flat(design: Design, content: Mapping[str, Any]) -> dict[str, str]:
         if one.kind == "doses" and isinstance(value, list):
             for number, row in enumerate(value):
                 for column, cell in row.items():
-                    shown = f"{cell:g}" if isinstance(cell, float) else str(cell)
+                    shown = f"{cell:.10g}" if isinstance(cell, float) else str(cell)
                     fields[f"{one.name}.{number}.{column}"] = shown
         elif isinstance(value, bool):
             fields[one.name] = "yes" if value else "no"
         elif isinstance(value, float):
-            fields[one.name] = f"{value:g}"
+            fields[one.name] = f"{value:.10g}"
         elif value is not None:
             fields[one.name] = str(value)
     return fields

@@ -125,6 +125,39 @@ def test_withdrawn_approval_shuts_the_guard_again(means: Context) -> None:
         newest = records.approved(session, key, "treatment-sheet")
         assert newest is not None
         assert newest.key != sheet.key
+    do(means, key, "scheduling")
+    assert set(open_tasks(means, key)) == {"treatment", "weekly-review"}
+    tasks.withdraw(means, PHYSICIAN, newest.key, "wrong field")
+    assert set(open_tasks(means, key)) == {"treatment-sheet"}
+    up_to(means, key, "scheduling")
+    do(means, key, "scheduling")
+    assert set(open_tasks(means, key)) == {"treatment", "weekly-review"}
+
+
+def test_a_second_process_has_forms_of_its_own(means: Context) -> None:
+    key = begun(means, "second")
+    up_to(means, key, "treatment")
+    with means.database.reading() as session:
+        first = records.approved(session, key, "treatment-sheet")
+    processes.start(means, PHYSICIAN, key, "replanning")
+    with pytest.raises(Refused, match="runs in this course already"):
+        processes.start(means, PHYSICIAN, key, "replanning")
+    for step in ("plan-request", "planning", "plan-check", "plan-approval", "treatment-sheet"):
+        do(means, key, step)
+    with means.database.reading() as session:
+        guards.may_treat(session, key)
+        second = records.current(session, key, "treatment-sheet")
+        assert first is not None
+        assert second is not None
+        assert second.key != first.key
+    do(means, key, "sheet-approval")
+    assert set(open_tasks(means, key)) == {"treatment", "weekly-review"}
+    tasks.withdraw(means, PHYSICIAN, second.key, "anatomy is as before")
+    assert set(open_tasks(means, key)) == {"treatment", "weekly-review"}
+    with means.database.reading() as session:
+        valid = records.approved(session, key, "treatment-sheet")
+        assert valid is not None
+        assert valid.key == first.key
 
 
 def test_four_eyes_and_accepting(means: Context) -> None:

@@ -192,6 +192,14 @@ def test_design_and_content() -> None:
         {"sections": []},
         {
             "sections": [
+                {
+                    "title": {"en": "x"},
+                    "fields": [{"name": f"d{n}", "kind": "doses", "label": {"en": "a"}} for n in range(9)],
+                }
+            ]
+        },
+        {
+            "sections": [
                 {"title": {"en": "x"}, "fields": [{"name": "a", "kind": "secret", "label": {"en": "a"}}]}
             ]
         },

@@ -232,7 +232,7 @@ def _signed(context: Context, caller: Caller, key: str, verdict: Verdict) -> tup
 
 
 def _process_back(session: Session, context: Context, user: str, form: FormRecord, why: str) -> None:
-    """Every running process that filled this kind of form goes back to that step."""
+    """The process in which this form was filled goes back to that step, where it still runs."""
     filled = session.scalars(
         select(Task)
         .where(
@@ -240,11 +240,11 @@ def _process_back(session: Session, context: Context, user: str, form: FormRecor
             Task.form_kind == form.kind,
             Task.deed.in_((Deed.FILL.value, Deed.SIGN.value)),
             Task.state == TaskState.DONE,
+            # an earlier form of the kind may be another process's
+            Task.done >= form.created,
         )
-        .order_by(Task.done.desc())
-    ).all()
-    seen: set[str] = set()
-    for task in filled:
-        if task.process_key not in seen and task.process.ended is None:
-            processes.send_back(session, context, task.process, task.name, user, why)
-        seen.add(task.process_key)
+        .order_by(Task.done)
+        .limit(1)
+    ).first()
+    if filled is not None and filled.process.ended is None:
+        processes.send_back(session, context, filled.process, filled.name, user, why)
