@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from common.errors import BadInput
 from common.text import _
+from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.words import N_
 
 GRADES: Mapping[int, str] = {
@@ -39,7 +40,7 @@ def checked(found: Sequence[tuple[str, str]]) -> tuple[Toxicity, ...]:
             raise BadInput(
                 _("Side effect {term}: a grade from 0 to 5 (CTCAE) is needed.").format(term=term[:80])
             )
-        kept.append(Toxicity(term.strip(), int(grade)))
+        kept.append(Toxicity(readable(term.strip(), _("Side effects")), int(grade)))
     if len(kept) > MOST or len({one.term for one in kept}) != len(kept):
         raise BadInput(_("Side effects: at most {n}, each once.").format(n=MOST))
     return tuple(kept)

@@ -55,7 +55,8 @@ def seed(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
 
 def search(session: Session, wanted: str, limit: int = 20) -> Sequence[Diagnosis]:
     """Active diagnoses by Chinese or English name, pinyin, initials, or a code; the department's first."""
-    text = wanted.strip()
+    # a character that cannot be seen is in no name, and a database may refuse it
+    text = "".join(sign for sign in wanted if sign.isprintable()).strip()
     query = select(Diagnosis).where(Diagnosis.active)
     if text:
         query = query.where(
@@ -137,7 +138,10 @@ def rows_of(content: bytes) -> list[Mapping[str, str]]:
 
 
 def _check_row(row: Mapping[str, str], line: int) -> None:
-    good = _CODE.fullmatch(row["code"]) and 1 <= len(row["name"]) <= 200 and len(row["name_en"]) <= 200
+    shown = all(value.isprintable() for value in row.values())
+    good = (
+        shown and _CODE.fullmatch(row["code"]) and 1 <= len(row["name"]) <= 200 and len(row["name_en"]) <= 200
+    )
     codes = all(not row[name] or _CODE.fullmatch(row[name]) for name in ("icd11", "icd10"))
     if not good or not codes or len(row["icd10"]) > 16:
         raise BadInput(

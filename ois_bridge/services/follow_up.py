@@ -12,6 +12,7 @@ from common.text import _
 from ois_bridge.domain import follow_up
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.follow_up import Outcome
+from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import Enrolment, FollowUp, Study
@@ -41,7 +42,8 @@ def studies(session: Session) -> list[StudyLine]:
 
 def add_study(context: Context, caller: Caller, name: str, criteria: str) -> Study:
     """A new, open study. Raises BadInput for its texts, Refused when the name is taken."""
-    name = name.strip()
+    name = readable(name.strip(), _("Study"))
+    readable(criteria, _("Criteria"))
     if not 1 <= len(name) <= 120 or len(criteria) > 2000:
         raise BadInput(_("Study: a name of at most 120 and criteria of at most 2000 characters."))
     with context.permitted(caller, Action.MANAGE_STUDIES, "study") as session:
@@ -114,7 +116,7 @@ def enter(context: Context, caller: Caller, key: str, outcome: str, note: str) -
     """Write what a follow-up found. Raises NotFound, BadInput for an unknown outcome, Refused when done."""
     if outcome not in Outcome.__members__:
         raise BadInput(_("Outcome: one of {all}.").format(all=", ".join(_(one.value) for one in Outcome)))
-    if len(note) > 2000:
+    if len(readable(note, _("Note"))) > 2000:
         raise BadInput(_("Note: at most 2000 characters are allowed."))
     with context.permitted(caller, Action.FOLLOW_UP, key, "result") as session:
         row = must(session.get(FollowUp, key))

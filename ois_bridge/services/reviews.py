@@ -14,6 +14,7 @@ from common.errors import BadInput, Unauthorised
 from common.text import _
 from ois_bridge.domain import toxicity
 from ois_bridge.domain.course_states import CourseState
+from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import PhysicianReview
@@ -97,7 +98,7 @@ def write(
     Unauthorised.
     """
     weight, found = _weight(written.weight), toxicity.checked(written.toxicities)
-    if len(written.note) > 2000:
+    if len(readable(written.note, _("Note"))) > 2000:
         raise BadInput(_("Note: at most 2000 characters are allowed."))
     try:
         accounts.authenticate(context, caller.user, password, "confirm a review")

@@ -252,7 +252,7 @@ def _proposal(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _checked(texts: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: texts.get(name, "").strip() for name in FIELDS}
+    kept = {name: form_content.readable(texts.get(name, "").strip(), name) for name in FIELDS}
     if any(len(text) > 4000 for text in kept.values()):
         raise BadInput(_("Course summary: at most 4000 characters in a field are allowed."))
     return kept

@@ -98,6 +98,7 @@ def test_diagnosis_is_found_linked_and_staged(record: Record) -> None:
         for wanted in ("鼻咽", "biyan", "bya", "C11", "2b6b", "nasoph"):
             assert [row.code for row in diagnoses.search(session, wanted)] == ["NPC"], wanted
         assert diagnoses.search(session, "%") == []
+        assert [row.code for row in diagnoses.search(session, "b\x00ya")] == ["NPC"]
     assert diagnoses.icd10_name("C11") == "Malignant neoplasm of nasopharynx"
     stage = StageChoice("npc-tnm8", {"T": "T3", "N": "N1", "M": "M0"})
     course = courses.diagnose(context, DOCTOR, key, "NPC", "", stage)
@@ -158,6 +159,8 @@ def test_course_actions_and_what_follows_from_them(record: Record) -> None:
         courses.act(context, THERAPIST, key, CourseEvent.INTERRUPT, "x")
     with pytest.raises(Refused, match="reason"):
         courses.act(context, DOCTOR, key, CourseEvent.INTERRUPT, " ")
+    with pytest.raises(BadInput, match="cannot be read"):
+        courses.act(context, DOCTOR, key, CourseEvent.INTERRUPT, "a\x00b")
     assert states()[0] is AppointmentState.BOOKED
     done = courses.act(context, DOCTOR, key, CourseEvent.INTERRUPT, "fever")
     assert (done.appointments, done.tasks) == (1, 0)
@@ -180,7 +183,7 @@ def test_course_actions_and_what_follows_from_them(record: Record) -> None:
         taken = [one.event for one in courses.steps(session, key)]
         refused = session.scalars(select(AuditRow).where(AuditRow.outcome == "refused")).all()
     assert [one.name for one in taken] == ["INTERRUPT", "RESUME", "END", "REOPEN", "CANCEL", "TO_HISTORY"]
-    assert len([row for row in refused if row.action == "change the state of courses"]) == 3
+    assert len([row for row in refused if row.action == "change the state of courses"]) == 4
 
 
 @pytest.mark.requirement("OIS-EMR")
