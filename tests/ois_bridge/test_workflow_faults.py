@@ -30,7 +30,8 @@ from tests.ois_bridge.workflow_steps import SECRET, begun, open_tasks, staff, up
 
 pytestmark = pytest.mark.requirement("OIS-WORKFLOW")
 
-KILLS = 12
+KILLS = int(os.environ.get("PTCS_KILLS", "12"))
+"""How often the working process is killed; 50 at night."""
 COURSES = 6
 RUNNING = 200
 
@@ -76,6 +77,7 @@ def agree(session: Session, record: ProcessRecord) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 30 * KILLS)
 def test_killed_at_any_moment_nothing_is_half_done(tmp_path: Path, place: Callable[[Path], None]) -> None:
     place(tmp_path)
     means = build(tmp_path)
