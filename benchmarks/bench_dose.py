@@ -14,7 +14,7 @@ import scipy.sparse
 from tps_engine.beamdata import model
 from tps_engine.beamdata.model import TABLE_STEP_MM, kernel_tables
 from tps_engine.dose import engine, field, spots
-from tps_engine.dose.kernel import CUT
+from tps_engine.dose.rays import CUT
 from tps_engine.optimise import products
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.geometry import beam_frame

@@ -7,7 +7,7 @@ import pytest
 
 from tps_engine.beamdata import model
 from tps_engine.beamdata.model import TABLE_STEP_MM, kernel_tables
-from tps_engine.dose import columns, components, engine, field, groups, kernel, paths, raytrace, spots
+from tps_engine.dose import columns, components, engine, field, groups, paths, rays, raytrace, spots
 from tps_engine.dose.upstream import Upstream
 from tps_engine.patient.grid import Grid
 from tps_engine.plan.geometry import beam_frame
@@ -57,6 +57,29 @@ def test_the_lattice_holds_the_depths_of_its_rays(beam):
         np.testing.assert_allclose(got, expected, atol=0.02)
 
 
+def depths_of_rays(voxels, some, k, air, scatter, places):
+    """Depths (places, n) of the rays that spot k's protons took to voxels; places in standard deviations."""
+    u, v, z = voxels.voxels.T[:3].astype(np.float64)
+    lattice, place = voxels.lattice.depth, voxels.lattice.place
+    level = np.floor((z - place[2]) / place[4] + 0.5).astype(int)
+    to_plane = [1.0 - z / voxels.frame.sad[i] for i in (0, 1)]
+    share = [scatter / (air[i] + scatter) for i in (0, 1)]
+    mean_u, mean_v = u - (u - some.x[k]) * share[0], v - (v - some.y[k]) * share[1]
+    sigma = [np.sqrt(air[i] * share[i]) / to_plane[i] for i in (0, 1)]
+    found = []
+    for x, y in places.astype(np.float64):
+        pu, pv = (mean_u + x * sigma[0] - place[0]) / place[3], (mean_v + y * sigma[1] - place[1]) / place[3]
+        pu, pv = np.clip(pu, 0.0, lattice.shape[0] - 1.001), np.clip(pv, 0.0, lattice.shape[1] - 1.001)
+        i, j = pu.astype(int), pv.astype(int)
+        fu, fv = np.clip(2.0 * (pu - i) - 0.5, 0.0, 1.0), np.clip(2.0 * (pv - j) - 0.5, 0.0, 1.0)
+        there = (
+            (1 - fu) * ((1 - fv) * lattice[i, j, level] + fv * lattice[i, j + 1, level])
+            + fu * ((1 - fv) * lattice[i + 1, j, level] + fv * lattice[i + 1, j + 1, level])
+        )  # fmt: skip
+        found.append(there + place[2] + place[4] * level - z)
+    return np.array(found)
+
+
 def plain_numpy(beam, voxels, some, mu):
     """The kernel's formula over all voxels at once, one spot after the other."""
     part = components.single(beam, some, np.ones(len(some)))
@@ -70,44 +93,46 @@ def plain_numpy(beam, voxels, some, mu):
     axis = TABLE_STEP_MM * np.arange(tables.idd.shape[1])
     scale = spots.protons(beam, some, mu)
     u, v, z, depth = voxels.voxels.T.astype(np.float64)
-    lattice, place = voxels.lattice.depth, voxels.lattice.place
-    level = np.floor((z - place[2]) / place[4] + 0.5).astype(int)
-    total = np.zeros(len(u))
+    low, high = voxels.around.astype(np.float64)
+    to_plane = [1.0 - z / voxels.frame.sad[i] for i in (0, 1)]
+    total, few = np.zeros(len(u)), 0
     for k in range(len(some)):
         row = int(np.searchsorted(tables.energies, some.energy[k]))
-        scatter = np.interp(depth, axis, tables.scatter[row]) * factors[nodes[k]]
+        own, least, most = (np.interp(at, axis, tables.scatter[row]) for at in (depth, low, high))
+        own, shallow, deep = (one * f for one, f in zip((own, least, most), factors[nodes[k]], strict=True))
+        uneven = voxels.uneven > 0
+        two = uneven & (np.abs(shallow - deep) > 0.1 * np.maximum(shallow, deep))
+        two &= most - least > 0.1 * least
+        widest = np.where(two, np.maximum(shallow, deep), own)
         wide = [getattr(some, f"sigma_{n}")[k] ** 2 for n in "xy"]
         air = [
             wide[i] + (np.interp(some.energy[k], beam.energies, beam.divergence[:, i]) * z) ** 2
             for i in (0, 1)
         ]
-        to_plane = [1.0 - z / voxels.frame.sad[i] for i in (0, 1)]
-        far = ((u - some.x[k]) * to_plane[0]) ** 2 / (air[0] + scatter)
-        far = far + ((v - some.y[k]) * to_plane[1]) ** 2 / (air[1] + scatter)
-        share = [scatter / (air[i] + scatter) for i in (0, 1)]
-        mean_u, mean_v = u - (u - some.x[k]) * share[0], v - (v - some.y[k]) * share[1]
-        sigma = [np.sqrt(air[i] * share[i]) / to_plane[i] for i in (0, 1)]
-        many = np.zeros(len(u))
-        a, b = kernel.FAR_RAY, kernel.NEAR_RAY
-        for x, y in ((a, b), (-b, a), (-a, -b), (b, -a)):
-            pu, pv = (
-                (mean_u + x * sigma[0] - place[0]) / place[3],
-                (mean_v + y * sigma[1] - place[1]) / place[3],
-            )
-            pu, pv = np.clip(pu, 0.0, lattice.shape[0] - 1.001), np.clip(pv, 0.0, lattice.shape[1] - 1.001)
-            i, j = pu.astype(int), pv.astype(int)
-            fu, fv = pu - i, pv - j
-            there = (
-                (1 - fu) * ((1 - fv) * lattice[i, j, level] + fv * lattice[i, j + 1, level])
-                + fu * ((1 - fv) * lattice[i + 1, j, level] + fv * lattice[i + 1, j + 1, level])
-            )  # fmt: skip
-            there = np.maximum(there + place[2] + place[4] * level - z, 0.0)
-            many += 0.25 * np.interp(there, axis, tables.idd[row], right=0.0)
-        own = np.where(depth <= tables.reach[row], np.interp(depth, axis, tables.idd[row]), 0.0)
-        dose = np.where(voxels.uneven > 0, many, own)
-        profile = np.exp(-0.5 * far) / np.sqrt((air[0] + scatter) * (air[1] + scatter))
-        cut = kernel.CUT**2
-        total += np.where(far <= cut, dose * profile, 0.0) * scale[k] / (2 * np.pi * (1 - np.exp(-0.5 * cut)))
+        away = [((u - some.x[k]) * to_plane[0]) ** 2, ((v - some.y[k]) * to_plane[1]) ** 2]
+
+        def profile(spread, air=air, away=away):
+            both = [part + spread for part in air]
+            far = away[0] / both[0] + away[1] / both[1]
+            return far, np.exp(-0.5 * far) / np.sqrt(both[0] * both[1])
+
+        far, widely = profile(widest)
+        near = widely**2 * (wide[0] + widest) * (wide[1] + widest) > np.exp(-4.0)
+        inside = far <= rays.CUT**2
+        few += int((inside & uneven & ~near).sum())
+        at_own = np.where(depth <= tables.reach[row], np.interp(depth, axis, tables.idd[row]), 0.0)
+        dose = np.where(uneven, 0.0, at_own * widely)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steep = np.where(two, 1.0 / (most - least), 0.0)
+        for side, spread in ((0, np.where(two, shallow, own)), (1, deep)):
+            for places, here in ((rays.RAYS, near), (rays.FEW_RAYS, ~near)):
+                there = np.maximum(depths_of_rays(voxels, some, k, air, spread, places), 0.0)
+                like = np.clip((np.interp(there, axis, tables.scatter[row]) - least) * steep, 0.0, 1.0)
+                counts = like if side else 1.0 - like
+                mean = (counts * np.interp(there, axis, tables.idd[row], right=0.0)).mean(axis=0)
+                dose += np.where((two if side else uneven) & here, mean * profile(spread)[1], 0.0)
+        total += np.where(inside, dose, 0.0) * scale[k] / (2 * np.pi * (1 - np.exp(-0.5 * rays.CUT**2)))
+    assert few > 100
     out = np.zeros(voxels.count)
     out[voxels.order] = total
     return out
@@ -170,17 +195,42 @@ def test_behind_an_edge_dose_is_spread_by_scattering(beam):
 
 
 @pytest.mark.requirement("TPS-DOSE")
+def test_behind_bone_beside_lung_no_proton_is_lost_or_made(beam):
+    """A field on the edge of bone and lung: dose across the beam is half that of either depth, at any depth,
+    though what passed the bone has been spread more and much of it ended; nothing leaks into its shadow."""
+    stuff = np.ones(GRID.shape, dtype=np.float32)
+    stuff[:, 5:10, :15], stuff[:, 5:10, 15:] = 1.6, 0.3
+    voxels = prepared(beam, stuff, isocentre=(-2.0, 0.0, 0.0))
+    g = np.arange(-22.5, 25.0, 5.0)
+    x, y = (part.ravel() for part in np.meshgrid(g, g))
+    energy = float(beam.energies[np.argmin(np.abs(beam.energies - 105.0))])
+    some, mu = spots.nominal(beam, np.full(len(x), energy), x, y), np.ones(len(x))
+    dose = engine.forward(voxels, beam, some, mu).reshape(GRID.shape).astype(float)
+    tables = kernel_tables(beam, (energy,))
+    axis, protons = TABLE_STEP_MM * np.arange(tables.idd.shape[1]), spots.protons(beam, some, mu).sum()
+    range_mm = float(beam.water.range_of(energy))
+    for row in (14, 17, 19, 21):
+        passed = 4.0 * (row + 0.5) + 20.0 * np.array([0.6, -0.7])
+        halves = np.interp(passed, axis, tables.idd[0]) * (passed < range_mm + 10.0)
+        assert 16.0 * dose[:, row].sum() == pytest.approx(0.5 * halves.sum() * protons, rel=0.04)
+    behind = int((range_mm - 12.0) / 4.0) + 6
+    shadow = dose[15, behind] / dose[15, behind, 20]
+    assert shadow[12] < 0.06
+    assert shadow[10] < 0.01
+
+
+@pytest.mark.requirement("TPS-DOSE")
 def test_scattering_in_media(beam):
     """1 in water; drift in a gap widens by Fermi-Eyges; bone spreads less than the same depth of water."""
     water = prepared(beam, np.ones(GRID.shape, dtype=np.float32))
     node = int(paths.node_of(np.array([157.0]))[0])
-    one = paths.scattering_factor(water.lattice, beam.water, node, water.voxels)[0]
+    one = paths.scattering_factor(water.lattice, beam.water, node, water.voxels, water.beside)[0][0]
     deep = (water.voxels[:, 3] > 20.0) & (np.abs(water.voxels[:, :2]) < 48.0).all(axis=1)
     np.testing.assert_allclose(one[deep], 1.0, atol=0.03)
     stuff = np.ones(GRID.shape, dtype=np.float32)
     stuff[:, 10:20] = 0.0011  # 40 mm of air behind 40 mm of water
     gap = prepared(beam, stuff)
-    wide = paths.scattering_factor(gap.lattice, beam.water, node, gap.voxels)[0]
+    wide = paths.scattering_factor(gap.lattice, beam.water, node, gap.voxels, gap.beside)[0][0]
     height = gap.voxels[:, 2]
     just_behind = (np.abs(height + 20.0) < 2.1) & (np.abs(gap.voxels[:, :2]) < 5.0).all(axis=1)
     depth = float(gap.voxels[just_behind, 3].mean())
@@ -189,6 +239,6 @@ def test_scattering_in_media(beam):
     seen = float(wide[just_behind].mean()) * depth**3 / 3.0
     assert seen == pytest.approx(d**3 / 3 + d * d * g + d * g * g, rel=0.2)
     bone = prepared(beam, np.full(GRID.shape, 1.695, dtype=np.float32))
-    less = paths.scattering_factor(bone.lattice, beam.water, node, bone.voxels)[0]
+    less = paths.scattering_factor(bone.lattice, beam.water, node, bone.voxels, bone.beside)[0][0]
     some = (bone.voxels[:, 3] > 40.0) & (bone.voxels[:, 3] < 120.0)
     assert 0.4 < float(np.median(less[some])) < 0.75

@@ -12,9 +12,10 @@ from numba import cuda, float32, int32, uint8
 from numpy.typing import NDArray
 
 from tps_engine.device.link import Linker
-from tps_engine.dose import kernel, lanes
+from tps_engine.dose import kernel, lanes, rays
 from tps_engine.dose.groups import Job
-from tps_engine.dose.kernel import IDD, WORK
+from tps_engine.dose.rays import WORK
+from tps_engine.dose.reading import IDD
 from tps_engine.patient.grid import Floats
 
 THREADS = 128
@@ -29,19 +30,18 @@ def _exponential(t):  # type: ignore[no-untyped-def]
 
 _LINKED = Linker({lanes.exponential: _exponential})
 _NUMBERS, _PROFILE, _RAYS, _SPAN, _STRIP = (
-    _LINKED.of(one)
-    for one in (kernel._numbers_of, kernel._profile, kernel._along_rays, lanes.span, lanes.strip)
+    _LINKED.of(one) for one in (kernel._numbers_of, kernel._profile, rays.along_rays, lanes.span, lanes.strip)
 )
 
 
 @cuda.jit
-def _add(group, job, bins, rays, per_step, voxels, total):  # type: ignore[no-untyped-def]
+def _add(group, job, bins, lattice, per_step, voxels, total):  # type: ignore[no-untyped-def]
     """Add a group's dose to total (2, v), and that times LET when `let` has rows. See `kernel.add_dose`.
 
-    job: spots, across, scale, depth dose, that times LET. bins: place and numbers of bins, the strip (v,) of
-    each voxel. voxels: begin, read, kept, ragged of the group.
+    job: spots, across, scale, depth dose, that times LET, scattering. bins: place and numbers of bins, the
+    strip (v,) of each voxel. voxels: begin, read, kept, ragged of the group.
     """
-    spots, across, scale, idd, let = job
+    spots, across, scale, idd, let, scatter = job
     place, numbers, strips = bins
     begin, read, kept, ragged = voxels
     first, behind, row, fine = group
@@ -55,11 +55,16 @@ def _add(group, job, bins, rays, per_step, voxels, total):  # type: ignore[no-un
     )
     number, room = (
         cuda.local.array(1, int32),
-        (cuda.local.array((WORK, 1), float32), cuda.local.array(1, int32)),
+        (
+            cuda.local.array((WORK, 1), float32),
+            cuda.local.array(1, int32),
+            cuda.local.array(1, int32),
+            cuda.local.array(2, int32),
+        ),
     )
     number[0], strip = j, strips[kept[j]]
     for c in range(2 if let.shape[0] > 0 else 1):
-        table = idd[row] if c == 0 else let[row]
+        tables = (idd[row] if c == 0 else let[row]), scatter[row]
         own = 0.0
         for k in range(first, behind):
             spot, far = _NUMBERS(spots, k), across[k]
@@ -70,8 +75,8 @@ def _add(group, job, bins, rays, per_step, voxels, total):  # type: ignore[no-un
             _PROFILE(spot, read, j, j + 1, values, keep)
             if keep[0]:
                 if fine:
-                    _RAYS(spot, rays, number, read, ragged, table, IDD + c, per_step, room, mean)
-                    own += scale[k] * (mean[0] * values[0])
+                    _RAYS(spot, lattice, number, values, read, ragged, tables, IDD + c, per_step, room, mean)
+                    own += scale[k] * mean[0]
                 else:
                     own += scale[k] * values[0]
         total[c, kept[j]] += own if fine else own * read[IDD + c, j]
@@ -84,10 +89,12 @@ def total(job: Job) -> Floats:
     """
     field, room = job.voxels, job.room()
     out = cuda.to_device(np.zeros((2, len(field.voxels))))
-    idd, let, _scatter, step = cast("tuple[Any, ...]", job.tables)
+    idd, let, scatter, step = cast("tuple[Any, ...]", job.tables)
     geometry = cast("tuple[Any, ...]", job.geometry)
     strips = np.repeat(np.arange(len(field.start) - 1) // field.bins[1], np.diff(field.start))
-    held = _sent(job.spots, job.across, job.scale, idd, let if len(let) else np.zeros((0, 1), np.float32))
+    held = _sent(
+        job.spots, job.across, job.scale, idd, let if len(let) else np.zeros((0, 1), np.float32), scatter
+    )
     bins, rays = _sent(geometry[0], field.bins, strips), _sent(*geometry[7])
     for group in job.groups:
         found, _shared = job.read(group, room)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tps_engine.beamdata.model import BeamModel, KernelTables, kernel_tables
-from tps_engine.dose import kernel
 from tps_engine.dose.components import Component, Part
 from tps_engine.dose.let import let_tables
+from tps_engine.dose.rays import CUT
 from tps_engine.dose.upstream import Upstream, moments
 from tps_engine.patient.grid import Floats
 
@@ -33,7 +33,7 @@ class Columns:
 
     def across(self, wider: float | Floats) -> NDArray[np.float64]:
         """Distance (n,) in mm on the isocentric plane that spots reach when scattering is so much wider."""
-        return np.asarray(kernel.CUT * np.sqrt(self.in_air + wider * self.scattered) * self.magnified)
+        return np.asarray(CUT * np.sqrt(self.in_air + wider * self.scattered) * self.magnified)
 
 
 def columns_of(

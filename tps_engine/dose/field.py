@@ -35,7 +35,8 @@ class FieldVoxels:
     upstream: what the beam passes before the patient, None: nothing.
     lattice: all rays of the field, None for no points. uneven: (n,) u1, whether rays around a voxel differ in
     depth. slack: (bins,) mm by which rays around a bin's voxels are at most shallower than the voxels' own.
-    factors: see `scattering`.
+    around: (2, n) f4 depths at a voxel's height of the shallowest and the deepest ray about it, mm; beside:
+    (2, n) i4 which rays of the lattice these are. factors: see `scattering`.
     """
 
     frame: BeamFrame
@@ -49,15 +50,17 @@ class FieldVoxels:
     lattice: Lattice | None = field(default=None, repr=False)
     uneven: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8), repr=False)
     slack: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
+    around: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 0), np.float32), repr=False)
+    beside: NDArray[np.int32] = field(default_factory=lambda: np.zeros((2, 0), np.int32), repr=False)
     factors: dict[tuple[int, int], Factor] = field(default_factory=dict, repr=False)
 
     def scattering(self, water: WaterTable, node: int) -> tuple[NDArray[np.float32], float]:
         """`paths.scattering_factor` of these voxels, kept for the next component or dose that asks for it."""
         if self.lattice is None:
-            return np.ones(len(self.voxels), dtype=np.float32), 1.0
+            return np.ones((3, len(self.voxels)), dtype=np.float32), 1.0
         key = (id(water), node)  # the table is kept with what was made of it: its id stays its own
         if key not in self.factors:
-            found = paths.scattering_factor(self.lattice, water, node, self.voxels)
+            found = paths.scattering_factor(self.lattice, water, node, self.voxels, self.beside)
             self.factors[key] = (water, *found)
         return self.factors[key][1:]
 
@@ -94,7 +97,7 @@ def prepare(
     order, start = _sorted(cell[:, 0] * bins[1] + cell[:, 1], depth, int(bins[0] * bins[1]))
     voxels = np.ascontiguousarray(np.column_stack([projected, depth])[order].astype(np.float32))
     lattice = paths.lattice_of(rsp, grid, frame, projected, upstream) if around and len(kept) else None
-    uneven, slack = _unevenness(lattice, voxels, start)
+    uneven, slack, depths, beside = _unevenness(lattice, voxels, start)
     return FieldVoxels(
         frame,
         len(points),
@@ -107,6 +110,8 @@ def prepare(
         lattice,
         uneven,
         slack,
+        depths,
+        beside,
     )
 
 
@@ -144,21 +149,25 @@ def _by_depth(order, start, depth, first, behind):  # type: ignore[no-untyped-de
 
 def _unevenness(
     lattice: Lattice | None, voxels: NDArray[np.float32], start: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Which voxels (n,) have rays of different depths around them, and the slack of each bin."""
-    least, most = np.empty(len(voxels), np.float32), np.empty(len(voxels), np.float32)
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """Which voxels have uneven rays, the slack of each bin, and the shallowest and the deepest ray.
+
+    As `FieldVoxels` has them: the last two (2, n), by depth and by number.
+    """
+    count = 0 if lattice is None else len(voxels)
+    around, beside = np.empty((2, count), np.float32), np.empty((2, count), np.int32)
     slack = np.zeros(len(start) - 1, dtype=np.float32)
     if lattice is None:
-        return np.zeros(0, dtype=np.uint8), slack
+        return np.zeros(0, dtype=np.uint8), slack, around, beside
     depth, place = lattice.depth, lattice.place
     spread(
-        lambda a, b: paths.unevenness(depth, place, voxels[a:b], least[a:b], most[a:b]),
+        lambda a, b: paths.unevenness(depth, place, voxels[a:b], around[:, a:b], beside[:, a:b]),
         len(voxels),
         parts=4 * workers(),
     )
     filled = np.flatnonzero(np.diff(start))
-    slack[filled] = np.maximum.reduceat(voxels[:, 3] - least, start[filled])
-    return (most - least > EVEN_MM).astype(np.uint8), slack
+    slack[filled] = np.maximum.reduceat(voxels[:, 3] - around[0], start[filled])
+    return (around[1] - around[0] > EVEN_MM).astype(np.uint8), slack, around, beside
 
 
 def _depth(

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tps_engine.beamdata.model import TABLE_STEP_MM, BeamModel
-from tps_engine.dose import kernel
+from tps_engine.dose import rays as rays_about
+from tps_engine.dose import reading
 from tps_engine.dose.columns import Columns
 from tps_engine.dose.field import BIN_MM, FieldVoxels
 from tps_engine.dose.lanes import lanes
@@ -39,11 +40,15 @@ class Room:
         self.begin = np.zeros((voxels.bins[0], voxels.bins[1] + 1), dtype=np.int64)
         self.kept = np.empty(count, dtype=np.int32)
         self.ragged = np.zeros(count if fine else 0, dtype=np.uint8)
-        self.read = np.empty((kernel.READ, count), dtype=np.float32)
+        self.read = np.empty((reading.READ if fine else reading.EVEN_READ, count), dtype=np.float32)
         self.scratch = (
             np.empty(some, dtype=np.float32), lanes(some), np.empty(some, dtype=np.int32),
             np.empty(some, dtype=np.float32),
-            (np.empty((kernel.WORK, rays), dtype=np.float32), np.empty(rays, dtype=np.int32)),
+            (
+                np.empty((rays_about.WORK, rays), dtype=np.float32), np.empty(rays, dtype=np.int32),
+                np.empty(rays, dtype=np.int32),
+                np.empty(rays + 1, dtype=np.int32),
+            ),
             np.empty((2, count if summed else 0)), np.empty(rays if summed else 0, dtype=np.float32),
         )  # fmt: skip
 
@@ -53,8 +58,8 @@ class Job:
     """n Gaussians in a field. turn: (n,) the caller's index of each, by groups; the rest is in turn.
 
     spots: (n, 8) f4 as `kernel.count_columns`. across: (n,) mm. scale: (n,) f4 protons, or protons a MU.
-    factors: (nodes, v) f4 scattering relative to water. geometry: by `geometry_of`. tables: for the
-    kernel.
+    factors: (nodes, c, v) f4 scattering relative to water, of c rays about a voxel. geometry: by
+    `geometry_of`. tables: for the kernel.
     """
 
     turn: NDArray[np.int64] = field(repr=False)
@@ -77,7 +82,7 @@ class Job:
         here = slice(group.first, group.behind)
         places, across = self.spots[here, :2].astype(np.float64), self.across[here, None]
         low, high = (places - across).min(axis=0), (places + across).max(axis=0)
-        count = kernel.evaluate(
+        count = reading.evaluate(
             np.array([low[0], high[0], low[1], high[1]]), group.row, np.float32(group.limit),
             self.factors[group.node], self.fine, self.tables, self.geometry, room.begin, room.kept,
             room.ragged, room.scratch, room.read,
@@ -93,12 +98,12 @@ class Job:
 def job_of(voxels: FieldVoxels, model: BeamModel, columns: Columns, scale: Floats, rays: bool = True) -> Job:
     """Gaussians of a component in a field; rays: look at the rays around voxels, and at the media crossed."""
     needed, node = np.unique(node_of(columns.ranges), return_inverse=True)
-    factors = np.ones((len(needed), len(voxels.voxels)), dtype=np.float32)
+    factors = np.ones((len(needed), 3 if rays else 1, len(voxels.voxels)), dtype=np.float32)
     wider = np.ones(len(needed))
     if rays:
         for place, number in enumerate(needed.tolist()):
             factors[place], wider[place] = voxels.scattering(model.water, number)
-    fine = rays and columns.part != "halo" and voxels.lattice is not None and bool(voxels.uneven.any())
+    fine = rays and voxels.lattice is not None and bool(voxels.uneven.any())
     tile = np.floor(columns.spots[:, :2] / _TILE_MM)
     turn = np.lexsort((columns.spots[:, 1], columns.spots[:, 0], tile[:, 1], tile[:, 0], columns.rows))
     tables = columns.tables
@@ -134,7 +139,8 @@ def geometry_of(voxels: FieldVoxels, lattice: Lattice | None) -> tuple[object, .
     """What the kernels read of the field; lattice: None where no rays are looked at.
 
     Low u, low v and bin size in mm; bins; start; depth (v,); uneven; slack; (5, v) u, v, height and scales
-    from the isocentric plane in x, y; the lattice (u, v, heights), the same as one row, and its place.
+    from the isocentric plane in x, y; the lattice (u, v, heights), the same as one row, and its place;
+    depths (2, v) of the shallowest and the deepest ray about.
     """
     u, v, height, depth = voxels.voxels.T
     scales = [np.float32(1.0) - height / np.float32(sad) for sad in voxels.frame.sad]
@@ -146,4 +152,5 @@ def geometry_of(voxels: FieldVoxels, lattice: Lattice | None) -> tuple[object, .
     return (
         place, voxels.bins, voxels.start, np.ascontiguousarray(depth),
         voxels.uneven, voxels.slack, np.stack([u, v, height, *scales]), rays,
+        voxels.around,
     )  # fmt: skip

@@ -20,8 +20,11 @@ from tps_engine.patient.grid import Floats, Grid
 from tps_engine.patient.stopping_power import AIR
 from tps_engine.plan.geometry import BeamFrame
 
-STEP_MM = 2.0
+STEP_MM = 1.0
 """Distance of neighbouring rays on the isocentric plane."""
+
+THIN = 2
+"""Scattering is followed along every second ray in either direction: it differs less from ray to ray."""
 
 HEIGHT_MM = 1.0
 """Distance of the heights at which a ray's depth is kept."""
@@ -39,10 +42,10 @@ _PER_MM = 10.0  # of the tables along the depth of a node's beam
 
 @dataclass(frozen=True)
 class Lattice:
-    """depth: (u, v, heights) f4 water-equivalent mm. strength: the same, weighted with scattering.
+    """depth: (u, v, heights) f4 water-equivalent mm. strength: that weighted with scattering, of THIN rays.
 
-    place: (5,) low u, v mm, low height mm, step across, step in height. stretch: (u, v) f4 length of a ray
-    per mm of height.
+    place: (5,) low u, v mm, low height mm, step across, step in height. stretch: f4 length of a THIN ray per
+    mm of height.
     """
 
     depth: NDArray[np.float32] = field(repr=False)
@@ -74,8 +77,8 @@ def lattice_of(
     stretch = np.sqrt(1.0 + (rays[:, 0] / frame.sad[0]) ** 2 + (rays[:, 1] / frame.sad[1]) ** 2)
     shape = (counts[0], counts[1])
     return Lattice(
-        depth.reshape(*shape, heights), strength.reshape(*shape, heights), place,
-        stretch.reshape(shape).astype(np.float32),
+        depth.reshape(*shape, heights), strength.reshape(*shape, heights)[::THIN, ::THIN].copy(), place,
+        stretch.reshape(shape)[::THIN, ::THIN].astype(np.float32),
     )  # fmt: skip
 
 
@@ -109,31 +112,37 @@ def node_of(ranges: Floats) -> NDArray[np.int64]:
 
 
 def scattering_factor(
-    lattice: Lattice, water: WaterTable, node: int, voxels: NDArray[np.float32]
+    lattice: Lattice,
+    water: WaterTable,
+    node: int,
+    voxels: NDArray[np.float32],
+    beside: NDArray[np.int32],
 ) -> tuple[NDArray[np.float32], float]:
-    """Lateral variance in the media crossed over that of the same depth of water, (n,) at voxels (n, 4).
+    """Lateral variance in the media crossed over that of the same depth of water, (3, n) at voxels (n, 4).
 
+    First of the voxel's own ray, then of the THIN rays beside it, (2, n) by number, at its height.
     Also the largest variance of any voxel that the beam reaches over the largest in water.
 
     Fermi-Eyges moments along each ray in true lengths, with the scattering power of the tissue crossed at the
     energy that the node's beam has at that depth (Gottschalk, Med Phys 37 (2010) 352): gaps widen a beam.
+    Behind the end of range nothing scatters.
     """
     end = min(float(_NODES[node]), float(water.csda[-1]) - 1.0)
     energy = float(water.energy_of(end))
     depth = np.arange(int(_PER_MM * end) + 2, dtype=np.float64) / _PER_MM
     residual = np.maximum(water.energy_of(np.maximum(end - depth, 0.0)), 2.0)
     power = scattering.scattering_power(residual, energy)
+    power[depth >= end] = 0.0
     plain = scattering.lateral_variance(water, energy, depth)
-    ratio = np.empty(lattice.depth.shape, dtype=np.float32)
+    thin = lattice.depth[::THIN, ::THIN]
+    ratio = np.empty(thin.shape, dtype=np.float32)
     spread(
-        lambda a, b: _moments(
-            lattice.depth, lattice.strength, lattice.stretch, HEIGHT_MM, power, plain, ratio, a, b
-        ),
-        lattice.depth.shape[0],
+        lambda a, b: _moments(thin, lattice.strength, lattice.stretch, HEIGHT_MM, power, plain, ratio, a, b),
+        len(ratio),
         parts=4 * workers(),
     )
-    factor = np.asarray(_sampled(ratio, lattice.place, voxels))
-    there = factor * np.interp(voxels[:, 3], depth, plain, right=0.0)
+    factor = np.asarray(_sampled(ratio, lattice.place, voxels, beside))
+    there = factor[0] * np.interp(voxels[:, 3], depth, plain, right=0.0)
     return factor, float(there.max(initial=plain[-1]) / plain[-1])
 
 
@@ -161,35 +170,47 @@ def _moments(depth, strength, stretch, height, power, plain, ratio, first, behin
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _sampled(ratio, place, voxels):  # type: ignore[no-untyped-def]
-    """Lattice values (n,) at u, v, z, the nearest ray's."""
-    out = np.empty(len(voxels), dtype=np.float32)
+def _sampled(ratio, place, voxels, beside):  # type: ignore[no-untyped-def]
+    """Values (3, n) of THIN rays at u, v, z, the nearest's, and at the same height those of rays (2, n)."""
+    out = np.empty((3, len(voxels)), dtype=np.float32)
     for n in range(len(voxels)):
-        i = min(max(int((voxels[n, 0] - place[0]) / place[3] + 0.5), 0), ratio.shape[0] - 1)
-        j = min(max(int((voxels[n, 1] - place[1]) / place[3] + 0.5), 0), ratio.shape[1] - 1)
+        i = min(max(int((voxels[n, 0] - place[0]) / (THIN * place[3]) + 0.5), 0), ratio.shape[0] - 1)
+        j = min(max(int((voxels[n, 1] - place[1]) / (THIN * place[3]) + 0.5), 0), ratio.shape[1] - 1)
         k = min(max(int((voxels[n, 2] - place[2]) / place[4] + 0.5), 0), ratio.shape[2] - 1)
-        out[n] = ratio[i, j, k]
+        out[0, n] = ratio[i, j, k]
+        for c in range(2):
+            out[1 + c, n] = ratio[beside[c, n] // ratio.shape[1], beside[c, n] % ratio.shape[1], k]
     return out
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def unevenness(depth, place, voxels, least, most):  # type: ignore[no-untyped-def]
-    """Fill least, most (n,) with the depths at the height of each voxel of rays up to NEAR_MM away."""
-    around = np.empty((16, 2))
+def unevenness(depth, place, voxels, around, beside):  # type: ignore[no-untyped-def]
+    """The shallowest and the deepest of the rays up to NEAR_MM away at the height of each voxel.
+
+    around: (2, n) f4, to be filled with their depths. beside: (2, n) i4, with their numbers among THIN rays.
+    """
+    places = np.zeros((17, 2))
     for corner in range(16):
         radius = NEAR_MM * (0.5 if corner < 8 else 1.0)
         angle = 0.25 * np.pi * (corner % 8 + (0.5 if corner < 8 else 0.0))
-        around[corner, 0], around[corner, 1] = radius * np.cos(angle), radius * np.sin(angle)
-    around /= place[3]
-    last_u, last_v = depth.shape[0] - 1, depth.shape[1] - 1
+        places[corner + 1, 0], places[corner + 1, 1] = radius * np.cos(angle), radius * np.sin(angle)
+    places /= THIN * place[3]
+    last_u, last_v = (depth.shape[0] - 1) // THIN, (depth.shape[1] - 1) // THIN
     for n in range(len(voxels)):
         k = min(max(int((voxels[n, 2] - place[2]) / place[4] + 0.5), 0), depth.shape[2] - 1)
         shift = place[2] + place[4] * k - voxels[n, 2]
-        u, v = (voxels[n, 0] - place[0]) / place[3] + 0.5, (voxels[n, 1] - place[1]) / place[3] + 0.5
+        u = (voxels[n, 0] - place[0]) / (THIN * place[3]) + 0.5
+        v = (voxels[n, 1] - place[1]) / (THIN * place[3]) + 0.5
         low = high = voxels[n, 3] - shift
-        for corner in range(16):
-            i = min(max(int(u + around[corner, 0]), 0), last_u)
-            j = min(max(int(v + around[corner, 1]), 0), last_v)
-            here = depth[i, j, k]
-            low, high = min(low, here), max(high, here)
-        least[n], most[n] = low + shift, high + shift
+        for corner in range(17):
+            i = min(max(int(u + places[corner, 0]), 0), last_u)
+            j = min(max(int(v + places[corner, 1]), 0), last_v)
+            here = depth[THIN * i, THIN * j, k]
+            if corner == 0:
+                beside[:, n] = i * (last_v + 1) + j  # the voxel's own ray
+                continue
+            if here < low:
+                low, beside[0, n] = here, i * (last_v + 1) + j
+            if here > high:
+                high, beside[1, n] = here, i * (last_v + 1) + j
+        around[0, n], around[1, n] = low + shift, high + shift
