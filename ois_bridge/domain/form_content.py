@@ -9,7 +9,7 @@ from typing import Any
 
 from common.errors import BadInput
 from common.text import _
-from ois_bridge.domain.form_design import DOSE_COLUMNS, LENGTH, MAX_ROWS, Design, Field, is_date
+from ois_bridge.domain.form_design import DOSE_COLUMNS, LENGTH, MAX_ROWS, Design, Field, Words, is_date
 
 Content = dict[str, Any]
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -69,7 +69,7 @@ def digest(kind: str, version: int, course_key: str, content: Mapping[str, Any])
 
 
 def words_of(design: Design, content: Mapping[str, Any]) -> str:
-    """The content as running text, for the search."""
+    """The content as running text in both languages, for the search."""
     lines = [design.title.en, design.title.zh]
     for one in design.fields:
         if one.name in content:
@@ -77,10 +77,20 @@ def words_of(design: Design, content: Mapping[str, Any]) -> str:
             shown = (
                 " ".join(str(cell) for row in value for cell in row.values())
                 if isinstance(value, list)
-                else one.shown(value)
+                else _in_both(one, value)
             )
-            lines.append(f"{one.label.here}: {shown}")
+            lines.append(f"{_pair(one.label)}: {shown}")
     return "\n".join(line for line in lines if line)
+
+
+def _in_both(field: Field, value: Any) -> str:
+    """A value in both languages: who searches need not speak the one of who approved."""
+    chosen = next((words for code, words in field.choices if code == value), None)
+    return _pair(chosen) if chosen is not None else field.shown(value)
+
+
+def _pair(words: Words) -> str:
+    return " ".join(dict.fromkeys(filter(None, (words.en, words.zh))))
 
 
 def readable(text: str, label: str) -> str:

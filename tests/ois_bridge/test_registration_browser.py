@@ -10,6 +10,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from common import site
+from common.state import StateDir
+from ois_bridge import process
+from ois_bridge.domain.form_states import FormEvent
+from ois_bridge.domain.registration import CourseEntry, PatientEntry
+from ois_bridge.models.clinical import Patient
+from ois_bridge.models.forms import FormRecord
+from ois_bridge.services import registration
+from ois_bridge.services.context import Caller
+from ois_bridge.services.forms import records
 from simulation.his.server import HisServer
 from tests.ois_bridge.conftest import Ois
 
@@ -64,7 +74,8 @@ def opened(browser: Browser, ois: Ois, user: str, language: str = "en") -> Page:
     page.fill("#user", user)
     page.fill("#password", ois.password(user))
     page.keyboard.press("Enter")
-    page.wait_for_url("**/patients**")
+    page.wait_for_url(lambda address: "/login" not in address)
+    page.goto(f"{ois.url}/patients")
     return page
 
 
@@ -210,3 +221,49 @@ def _go_on_by_hand(page: Page) -> None:
     page.wait_for_url("**done=changed")
     assert "13800001111" in page.inner_text("table")
     looked_at(page, "edit-zh")
+
+
+def test_words_are_marked_in_hits_and_in_the_opened_form(
+    make_ois: Callable[..., Ois], tmp_path: Path
+) -> None:
+    key = _approved_form(tmp_path / "state")
+    ois = make_ois("state")
+    with browser() as chromium:
+        page = opened(chromium, ois, "physician")
+        page.fill("#search", "颅底 头膜")
+        page.check("[name=scope][value=forms]")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".hits")
+        assert {mark.casefold() for mark in page.locator(".hits mark").all_inner_texts()} >= {"颅底"}
+        looked_at(page, "hits")
+        page.click("[data-hit]")
+        page.wait_for_url(f"**/forms/{key}#mark")
+        assert page.locator("main mark, main .marked").count() >= 1
+        looked_at(page, "form-marked")
+        page.goto(f"{ois.url}/forms/{key}")
+        assert page.locator("main mark, main .marked").count() == 0, "only for what was searched"
+
+
+def _approved_form(state: Path) -> str:
+    """An OIS with one patient and one approved sheet; the sheet's key."""
+    means = process.build(StateDir(state), site.load())
+    doctor = Caller("physician", frozenset({"physician"}))
+    patient = registration.register(
+        means,
+        doctor,
+        PatientEntry("韩梅梅", id_card="11010519491231002X"),
+        CourseEntry(physician="physician"),
+    )
+    content = {
+        "position": "supine", "device": "mask", "region": "颅底至锁骨", "slice": 2.0, "contrast": False,
+    }  # fmt: skip
+    with means.database.reading() as session:
+        (course,) = session.get_one(Patient, patient.key).courses
+    form = records.open_form(means, doctor, course.key, "simulation-sheet")
+    records.save(means, doctor, form.key, content, form.revision)
+    with means.database.writing() as session:
+        row = session.get_one(FormRecord, form.key)
+        for event in (FormEvent.SUBMIT, FormEvent.AGREE):
+            records.take_step(session, means, "physician", row, event)
+    means.close()
+    return str(form.key)
