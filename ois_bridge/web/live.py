@@ -27,12 +27,12 @@ MOST_WAITING = 100
 """Events a slow listener may have waiting; with more it is told to look at everything anew."""
 
 RIGHT: dict[str, Action] = {
-    "queue": Action.READ_PATIENTS,
+    "queue": Action.READ_QUEUE,
     "appointments": Action.READ_PATIENTS,
     "tasks": Action.READ_PATIENTS,
     "devices": Action.READ_PLAN,
     "outbox": Action.MANAGE_OUTBOX,
-    "screens": Action.READ_PATIENTS,
+    "screens": Action.READ_QUEUE,
 }
 
 
