@@ -93,9 +93,10 @@ def table(columns: Sequence[Column], slot: int) -> Table:
 
 def _range(columns: Sequence[Column]) -> tuple[int, int]:
     """From the first opening or visit to the last, in whole labels."""
-    parts: list[Block | Card] = [part for column in columns for part in (*column.open, *column.cards)]
-    first = min((part.start for part in parts), default=USUAL[0])
-    last = max((part.end for part in parts), default=USUAL[1])
+    parts = [(part.start, part.end) for column in columns for part in column.open]
+    parts += [(card.start, card.end) for column in columns for card in column.cards]
+    first = min((start for start, _end in parts), default=USUAL[0])
+    last = max((end for _start, end in parts), default=USUAL[1])
     return first // LABEL_MIN * LABEL_MIN, -(-last // LABEL_MIN) * LABEL_MIN
 
 

@@ -53,7 +53,10 @@ def make(held: Book, day: date, items: Sequence[Item], now: datetime) -> DayProb
             jobs.append(_job(held, day, item, {name: row for name, row in options.items() if row}))
         else:
             lost.append(_left(item, _why(held, day, item, now)))
-    fixed = tuple(place_of(held, day, visit) for visit in stay if _beside(held, day, visit))
+    # what finds no place at all stays where it stands, and in the way
+    keys = {job.key for job in jobs}
+    others = [visit for visit in held.visits if visit.key not in keys]
+    fixed = tuple(place_of(held, day, visit) for visit in others if _beside(held, day, visit))
     problem = Problem(held.devices, held.rules.beams, tuple(jobs), fixed)
     return DayProblem(held, day, now, problem, {item.visit.key: item for item in items}, lost)
 
@@ -62,7 +65,7 @@ def content(made: DayProblem, board: Board, why: Callable[[Item, Visit], str] | 
     """The answer as a proposal: what is made or moved, what is left over and why, and what to expect."""
     placed = {one.key: one for one in board.places() if one.key in made.items}
     visits = {key: made.visit(one) for key, one in placed.items()}
-    stay = [visit for visit in made.held.visits if visit.key not in made.items]
+    stay = [visit for visit in made.held.visits if visit.key not in visits]
     after = replace(made.held, visits=[*stay, *visits.values()])
     moves, left = [], list(made.lost)
     jobs = {job.key for job in made.problem.jobs}

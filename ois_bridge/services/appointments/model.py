@@ -56,8 +56,11 @@ class Model:
                 self.model.new_fixed_size_interval_var(one.beam[0], size, "")
             )
 
-    def free(self, job: Job, old: Place | None) -> None:
-        """A visit to place; `old`: where it stands and the solver begins. Without it, it may stay out."""
+    def free(self, job: Job, old: Place | None) -> Freed | None:
+        """A visit to place; `old`: where it stands and the solver begins. Without it, it may stay out.
+
+        None where no start of it lies in the window.
+        """
         model = self.model
         options = {
             device: [at for at in starts if self.lower <= at and at + job.minutes <= self.upper]
@@ -65,7 +68,7 @@ class Model:
         }
         starts = sorted({at for row in options.values() for at in row})
         if not starts:
-            return
+            return None
         start = model.new_int_var_from_domain(self.cp.Domain.from_values(starts), "")
         at = {device: model.new_bool_var("") for device, row in options.items() if row}
         placed = model.new_constant(1) if old else model.new_bool_var("")
@@ -82,6 +85,7 @@ class Model:
         self.freed.append(Freed(job, start, at, placed))
         if self.roomy:
             self.cost += retime.wish(self.model, job, start)
+        return self.freed[-1]
 
     def _take(self, job: Job, device: str, start: Any, here: Any) -> None:
         """The room and the beam for the visit, and the free time behind it that the solver may choose."""
@@ -117,21 +121,6 @@ class Model:
         self.model.add(size == minutes + sum(pieces))
         self.model.add_hint(size, minutes)
         return size
-
-    def stay_near(self, old: Place, moved: int, elsewhere: int) -> None:
-        """Let the visit that was freed last cost a minute's worth for each minute away from its old start,
-        `moved` minutes' worth when it moves at all, and `elsewhere` more on another device.
-        """
-        model, freed = self.model, self.freed[-1]
-        away, moves = model.new_int_var(0, 2880, ""), model.new_bool_var("")
-        model.add(away >= freed.start - old.start).only_enforce_if(freed.placed)
-        model.add(away >= old.start - freed.start).only_enforce_if(freed.placed)
-        model.add(away == 0).only_enforce_if(~moves)
-        self.cost += [away * SCALE, moves * moved * SCALE]
-        for device, here in freed.at.items():
-            if device != old.device:
-                model.add_implication(here, moves)
-                self.cost.append(here * elsewhere * SCALE)
 
     def separate_particles(self) -> None:
         """Between beams of two particles lies the time of the change, one way round or the other."""
@@ -175,3 +164,19 @@ class Model:
             for device, here in one.at.items()
             if solver.value(here)
         ]
+
+
+def stay_near(window: Model, freed: Freed, old: Place, moved: int, elsewhere: int) -> None:
+    """Let a freed visit cost a minute's worth for each minute away from its old start, `moved` minutes' worth
+    when it moves at all, and `elsewhere` more on another device.
+    """
+    model = window.model
+    away, moves = model.new_int_var(0, 2880, ""), model.new_bool_var("")
+    model.add(away >= freed.start - old.start).only_enforce_if(freed.placed)
+    model.add(away >= old.start - freed.start).only_enforce_if(freed.placed)
+    model.add(away == 0).only_enforce_if(~moves)
+    window.cost += [away * SCALE, moves * moved * SCALE]
+    for device, here in freed.at.items():
+        if device != old.device:
+            model.add_implication(here, moves)
+            window.cost.append(here * elsewhere * SCALE)

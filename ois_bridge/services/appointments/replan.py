@@ -19,7 +19,7 @@ from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.scheduling import ScheduleProposal
 from ois_bridge.services.appointments import book, day_problem, proposals, solver
 from ois_bridge.services.appointments.day_problem import DayProblem, Item
-from ois_bridge.services.appointments.model import Model
+from ois_bridge.services.appointments.model import Model, stay_near
 from ois_bridge.services.context import Caller, Context
 
 LONGEST = timedelta(days=14)
@@ -130,7 +130,11 @@ def _day(
     near = [
         visit
         for visit in held.visits
-        if visit not in hit and not visit.fixed and visit.kind == Kind.TREATMENT and _neighbour(visit, may)
+        if visit not in hit
+        and not visit.fixed
+        and visit.kind == Kind.TREATMENT
+        and _neighbour(visit, may)
+        and not constraints.possible(held, visit, now)
     ]
     made, found = _solved(held, day, may, [], now)
     if len(found) < len(may) and near:
@@ -169,8 +173,9 @@ def _solved(
     for visit in (*hit, *near):
         if visit.key in jobs:
             old = day_problem.place_of(held, day, visit)
-            model.free(jobs[visit.key], old if visit in near else None)
-            model.stay_near(old, MOVED if visit in near else 0, ELSEWHERE)
+            freed = model.free(jobs[visit.key], old if visit in near else None)
+            if freed is not None:
+                stay_near(model, freed, old, MOVED if visit in near else 0, ELSEWHERE)
     model.separate_particles()
     return made, list(model.solve(SECONDS)) if jobs else []
 
