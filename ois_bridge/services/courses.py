@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused
 from common.text import _, language
 from ois_bridge.domain import staging
-from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent
+from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent, AppointmentState
 from ois_bridge.domain.course_states import COURSE_TABLE, CourseEvent, CourseState
 from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
@@ -154,10 +154,9 @@ def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, r
 
 
 def _cancel_appointments(session: Session, course: Course, user: str, now: datetime) -> int:
-    """Cancel what is still to come; who is called or in the room already stays."""
-    rows = session.scalars(
-        select(Appointment).where(Appointment.course_key == course.key, Appointment.start >= now)
-    )
+    """Cancel what is still to come, and who waits since earlier; who is called or in the room stays."""
+    ahead = or_(Appointment.start >= now, Appointment.state == AppointmentState.SIGNED_IN)
+    rows = session.scalars(select(Appointment).where(Appointment.course_key == course.key, ahead))
     count = 0
     for row in rows:
         if AppointmentEvent.CANCEL in APPOINTMENT_TABLE[row.state]:

@@ -149,11 +149,12 @@ def test_course_actions_and_what_follows_from_them(record: Record) -> None:
     coming = book(record, 2, now + timedelta(days=1), AppointmentState.BOOKED)
     past = book(record, 1, now - timedelta(days=1), AppointmentState.DONE)
     here = book(record, 3, now + timedelta(minutes=1), AppointmentState.CALLED)
+    late = book(record, 3, now - timedelta(minutes=30), AppointmentState.SIGNED_IN)
     processes.start(context, DOCTOR, key)
 
     def states() -> list[AppointmentState]:
         with context.database.reading() as session:
-            return [session.get_one(Appointment, one).state for one in (coming, past, here)]
+            return [session.get_one(Appointment, one).state for one in (coming, past, here, late)]
 
     with pytest.raises(Unauthorised):
         courses.act(context, THERAPIST, key, CourseEvent.INTERRUPT, "x")
@@ -163,8 +164,13 @@ def test_course_actions_and_what_follows_from_them(record: Record) -> None:
         courses.act(context, DOCTOR, key, CourseEvent.INTERRUPT, "a\x00b")
     assert states()[0] is AppointmentState.BOOKED
     done = courses.act(context, DOCTOR, key, CourseEvent.INTERRUPT, "fever")
-    assert (done.appointments, done.tasks) == (1, 0)
-    assert states() == [AppointmentState.CANCELLED, AppointmentState.DONE, AppointmentState.CALLED]
+    assert (done.appointments, done.tasks) == (2, 0)
+    assert states() == [
+        AppointmentState.CANCELLED,
+        AppointmentState.DONE,
+        AppointmentState.CALLED,
+        AppointmentState.CANCELLED,
+    ]
     with context.database.reading() as session, pytest.raises(Refused, match="interrupted"):
         courses.must_be_active(session, key)
     with pytest.raises(Refused, match="What can be done: resume, cancel, end"):
