@@ -104,7 +104,7 @@ def test_what_cannot_be_planned_on_is_refused():
     refused("liver", "no region named liver: this structure set holds External, cube, organ")
     refused("low", "low is cut by the image edge", low=("PTV", box((-9, 9), (-9, 9), ct.z[:4])))
     refused("side", "side is cut by the image edge", side=("PTV", box((60, 90), (-9, 9), ct.z[18:22])))
-    refused("far", "far is cut by the image edge", far=("PTV", box((-9, 9), (-9, 9), [500.0])))
+    refused("far", "region far lies outside the image", far=("PTV", box((-9, 9), (-9, 9), [500.0])))
     refused("out", "outside the body", out=("PTV", box((66, 72), (-9, 9), ct.z[18:22])))
     refused("dust", "encloses no voxel", dust=("PTV", box((0.1, 0.2), (0.1, 0.2), ct.z[18:19])))
     refused("empty", "no closed contour", empty=("PTV", ()))
