@@ -48,10 +48,15 @@ def normal_name(name: str) -> str:
     return "=".join(groups).rstrip("=")
 
 
-def readable_name(name: str) -> str:
-    """A DICOM person name as people write it: given name first in Latin letters, unspaced in Chinese ones."""
+def readable_name(name: str, chinese: bool = False) -> str:
+    """A DICOM person name as people write it: given name first in Latin letters, unspaced in Chinese ones.
+
+    `chinese`: for a Chinese reader, who needs no Latin letters where there are Chinese ones.
+    """
     groups = [_readable(group.split("^")) for group in name.split("=")]
-    return " · ".join(dict.fromkeys(group for group in groups if group))
+    found = list(dict.fromkeys(group for group in groups if group))
+    own = [group for group in found if not group.isascii()]
+    return " · ".join(own if chinese and own else found)
 
 
 def _readable(parts: list[str]) -> str:

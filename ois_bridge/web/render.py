@@ -28,6 +28,11 @@ def _age(text: str) -> str:
     return str(today.year - int(text[:4]) - birthday_ahead)
 
 
+def _person(name: str) -> str:
+    """A name as the reader writes it."""
+    return readable_name(name, chinese=language() == "zh")
+
+
 def _moment(time: datetime) -> str:
     """A time in the zone of this computer."""
     return f"{time.astimezone():%Y-%m-%d %H:%M}"
@@ -49,7 +54,7 @@ def _environment() -> Environment:
         {"_": _, "Action": Action, "words": words, "version": version("ptcs"), "menu": menu.entries}
     )
     environment.filters.update(
-        {"born": readable_date, "age": _age, "person": readable_name, "moment": _moment, "clock": _clock}
+        {"born": readable_date, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
     )
     environment.filters["alerts"] = alerts.shown
     return environment

@@ -122,7 +122,8 @@ class CourseLife:
         last = until - timedelta(days=7 if chance.random() < 0.2 else 0)
         weight = chance.uniform(48, 82)
         while clock.at + timedelta(days=6) < last:
-            clock.at += timedelta(days=6, hours=chance.uniform(0, 6))
+            clock.at += timedelta(days=6)
+            clock.on(chance.uniform(0, 6))
             weight *= chance.uniform(0.985, 1.002)
             self._review(chance, weight)
 

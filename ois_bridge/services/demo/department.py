@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused
-from common.text import _
+from common.text import _, set_language
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.accounts import Account, AccountRole
 from ois_bridge.models.clinical import Course, Patient
@@ -39,6 +39,7 @@ def seed(context: Context, caller: Caller, count: int, number: int) -> int:
         have = _have(session)
         scene = people.scene()
         _staff(session, context, scene["staff"])
+    set_language("zh")  # they are people of a Chinese department, whoever asks for them
     for index in range(have, have + count):
         _patient(context, scene, index + 1, random.Random(f"{number}/{index}"))  # noqa: S311 - names and dates
     return have + count
