@@ -138,7 +138,9 @@ def days_of(held: Book, choice: Choice) -> list[date]:
 
 def view(session: Session, choice: Choice) -> View:
     """The sheet of a choice. Raises BadInput."""
-    held = book.load(session, choice.day - timedelta(days=7), choice.day + timedelta(days=21))
+    monday = choice.day - timedelta(days=choice.day.weekday())
+    week = (monday, monday + timedelta(days=6)) if choice.view == "week" else (choice.day, choice.day)
+    held = book.load(session, *week)
     days = days_of(held, choice)
     devices = _devices(held, choice)
     rows = [
