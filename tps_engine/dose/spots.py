@@ -54,7 +54,7 @@ def nominal(model: BeamModel, energy: Floats, x: Floats, y: Floats) -> Spots:
 def check_reach(limits: Sequence[tuple[float, float]], x: Floats, y: Floats) -> None:
     """Raise BadInput when a spot lies outside a machine's scan limits: low and high along x and y, mm."""
     for name, values, (low, high) in (("x", x, limits[0]), ("y", y, limits[1])):
-        if len(values) and not (low <= np.min(values) and np.max(values) <= high):
+        if len(values) and (np.min(values) < low or np.max(values) > high):  # NaN: see Spots
             raise BadInput(
                 _(
                     "spot positions {name} {first} .. {last} mm: the machine scans {low} .. {high} mm; "
