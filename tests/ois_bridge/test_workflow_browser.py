@@ -124,28 +124,28 @@ def test_by_keyboard_and_with_a_form(busy: tuple[Ois, dict[str, str]], page: Pag
     assert "Immobilisation and simulation" in page.inner_text("main")
 
 
-def test_pages_are_accessible_and_fit(busy: tuple[Ois, dict[str, str]], page: Page) -> None:
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_pages_are_accessible_and_fit(busy: tuple[Ois, dict[str, str]], page: Page, language: str) -> None:
     ois, keys = busy
     log_in(page, ois, "physician")
-    for language in ("en", "zh"):
-        for name, path in (
-            ("tasks", "/tasks"),
-            ("done", "/tasks/done"),
-            ("board", "/board?whose=all"),
-            ("of-course", f"/courses/{keys['consent']}/processes"),
-            ("form", f"/forms/of/{keys['consent']}/consent"),
-            ("devices", "/devices"),
-        ):
-            page.goto(f"{ois.url}/language/{language}?next=/tasks")
-            page.goto(f"{ois.url}{path}")
-            looked_at(page, f"{name}-{language}")
-        page.goto(f"{ois.url}/courses/{keys['treatment']}/processes")
-        page.locator("a[href*='/processes/running/']").first.click()
-        looked_at(page, f"log-{language}")
+    page.goto(f"{ois.url}/language/{language}?next=/tasks")
+    for name, path in (
+        ("of-course", f"/courses/{keys['consent']}/processes"),
+        ("tasks", "/tasks"),
+        ("done", "/tasks/done"),
+        ("board", "/board?whose=all"),
+        ("form", f"/forms/of/{keys['consent']}/consent"),
+        ("devices", "/devices"),
+    ):
+        page.goto(f"{ois.url}{path}")
+        looked_at(page, f"{name}-{language}")
+    page.goto(f"{ois.url}/courses/{keys['treatment']}/processes")
+    page.locator("a[href*='/processes/running/']").first.click()
+    looked_at(page, f"log-{language}")
     page.context.clear_cookies()
     log_in(page, ois, "physicist")
-    page.goto(f"{ois.url}/language/zh?next=/assignment")
-    looked_at(page, "assignment-zh")
+    page.goto(f"{ois.url}/language/{language}?next=/assignment")
+    looked_at(page, f"assignment-{language}")
 
 
 @pytest.mark.requirement("OIS-WORKFLOW")
