@@ -47,9 +47,7 @@ class Hl7His:
         try:
             answer = mllp.call(self.host, self.port, _query(number, kind), self.timeout_s)
         except LinkLost as why:
-            raise LinkLost(
-                _("The hospital system does not answer; enter the patient's data by hand.")
-            ) from why
+            raise LinkLost(_("The hospital system does not answer; enter the data by hand.")) from why
         return _read(answer)
 
 

@@ -120,15 +120,7 @@ class Plan:
         tissues: for a region a tissue of the set or its alpha/beta in Gy. Raises BadInput for unknown names,
         and for ions, whose biology is the machine's.
         """
-        if isinstance(self.machine, IonMachine):
-            raise BadInput(_("RBE models of protons do not hold for other ions: plan with another model"))
-        known = parameters.load()
-        result = self.result
-        ratio = rbe.alpha_beta_map(known, result.grid.shape, result.regions, tissues or {})
-        patient = recompute.patient_of(self.case.ct, self.case.structures, self.calibration)
-        with progress() as report:
-            report(0.0, model)
-            return effective_dose(patient, result.grid, result.beams, self.machine, known.model(model), ratio)
+        return _weighted(self, model, tissues or {})
 
     def compare(self, dose: Dose, percent: float = 2.0, distance: float = 2.0) -> GammaResult:
         """Gamma of another dose against the planned one, % of its maximum and mm."""
@@ -190,13 +182,30 @@ class Plan:
         )
 
     def _backdrop(self) -> figures.Backdrop:
-        ct, wanted = self.case.ct, self.prescription
-        nz, ny, nx = ct.hu.shape
-        grid = Grid(ct.origin, ct.spacing, (nz, ny, nx))
-        target = contours.rasterise(self.case.structures.roi(wanted.target).contours, grid)
-        return figures.Backdrop(
-            Volume(ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
-        )
+        return _backdrop(self.case, self.prescription)
+
+
+def _backdrop(case: output.Case, wanted: Prescription) -> figures.Backdrop:
+    """CT and target, what doses are drawn over."""
+    nz, ny, nx = case.ct.hu.shape
+    grid = Grid(case.ct.origin, case.ct.spacing, (nz, ny, nx))
+    target = contours.rasterise(case.structures.roi(wanted.target).contours, grid)
+    return figures.Backdrop(
+        Volume(case.ct.hu, grid), Volume(target, grid), wanted.target, wanted.dose_per_fraction
+    )
+
+
+def _weighted(plan: Plan, model: str, tissues: Mapping[str, str | float]) -> EffectiveDose:
+    """The dose of a proton plan by an RBE model. Raises BadInput."""
+    if isinstance(plan.machine, IonMachine):
+        raise BadInput(_("RBE models of protons do not hold for other ions: plan with another model"))
+    known = parameters.load()
+    result = plan.result
+    ratio = rbe.alpha_beta_map(known, result.grid.shape, result.regions, tissues)
+    patient = recompute.patient_of(plan.case.ct, plan.case.structures, plan.calibration)
+    with progress() as report:
+        report(0.0, model)
+        return effective_dose(patient, result.grid, result.beams, plan.machine, known.model(model), ratio)
 
 
 def engine_options(chosen: Mapping[str, Any]) -> engines.Options:
