@@ -43,9 +43,7 @@ pytestmark = pytest.mark.requirement("OIS-SCHEDULE")
 
 
 @pytest.fixture(scope="module")
-def home(
-    tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]
-) -> Iterator[Context]:
+def home(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Context]:
     state = tmp_path_factory.mktemp("sheet")
     place(state)
     built = process.build(StateDir(state), site.load())
