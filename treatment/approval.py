@@ -11,7 +11,7 @@ from common.text import _
 from treatment.ledger import History
 from treatment.monitor import Monitor
 
-APPROVED, DELIVERED = "APPROVED", "DELIVERED"
+APPROVED, DELIVERED, ACTIVE = "APPROVED", "DELIVERED", "ACTIVE"
 
 MU_TOLERANCE = 0.05
 """MU by which the OIS may know more of a fraction than this machine's journal (rounding of the record)."""
@@ -28,12 +28,16 @@ class Fraction:
 
 @dataclass(frozen=True)
 class Standing:
-    """A plan as the OIS knows it. state: ARRIVED, SUBMITTED, APPROVED or REVOKED. approval: JWS or ""."""
+    """A plan as the OIS knows it. state: ARRIVED, SUBMITTED, APPROVED or REVOKED. approval: JWS or "".
+
+    course_state: ACTIVE, INTERRUPTED, CANCELLED, ENDED, HISTORY or "" for a plan of no course.
+    """
 
     state: str
     plan_hash: str
     approval: str
     fractions: tuple[Fraction, ...]
+    course_state: str
 
 
 def check_signed(key: Ed25519PublicKey, approval: str, plan_uid: str, plan_hash: str) -> str:
@@ -54,11 +58,17 @@ def check_signed(key: Ed25519PublicKey, approval: str, plan_uid: str, plan_hash:
 
 
 def check_standing(standing: Standing) -> None:
-    """Raise Refused unless the OIS holds the plan as approved."""
+    """Raise Refused unless the OIS holds the plan as approved and its course as active."""
     if standing.state != APPROVED or not standing.approval:
         raise Refused(
             _("the plan is {state}; only an approved plan can be treated").format(
                 state=standing.state or _("unknown")
+            )
+        )
+    if standing.course_state != ACTIVE:
+        raise Refused(
+            _("the course of this plan is {state}; only an active course is treated").format(
+                state=standing.course_state or _("unknown")
             )
         )
 

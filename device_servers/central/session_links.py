@@ -69,7 +69,8 @@ def _standing(answer: Any) -> Standing:
             Fraction(int(row["number"]), str(row["state"]), float(row.get("delivered_mu") or 0.0))
             for row in answer["fractions"]
         )
-        return Standing(str(answer["state"]), str(answer["hash"]), str(answer.get("approval") or ""), known)
+        signed, course = str(answer.get("approval") or ""), str(answer["course_state"] or "")
+        return Standing(str(answer["state"]), str(answer["hash"]), signed, known, course)
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise LinkLost(_("the OIS answered without {what}").format(what=why)) from why
 

@@ -90,5 +90,6 @@ def plan(session: Session, row: Plan, digest: str) -> dict[str, Any]:
         "hash": digest,
         "approval": approval.signed if approval else None,
         "prescription_id": row.prescription_key,
+        "course_state": row.prescription.course.state.name if row.prescription else None,
         "fractions": fractions(session, row.sop_uid),
     }

@@ -228,6 +228,7 @@ class Ois:
         self.dataset = ion_plan.to_dataset(treated or plan())
         self.down = False
         self.state, self.fractions, self.approver = "APPROVED", (Fraction(1, "PLANNED", 0.0),), "dr"
+        self.course_state = "ACTIVE"
         self.hash = plan_hash(self.dataset)
         self.key = KEY
         self.signed_hash = None
@@ -247,7 +248,7 @@ class Ois:
             "time": "2026-01-01T12:00:00Z",
         }
         signed = authority.sign(self.key, statement) if self.state == "APPROVED" else ""
-        return Standing(self.state, self.hash, signed, self.fractions)
+        return Standing(self.state, self.hash, signed, self.fractions, self.course_state)
 
 
 class Sink:

@@ -43,6 +43,15 @@ def test_a_plan_that_is_not_approved_is_refused(world, state):
     assert (world.state, world.plan_file().exists()) == ("IDLE", False)
 
 
+@pytest.mark.requirement("OIS-RV", "OIS-COURSE")
+@pytest.mark.parametrize("course", ["INTERRUPTED", "CANCELLED", "ENDED", "HISTORY", ""])
+def test_a_plan_of_a_stopped_course_is_refused(world, course):
+    world.ois.course_state = course
+    with pytest.raises(Refused, match="only an active course is treated"):
+        world.load()
+    assert (world.state, world.plan_file().exists()) == ("IDLE", False)
+
+
 @pytest.mark.requirement("OIS-RV")
 def test_a_plan_altered_in_transit_or_falsely_signed_is_refused(world):
     honest = world.ois.dataset

@@ -155,7 +155,7 @@ class Fraction(BaseModel):
 
 
 class Plan(BaseModel):
-    """A plan; hash of its file as it is now; approval: JWS or null."""
+    """A plan; hash of its file as it is now; approval: JWS or null; course_state: null without prescription."""
 
     sop_instance_uid: str
     patient_id: str
@@ -165,6 +165,7 @@ class Plan(BaseModel):
     hash: str
     approval: str | None
     prescription_id: str | None
+    course_state: str | None
     fractions: list[Fraction]
 
 
