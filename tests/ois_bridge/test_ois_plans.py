@@ -56,6 +56,18 @@ def test_plan_is_submitted_approved_and_signed(ois: Ois, users: Users, case: Cas
     assert uid not in json.dumps(last)
 
 
+@pytest.mark.requirement("OIS-COURSE")
+def test_a_plan_tells_whether_its_course_is_active(ois: Ois, users: Users, case: Case) -> None:
+    uid = approved(ois, users, case)
+    assert ok(users["therapist"].get(f"/plans/{uid}"))["course_state"] == "ACTIVE"
+    patient = ok(users["physician"].get(f"/patients/{case.patient.patient_id}"))
+    course = patient["courses"][0]["id"]
+    for event, state in (("INTERRUPT", "INTERRUPTED"), ("RESUME", "ACTIVE"), ("CANCEL", "CANCELLED")):
+        body = {"event": event, "reason": "fever"}
+        ok(users["physician"].post(f"/courses/{course}/actions", json=body))
+        assert ok(users["therapist"].get(f"/plans/{uid}"))["course_state"] == state
+
+
 def test_plan_needs_its_dose_and_its_prescription(ois: Ois, users: Users, case: Case) -> None:
     wish = prescribed(ois, users, case)
     ois.store(case.plan())

@@ -155,7 +155,7 @@ class Fraction(BaseModel):
 
 
 class Plan(BaseModel):
-    """A plan; hash of its file as it is now; approval: JWS or null; course_state: null without prescription."""
+    """A plan; hash of its file as it is now; approval: JWS or null. course_state: null before submission."""
 
     sop_instance_uid: str
     patient_id: str
