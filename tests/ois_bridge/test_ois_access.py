@@ -250,7 +250,8 @@ def test_department_day_in_the_browser(tab: Browser, ois: Ois, users: Users, cas
     """Registered, course, prescribed, submitted, approved and seen, with forms only."""
     ois.store(*case.images(), aet="PTCS_CT")
     tab.log_in("physician")
-    page = tab.send("/patients/new", "/patients/new", **{**identity(case), "birth_date": "1960-02-29"})
+    typed = {**identity(case), "birth_date": "1960-02-29", "source": "outpatient"}
+    page = tab.send("/patients/new", "/patients/new", **typed)
     assert "The patient is registered." in page.text
     patient = page.url.path
     page = tab.send(f"{patient}/courses", patient, name="Course 1", diagnosis="<script>alert(1)</script>")

@@ -296,12 +296,13 @@ def test_a_variable_rbe_is_planned_and_reconstructed(ois, case, service):
     dose = rt_dose.from_dataset(ois.objects[result["dose_uid"]])
     assert (dose.comment, dose.dose_type) == ("RBE model: McNamara, proton-rbe 1.0", "EFFECTIVE")
     assert result["metrics"]["target"]["mean"] == pytest.approx(2.0, rel=0.02)
-    # in late-responding tissue protons weigh more than 1.1: fewer of them give the dose
+    # at 2 Gy and alpha/beta 3 McNamara's RBE is 1.10 for 1 keV/um and 1.25 for 4.4: fewer protons do
     plain = {**request, "prescription_id": "rx"}
     _job, constant = service.run(plain)
     other = ion_plan.from_dataset(ois.objects[constant["result"]["plan_uid"]])
     assert constant["result"]["biology"]["alpha_beta"] == {}
-    assert sum(beam.meterset for beam in made.beams) < 0.97 * sum(beam.meterset for beam in other.beams)
+    fewer = sum(beam.meterset for beam in made.beams) / sum(beam.meterset for beam in other.beams)
+    assert 1.1 / 1.25 < fewer < 1.0
     _job, state = _reconstruct(service, ois, made, [_record(made, 1, 1.0)])
     assert state["state"] == "DONE", state
     assert state["result"]["metrics"]["target"]["mean"] == pytest.approx(2.0, rel=0.02)

@@ -82,7 +82,7 @@ def _schedule_proposal() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        sa.Column("progress", sa.Float(), nullable=False),
+        sa.Column("progress", sa.Double(), nullable=False),
         sa.Column("error", sa.String(length=500), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
         sa.Column("created_by", sa.String(length=64), nullable=False),
