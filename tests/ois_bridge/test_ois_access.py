@@ -250,7 +250,7 @@ def test_department_day_in_the_browser(tab: Browser, ois: Ois, users: Users, cas
     """Registered, course, prescribed, submitted, approved and seen, with forms only."""
     ois.store(*case.images(), aet="PTCS_CT")
     tab.log_in("physician")
-    # patients of other tests have this name and birth date: the form asks, and is told that it is another person
+    # patients of other tests have this name and birth date: the form asks whether it is one of them
     typed = {**identity(case), "birth_date": "1960-02-29", "source": "outpatient", "other_person": "1"}
     page = tab.send("/patients/new", "/patients/new", **typed)
     assert "The patient is registered." in page.text
