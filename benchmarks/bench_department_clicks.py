@@ -48,6 +48,12 @@ class Hand:
         """Point and click."""
         self._do(lambda: self.page.click(selector), THINK_S + POINT_S + CLICK_S)
 
+    def choose(self, selector: str, index: int) -> None:
+        """Open a list and click on one of its rows: two clicks."""
+        seconds = THINK_S + 2 * (POINT_S + CLICK_S)
+        self._do(lambda: self.page.select_option(selector, index=index), seconds)
+        self.acts += 1
+
     def key(self, name: str) -> None:
         """A shortcut or a tab."""
         self._do(lambda: self.page.keyboard.press(name), KEY_S * (1 + name.count("+")))
@@ -69,7 +75,7 @@ class Hand:
     def _do(self, act, seconds: float) -> None:  # type: ignore[no-untyped-def]
         begun = time.perf_counter()
         act()
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state("load")
         self.seconds += seconds + time.perf_counter() - begun
         self.acts += 1
 
@@ -82,7 +88,9 @@ class Hand:
 
 
 def opened(browser: Browser, url: str, path: str = "/login") -> Page:
-    page = browser.new_context(viewport={"width": WIDE, "height": HIGH}, locale="zh-CN").new_page()
+    page = browser.new_context(
+        viewport={"width": WIDE, "height": HIGH}, locale="zh-CN", permissions=["camera"]
+    ).new_page()
     page.goto(url + path)
     return page
 
@@ -99,6 +107,7 @@ def receptionist(browser: Browser, url: str, password: str) -> Hand:
     """Registers a patient with a photo, from the start page on."""
     page = opened(browser, url)
     log_in(Hand(page), "receptionist", password)
+    page.wait_for_url("**/patients")
     hand = Hand(page)
     hand.see()
     hand.click("a[href='/patients/new']")
@@ -107,17 +116,17 @@ def receptionist(browser: Browser, url: str, password: str) -> Hand:
     hand.key("Tab")
     hand.type("慕容雪")
     hand.see()
-    hand.key("Alt+p")
+    hand.click("[data-camera]")
     page.wait_for_selector("[data-shoot]:visible")
-    hand.key("Alt+o")
+    hand.click("[data-shoot]")
     hand.see()
-    hand.click("#physician")
-    hand.page.select_option("#physician", index=1)
-    hand.key("Tab")
+    hand.choose("#physician", 1)
+    hand.click("#diagnosis")
     hand.type("前列腺癌")
     hand.see()
-    hand.key("Alt+r")
-    page.wait_for_url("**/patients/????????????????**")
+    hand.key("Enter")
+    page.wait_for_selector(".message.good, .message.bad")
+    assert page.query_selector(".message.bad") is None, page.inner_text(".message.bad")
     hand.see()
     assert "慕容雪" in page.content()
     return hand
@@ -128,6 +137,7 @@ def doctor(browser: Browser, url: str, password: str) -> Hand:
     hand = Hand(opened(browser, url))
     hand.see()
     log_in(hand, "physician", password)
+    hand.page.wait_for_url("**/tasks")
     hand.acts = 0  # log-in itself is where the counting begins
     hand.see()
     hand.click("#tasks tr:has(b:text-is('治疗单审批')) .task-link")
@@ -145,6 +155,7 @@ def therapist(browser: Browser, url: str, password: str) -> Hand:
     """Signs a patient in and calls them."""
     page = opened(browser, url)
     log_in(Hand(page), "therapist", password)
+    page.wait_for_url(lambda address: not address.endswith("/login"))
     page.goto(f"{url}/queue?device=ROOM1")
     hand = Hand(page)
     hand.see()
