@@ -28,11 +28,11 @@ DATABASES = os.environ.get("PTCS_TEST_DATABASES", "sqlite,postgresql").split(","
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a browser sees is the same on each database: it is looked at on the first one."""
+    """What a browser sees is the same on each database, and what takes long: on the first one only."""
     items[:] = [
         item
         for item in items
-        if "browser" not in item.keywords
+        if not {"browser", "slow"} & set(item.keywords)
         or getattr(item, "callspec", None) is None
         or item.callspec.params.get("kind", DATABASES[0]) == DATABASES[0]
     ]

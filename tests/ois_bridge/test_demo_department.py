@@ -17,6 +17,7 @@ def seed(state: Path, *arguments: str) -> tuple[int, str]:
     return found.exit_code, found.output
 
 
+@pytest.mark.slow
 def test_department_is_believable(make_ois, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     ois: Ois = make_ois()
     code, said = seed(ois.state, "24")
