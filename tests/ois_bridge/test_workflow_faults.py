@@ -76,7 +76,6 @@ def agree(session: Session, record: ProcessRecord) -> None:
             assert session.scalar(select(FormChange.event).where(FormChange.form_key == form.key).limit(1))
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120 + 30 * KILLS)
 def test_killed_at_any_moment_nothing_is_half_done(tmp_path: Path, place: Callable[[Path], None]) -> None:
     place(tmp_path)
