@@ -2,26 +2,20 @@
 
 import base64
 import io
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.links import pdf
 from common.text import translate
 from ois_bridge.domain import words
 from ois_bridge.domain.identity import readable_date
+from ois_bridge.interfaces import paper
 from ois_bridge.services.ports import Label
-
-PAGES = Path(__file__).parent / "templates"
 
 
 class Labels:
     """Composes labels of 60 x 40 mm."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined
-        )
+        self._environment = paper.environment()
 
     def compose(self, label: Label, language: str) -> bytes:
         """One label as PDF."""

@@ -3,33 +3,20 @@
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.links import pdf
 from common.text import translate
 from ois_bridge.domain import plan_line, toxicity, words
-from ois_bridge.domain.identity import readable_date, readable_name
-
-PAGES = Path(__file__).parent / "templates"
+from ois_bridge.interfaces import paper
 
 
 class Documents:
     """Prints the templates of this folder."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(PAGES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(
-            {"born": readable_date, "name": readable_name, "moment": _moment, "day": _day}
-        )
+        self._environment = paper.environment()
+        self._environment.filters.update({"moment": _moment, "day": _day})
         self._environment.globals.update(
             {
                 "words": words,

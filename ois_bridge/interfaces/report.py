@@ -3,17 +3,12 @@
 import base64
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.links import pdf
 from common.text import translate
 from ois_bridge.domain import timeline, words
-from ois_bridge.domain.identity import readable_date, readable_name
-
-PAGES = Path(__file__).parent / "templates"
+from ois_bridge.interfaces import paper
 
 CAPTIONS = {
     "dose_planes.png": words.N_("Delivered dose in three planes"),
@@ -28,16 +23,8 @@ class Pages:
     """Composes reports."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(PAGES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(
-            {"born": readable_date, "moment": _moment, "clock": _clock, "name": readable_name}
-        )
+        self._environment = paper.environment()
+        self._environment.filters.update({"moment": _moment, "clock": _clock})
 
     def compose(self, facts: Mapping[str, Any], pictures: Mapping[str, bytes], language: str) -> bytes:
         """The report as PDF."""

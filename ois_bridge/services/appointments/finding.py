@@ -32,6 +32,15 @@ def courses_of(session: Session, wanted: str) -> Sequence[Course]:
     return session.scalars(query).all()
 
 
+def with_chosen(session: Session, wanted: str, key: str) -> tuple[list[Course], Course | None]:
+    """Courses that a search finds, the chosen one among them, and the chosen one (None without a key)."""
+    found = list(courses_of(session, wanted))
+    chosen = course(session, key) if key else None
+    if chosen is not None and chosen.key not in {one.key for one in found}:
+        found.insert(0, chosen)
+    return found, chosen
+
+
 def course(session: Session, key: str) -> Course | None:
     """A course with its patient."""
     return session.scalar(select(Course).where(Course.key == key).options(joinedload(Course.patient)))

@@ -163,10 +163,7 @@ def _course_page(
     error: str = "",
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.BOOK_APPOINTMENT) as session:
-        found = list(finding.courses_of(session, form.get("search", "")))
-        chosen = finding.course(session, form.get("course", "")) if form.get("course") else None
-        if chosen is not None and chosen.key not in {course.key for course in found}:
-            found.insert(0, chosen)
+        found, chosen = finding.with_chosen(session, form.get("search", ""), form.get("course", ""))
         filled = {"first": booking.today(context).isoformat(), **form}
         if chosen is not None and "fraction" not in form:
             filled["fraction"] = str(finding.next_fraction(session, chosen.key))

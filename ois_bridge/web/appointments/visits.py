@@ -126,10 +126,7 @@ def _form_page(
     warnings: list[str] | None = None,
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
-        found = list(finding.courses_of(session, form.get("search", "")))
-        chosen = finding.course(session, form.get("course", "")) if form.get("course") else None
-        if chosen is not None and chosen.key not in {course.key for course in found}:
-            found.insert(0, chosen)
+        found, _chosen = finding.with_chosen(session, form.get("search", ""), form.get("course", ""))
         devices = list(means.devices_of(session).values())
         return means.show(
             request,
