@@ -46,6 +46,7 @@ class Site:
 
     archive: `blocks` are crates; `spots` the nozzles whose spots are kept, a list in any case.
     optics_path: elements and supplies of the optics library; None for a site that moves its beam by levers.
+    alarms_path, settings_path, control_path: alarm rules, what snapshots hold, areas of control; None without.
     """
 
     path: Path
@@ -64,6 +65,9 @@ class Site:
     interlock_path: Path
     roles_path: Path
     optics_path: Path | None = None
+    alarms_path: Path | None = None
+    settings_path: Path | None = None
+    control_path: Path | None = None
 
     def device(self, name: str) -> Device:
         """The device of that name. Raises BadConfig."""
@@ -118,8 +122,16 @@ def load(path: Path = DEFAULT_SITE) -> Site:
         devices=devices,
         interlock_path=path.parent / content["interlock"],
         roles_path=path.parent / content["roles"],
-        optics_path=path.parent / content["optics"] if "optics" in content else None,
+        optics_path=_beside(path, content, "optics"),
+        alarms_path=_beside(path, content, "alarms"),
+        settings_path=_beside(path, content, "settings"),
+        control_path=_beside(path, content, "control"),
     )
+
+
+def _beside(path: Path, content: Mapping[str, Any], key: str) -> Path | None:
+    """A further file of the site, named relative to it."""
+    return path.parent / content[key] if key in content else None
 
 
 def _listed(one_or_more: str | list[str]) -> list[str]:

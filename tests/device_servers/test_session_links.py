@@ -30,6 +30,7 @@ ANSWER = {
     "state": "APPROVED",
     "hash": "ab",
     "approval": "signed",
+    "course_state": "ACTIVE",
     "fractions": [{"number": 1, "state": "PARTIAL", "delivered_mu": 3.5}],
 }
 
@@ -98,6 +99,7 @@ def test_plan_and_approval_come_over_the_wire_unchanged(office, tmp_path):
         OisPlans(office.state).fetch("1.2.3.5")
     standing = OisApprovals(office.state).standing(UID, "token")
     assert (standing.state, standing.plan_hash, standing.approval) == ("APPROVED", "ab", "signed")
+    assert standing.course_state == "ACTIVE"
     assert standing.fractions[0].delivered_mu == 3.5
     with pytest.raises(Refused, match="no such plan"):
         OisApprovals(office.state).standing(UID, "another")

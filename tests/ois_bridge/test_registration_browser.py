@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from common import site
 from common.state import StateDir
@@ -117,8 +117,8 @@ def _register(page: Page, hand: Hand) -> None:
     hand.click("text=+ Register patient")
     page.wait_for_url("**/patients/new")
     hand.type("11010519491231002X")
-    assert page.input_value("#birth_date") == "1949-12-31"
-    assert page.input_value("#sex") == "F"
+    expect(page.locator("#birth_date")).to_have_value("1949-12-31")
+    expect(page.locator("#sex")).to_have_value("F")
     hand.key("Tab")
     page.wait_for_selector("[data-his].good")
     assert page.input_value("#name") == "韩梅梅"
