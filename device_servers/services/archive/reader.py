@@ -20,19 +20,10 @@ from device_servers.services.archive.layout import (
     Floats,
     Rows,
 )
+from device_servers.services.archive.protocols import Series
 from device_servers.services.archive.segment import load_open
 
-
-@dataclass(frozen=True)
-class Series:
-    """Samples of one attribute in order of time: s since the epoch, and values (NaN: unknown).
-
-    before: the last sample ahead of the range, (time, value), or None.
-    """
-
-    times: Floats
-    values: Floats
-    before: tuple[float, float] | None = None
+__all__ = ["Extract", "Series", "extract", "read"]
 
 
 @dataclass
