@@ -3,6 +3,7 @@
 from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from common.text import language
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.models.base import Base, Key, OptionalTime, Text64, Time, Uid, of_states
 
@@ -12,7 +13,8 @@ class Patient(Base):
 
     `pinyin`, `initials`: of a Chinese name, lower case without spaces (zhangsan, zs). `barcode`: what a
     scanner reads at the front desk. `photo`: path in the file store. `alerts`: codes that follow the
-    patient (pacemaker, pregnancy, allergy, anaesthesia, ...), separated by spaces.
+    patient (pacemaker, pregnancy, allergy, anaesthesia, ...), separated by spaces. `merged_into`: key of
+    the record that this person's other record is; empty as a rule.
     """
 
     __tablename__ = "patient"
@@ -48,6 +50,7 @@ class Patient(Base):
     initials: Mapped[str] = mapped_column(String(32), index=True, default="")
     photo: Mapped[str] = mapped_column(String(120), default="")
     alerts: Mapped[str] = mapped_column(String(200), default="")
+    merged_into: Mapped[str] = mapped_column(String(16), index=True, default="", server_default="")
     registered: Mapped[Time]
     registered_by: Mapped[Text64]
 
@@ -60,7 +63,8 @@ class Course(Base):
     """One course of treatment for one diagnosis.
 
     `source`: outpatient or inpatient. `diagnosis_code`: code of the department's diagnosis, linked to
-    `icd11` and `icd10`. `stage`: as its staging table says (T2 N0 M0, IIB). `physician`: user in charge.
+    `icd11` and `icd10`; `diagnosis` and `diagnosis_en` are then its two names. Words of a person stand in
+    `diagnosis` alone. `stage`: as its staging table says (T2 N0 M0, IIB). `physician`: user in charge.
     `charging`: what the hospital's system says of payment.
     """
 
@@ -70,6 +74,7 @@ class Course(Base):
     patient_key: Mapped[str] = mapped_column(ForeignKey("patient.key"), index=True)
     name: Mapped[str] = mapped_column(String(120))
     diagnosis: Mapped[str] = mapped_column(String(500))
+    diagnosis_en: Mapped[str] = mapped_column(String(500), default="", server_default="")
     diagnosis_code: Mapped[str] = mapped_column(String(32), index=True, default="")
     icd11: Mapped[str] = mapped_column(String(32), index=True, default="")
     icd10: Mapped[str] = mapped_column(String(16), index=True, default="")
@@ -90,6 +95,11 @@ class Course(Base):
     prescriptions: Mapped[list["Prescription"]] = relationship(
         back_populates="course", order_by="Prescription.created"
     )
+
+    @property
+    def diagnosis_text(self) -> str:
+        """The diagnosis in the reader's language; a person's own words as they were written."""
+        return self.diagnosis if language() == "zh" or not self.diagnosis_en else self.diagnosis_en
 
 
 class Prescription(Base):

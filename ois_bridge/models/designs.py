@@ -43,3 +43,19 @@ class FormDesign(Base):
     note: Mapped[str] = mapped_column(String(500), default="")
     created: Mapped[Time]
     created_by: Mapped[Text64]
+
+
+class ShippedAnswer(Base):
+    """What an administrator said to a design that came with a new version: taken, declined.
+
+    `kind`: process, form. `sha256`: of the file's content.
+    """
+
+    __tablename__ = "shipped_answer"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    answer: Mapped[str] = mapped_column(String(16))
+    time: Mapped[Time]
+    user: Mapped[Text64]

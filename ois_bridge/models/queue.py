@@ -119,11 +119,16 @@ class Contact(Base):
 
 
 class BiometricTemplate(Base):
-    """What a face or fingerprint reader calls a patient: the features stay in the reader."""
+    """What a face or fingerprint reader calls a patient: the features stay in the reader.
+
+    `kind`: face, fingerprint. `consent`: who agreed, in what form.
+    """
 
     __tablename__ = "biometric_template"
 
     template: Mapped[str] = mapped_column(String(120), primary_key=True)
     patient_key: Mapped[str] = mapped_column(ForeignKey("patient.key", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    consent: Mapped[str] = mapped_column(String(200), default="", server_default="")
     enrolled: Mapped[Time]
     enrolled_by: Mapped[Text64]
