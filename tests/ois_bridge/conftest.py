@@ -21,7 +21,7 @@ from common.links import dimse
 from common.state import StateDir
 from ois_bridge import settings
 from tests.ois_bridge.ois_case import ZHANG, Case
-from tests.ois_bridge.postgres import Postgres
+from tests.postgres import Postgres
 
 DATABASES = os.environ.get("PTCS_TEST_DATABASES", "sqlite,postgresql").split(",")
 """Every test of an OIS process runs on each of these."""

@@ -1,6 +1,6 @@
 """The connection to PostgreSQL: found again after it was lost, its errors in the house's words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,13 @@ from common.text import _
 
 CONNECT_S = 5
 STATEMENT_MS = 60_000
+_NOT_NOW = (
+    psycopg.OperationalError,
+    psycopg.InternalError,
+    psycopg.InterfaceError,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.InsufficientPrivilege,
+)
 
 
 def libpq(url: str) -> str:
@@ -36,10 +43,19 @@ class Link:
     Raises OSError for everything that the server or the way to it is the cause of: try again later.
     """
 
-    def __init__(self, url: str, name: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        read_only: bool = False,
+        on_open: Callable[[Connection[Any]], None] = lambda _connection: None,
+    ) -> None:
+        """on_open: called with every new connection before its first use; what it raises closes it."""
         self._url = libpq(url)
         self._name = name
         self._read_only = read_only
+        self._on_open = on_open
         self._connection: Connection[Any] | None = None
 
     @property
@@ -63,14 +79,19 @@ class Link:
 
     def _open(self) -> Connection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
+            fresh = psycopg.connect(
                 self._url, autocommit=True, connect_timeout=CONNECT_S, application_name=self._name
             )
-            if self._read_only:
-                self._connection.execute("SET default_transaction_read_only = on")
-            self._connection.execute(
-                sql.SQL("SET statement_timeout = {}; SET timezone = 'UTC'").format(STATEMENT_MS)
-            )
+            try:
+                if self._read_only:
+                    fresh.execute("SET default_transaction_read_only = on")
+                fresh.execute(sql.SQL("SET statement_timeout = {}").format(STATEMENT_MS))
+                fresh.execute("SET timezone = 'UTC'")
+                self._on_open(fresh)
+            except BaseException:
+                fresh.close()
+                raise
+            self._connection = fresh
         return self._connection
 
 
@@ -79,9 +100,11 @@ def told() -> Iterator[None]:
     """Errors of the driver as OSError (try again) or BadInput (the data cannot be kept)."""
     try:
         yield
+    except psycopg.errors.UndefinedTable as why:
+        raise BadInput(_("this database holds no archive; let the archiver write into it first")) from why
     except psycopg.DataError as why:
         raise BadInput(_("PostgreSQL does not take this: {why}").format(why=_first_line(why))) from why
-    except psycopg.Error as why:
+    except _NOT_NOW as why:
         raise OSError(
             _("PostgreSQL does not do it now: {why}; see that it runs and has disk space").format(
                 why=_first_line(why)

@@ -14,14 +14,13 @@ HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 EPOCH_S = 946_684_800
 """2000-01-01T00:00:00Z: PostgreSQL counts microseconds from there."""
-MICRO = 1e-6
 EARLIEST_S, LATEST_S = -2.0e9, 9.0e9
 """Times that keep their microseconds as f8 seconds, years 1906 to 2255."""
 
 
 def microseconds(times: NDArray[np.float64]) -> NDArray[np.int64]:
     """Seconds since 1970 as PostgreSQL's microseconds since 2000, rounded."""
-    return np.rint(times / MICRO).astype(np.int64) - EPOCH_S * 1_000_000
+    return np.rint(times * 1e6).astype(np.int64) - EPOCH_S * 1_000_000
 
 
 def seconds(stamps: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,7 +8,9 @@ writer takes its ids from att_conf alone. Two tables are added: `ptcs_spots`, wh
 and `ptcs_layout`, which says who made the tables.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 LAYOUT = "ptcs-hdbpp-1"
 
@@ -121,26 +123,25 @@ def table_name(kind: str, *, array: bool = False) -> str:
     return f"att_{'array' if array else 'scalar'}_{kind.replace('_', '').lower()}"
 
 
-def statements() -> Iterator[str]:
+def statements() -> Iterator[bytes | Composed]:
     """What makes the tables where they are missing, in order; may be done again at any time."""
     for name, (base, most) in _DOMAINS.items():
         yield (
             f"DO $$ BEGIN CREATE DOMAIN {name} AS {base} CHECK (VALUE >= 0 AND VALUE <= {most}); "
             "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-        )
-    yield _CONFIGURATION
+        ).encode()
+    yield _CONFIGURATION.encode()
     for kind, (_number, column) in TYPES.items():
         yield _data_table(kind, column, array=False)
         yield _data_table(kind, column, array=True)
-    yield _rows("att_conf_type (type, type_num)", {kind: number for kind, (number, _c) in TYPES.items()})
-    yield _rows("att_conf_format (format, format_num)", FORMATS)
-    yield _rows("att_conf_write (write, write_num)", WRITES)
-    events = ", ".join(f"('{event}')" for event in HISTORY)
-    yield f"INSERT INTO att_history_event (event) VALUES {events} ON CONFLICT DO NOTHING"
-    yield f"INSERT INTO ptcs_layout VALUES ('{LAYOUT}') ON CONFLICT DO NOTHING"
+    yield _rows("att_conf_type", ("type", "type_num"), [(kind, row[0]) for kind, row in TYPES.items()])
+    yield _rows("att_conf_format", ("format", "format_num"), FORMATS.items())
+    yield _rows("att_conf_write", ("write", "write_num"), WRITES.items())
+    yield _rows("att_history_event", ("event",), [(event,) for event in HISTORY])
+    yield _rows("ptcs_layout", ("layout",), [(LAYOUT,)])
 
 
-def _data_table(kind: str, column: str, *, array: bool) -> str:
+def _data_table(kind: str, column: str, *, array: bool) -> bytes:
     shape = "[]" if array else ""
     values = [f"value_{way} {column}{shape}" for way in "rw"]
     if kind == "DEV_ENUM":
@@ -149,9 +150,14 @@ def _data_table(kind: str, column: str, *, array: bool) -> str:
         f"CREATE TABLE IF NOT EXISTS {table_name(kind, array=array)} (att_conf_id integer NOT NULL, "
         f"data_time timestamp with time zone NOT NULL, {', '.join(values)}, quality smallint, "
         "att_error_desc_id integer, details json, PRIMARY KEY (att_conf_id, data_time))"
+    ).encode()
+
+
+def _rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Composed:
+    """Rows that stand in a table from the start."""
+    comma = SQL(", ")
+    return SQL("INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING").format(
+        Identifier(table),
+        comma.join(Identifier(column) for column in columns),
+        comma.join(SQL("({})").format(comma.join(Literal(value) for value in row)) for row in rows),
     )
-
-
-def _rows(target: str, numbers: dict[str, int]) -> str:
-    values = ", ".join(f"('{name}', {number})" for name, number in numbers.items())
-    return f"INSERT INTO {target} VALUES {values} ON CONFLICT DO NOTHING"

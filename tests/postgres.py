@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: a cluster in a temporary folder, one database for each OIS."""
+"""A PostgreSQL server of the tests' own: a cluster in a temporary folder, one database for each who asks."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ class Postgres:
 
     def new_database(self) -> str:
         """URL of a new, empty database."""
-        name = f"ois{next(self._numbers)}"
+        name = f"ptcs{next(self._numbers)}"
         self._do("createdb", "-h", str(self._folder), "-U", "ptcs", name)
         return f"postgresql+psycopg://ptcs@/{name}?host={self._folder}"
 

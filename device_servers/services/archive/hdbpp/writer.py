@@ -1,0 +1,183 @@
+"""Writes the archive into PostgreSQL: what arrives waits in memory, and each commit is one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection
+
+from common.errors import BadInput, Refused
+from common.text import _
+from device_servers.services.archive.hdbpp import known, spots, words
+from device_servers.services.archive.hdbpp.link import Link
+from device_servers.services.archive.hdbpp.rows import LATEST_S, microseconds, rounded, seconds
+from device_servers.services.archive.hdbpp.samples import SAMPLE, Samples, copy_in, make_way, ordered
+from device_servers.services.archive.hdbpp.schema import statements
+from device_servers.services.archive.latest import Latest
+from device_servers.services.archive.layout import SPOT_COLUMNS, VALUE, Floats, Rows
+
+MOST_WAITING = 4_000_000
+"""Samples, spots and texts that wait for a database that does not answer; more are refused."""
+UNKNOWN = "the value is unknown from this time on"
+_LOCK = 0x50544353
+"""Number of the advisory lock that one writer of a database holds."""
+
+
+class HdbWriter:
+    """Fulfils ArchiveWriter. Raises Refused if another process writes this database, OSError if it is away.
+
+    url: postgresql://USER@HOST/DATABASE. control_system: what HDB++ calls the Tango host, in att_name.
+    """
+
+    segment_name = known.VALUES_TABLE
+    """Where the values go."""
+    damaged = 0
+    """A database has no damaged segments."""
+
+    def __init__(self, url: str, control_system: str = "ptcs") -> None:
+        self._control_system = control_system
+        self._latest = Latest()
+        self._ids = np.empty(0, np.int32)
+        self._newest: dict[int, int] = {}
+        self._waiting: list[Rows] = []
+        self._spots: list[Floats] = []
+        self._texts: list[Rows] = []
+        self._link = Link(url, "ptcs archiver", on_open=self._begin)
+        try:
+            with self._link.transaction() as connection:
+                self._take_up(connection)
+        except BaseException:
+            self._link.close()
+            raise
+
+    @property
+    def waiting(self) -> int:
+        """Samples, spots and texts that no commit has taken yet."""
+        return sum(len(rows) for rows in (*self._waiting, *self._spots, *self._texts))
+
+    def channels(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Numbers of channels by name. Raises BadInput for what is no attribute, OSError."""
+        fresh = self._latest.missing(names)
+        if fresh:
+            self._latest.rows_for(fresh)
+            with self._link.transaction() as connection:
+                ids = known.register(connection, fresh, known.VALUES_TABLE, self._control_system)
+            self._latest.add(fresh)
+            self._ids = np.r_[self._ids, np.array([ids[name] for name in fresh], np.int32)]
+        return self._latest.numbers(names)
+
+    def write(self, times: Floats, channels: NDArray[np.int32], values: Floats) -> int:
+        """Take samples; the number that is news. Times are kept to the microsecond.
+
+        Raises BadInput for a time beyond the year 2255, OSError when too much waits already.
+        """
+        rows = np.empty(len(times), VALUE)
+        rows["time"], rows["channel"], rows["value"] = rounded(times), channels, values
+        rows = rows[self._latest.news(rows)]
+        if len(rows) and rows["time"].max() > LATEST_S:
+            raise BadInput(
+                f"a sample of {rows['time'].max():.0f} s: allowed are times up to {LATEST_S:.0f} s"
+            )
+        self._room(len(rows))
+        if len(rows):
+            self._waiting.append(rows)
+            self._latest.note(rows)
+        return len(rows)
+
+    def write_spots(self, rows: Floats) -> int:
+        """Take spots, rows of 10; the number that is news. Raises as `write` does."""
+        fresh = self._latest.fresh_spots(rows)
+        self._room(len(fresh))
+        if len(fresh):
+            self._spots.append(fresh)
+            self._latest.note_spots(fresh)
+        return len(fresh)
+
+    def write_texts(self, rows: Rows) -> int:
+        """Take texts (dtype TEXT); the number that is news. Raises as `write` does."""
+        exact = rows.copy()
+        exact["time"] = rounded(rows["time"])
+        fresh = self._latest.fresh_texts(exact)
+        for name in np.unique(fresh["name"]):
+            known.parts_of(name.decode())
+        self._room(len(fresh))
+        if len(fresh):
+            self._texts.append(fresh)
+            self._latest.note_texts(fresh)
+        return len(fresh)
+
+    def commit(self, now: float) -> None:  # noqa: ARG002  (stores in files need it)
+        """Everything taken becomes durable in one transaction. Raises OSError: it then goes on waiting."""
+        if not self.waiting:
+            return
+        with self._link.transaction() as connection:
+            samples = self._write_samples(connection)
+            spots.write(connection, np.concatenate([np.empty((0, len(SPOT_COLUMNS))), *self._spots]))
+            for rows in self._texts:
+                words.write(connection, rows, self._control_system)
+        self._note_newest(samples)
+        self._waiting, self._spots, self._texts = [], [], []
+
+    def close(self) -> None:
+        """Commit and let go."""
+        try:
+            self.commit(0.0)
+        finally:
+            self._link.close()
+
+    def _room(self, more: int) -> None:
+        if self.waiting + more > MOST_WAITING:
+            raise OSError(
+                _("{count} values wait for PostgreSQL; see that it runs and has disk space").format(
+                    count=self.waiting
+                )
+            )
+
+    def _write_samples(self, connection: Connection[Any]) -> Samples:
+        """Copy what waits; what was written."""
+        rows = np.concatenate([np.empty(0, VALUE), *self._waiting])
+        samples = np.empty(len(rows), SAMPLE)
+        samples["id"] = self._ids[rows["channel"]]
+        samples["stamp"], samples["value"] = microseconds(rows["time"]), rows["value"]
+        samples = ordered(samples)
+        ids = np.unique(samples["id"])
+        bounds = np.array([self._newest.get(int(number), np.iinfo(np.int64).min) for number in ids])
+        if len(ids) and (samples["stamp"] <= bounds[np.searchsorted(ids, samples["id"])]).any():
+            # a nudged sample may reach one that is not late: both are looked at together
+            samples = make_way(connection, samples)
+        copy_in(connection, samples, self._unknown)
+        return samples
+
+    def _note_newest(self, samples: Samples) -> None:
+        """Remember how far each attribute reaches: what comes after it stands in nothing's way."""
+        ids = np.unique(samples["id"])
+        lasts = samples["stamp"][np.searchsorted(samples["id"], ids, side="right") - 1]
+        for number, stamp in zip(ids.tolist(), lasts.tolist(), strict=True):
+            self._newest[number] = max(stamp, self._newest.get(number, stamp))
+
+    def _begin(self, connection: Connection[Any]) -> None:
+        """A new connection: be the only writer, see that the tables are there and how far they reach."""
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        if row is None or not row[0]:
+            raise Refused(_("the archive's database is written by another process; stop that one first"))
+        with connection.transaction():
+            for statement in statements():
+                connection.execute(statement)
+            self._unknown = known.error_number(connection, UNKNOWN)
+        reached = known.newest(connection, (entry.number for entry in known.attributes(connection)))
+        self._newest = dict(zip(reached["id"].tolist(), reached["stamp"].tolist(), strict=True))
+
+    def _take_up(self, connection: Connection[Any]) -> None:
+        """Go on from what the database holds: attributes with their last samples, spots, texts."""
+        entries = [e for e in known.attributes(connection) if e.table == known.VALUES_TABLE]
+        self._latest.add([entry.name for entry in entries])
+        self._ids = np.array([entry.number for entry in entries], np.int32)
+        last = known.newest(connection, self._ids.tolist())
+        rows = np.empty(len(last), VALUE)
+        order = np.argsort(self._ids)
+        rows["channel"] = order[np.searchsorted(self._ids, last["id"], sorter=order)]
+        rows["time"], rows["value"] = seconds(last["stamp"]), last["value"]
+        self._latest.note(rows)
+        self._latest.note_spots(spots.newest(connection))
+        self._latest.note_texts(words.newest(connection))
