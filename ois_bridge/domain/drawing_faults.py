@@ -6,14 +6,23 @@ from common.authority import ROLES
 from common.errors import BadInput
 from common.text import _
 from ois_bridge.domain import expression
-from ois_bridge.domain.process_steps import OUTCOME, WITH_FORM, Deed, Drawing, Step
+from ois_bridge.domain.process_steps import (
+    BEGINS,
+    HAPPENING,
+    OUTCOME,
+    START_NAMES,
+    WITH_FORM,
+    Deed,
+    Drawing,
+    Step,
+)
 
 CONDITION_NAMES = frozenset({"outcome"})
 
 
 def faults(drawing: Drawing, forms: Collection[str]) -> list[str]:
     """All faults of a drawing, as texts for the person who draws; empty for a good one."""
-    return [*_ends(drawing), *_ways(drawing), *_gates(drawing), *_steps(drawing, forms)]
+    return [*_ends(drawing), *_start(drawing), *_ways(drawing), *_gates(drawing), *_steps(drawing, forms)]
 
 
 def _ends(drawing: Drawing) -> Iterator[str]:
@@ -24,6 +33,23 @@ def _ends(drawing: Drawing) -> Iterator[str]:
         yield _("The process has no end.")
     if not drawing.steps:
         yield _("The process has no step for a person.")
+
+
+def _start(drawing: Drawing) -> Iterator[str]:
+    if drawing.begins not in ("", BEGINS) or (drawing.when and not drawing.begins):
+        yield _(
+            "The start: it begins by hand (empty) or with a new course (“{word}”), then with a condition."
+        ).format(word=BEGINS)
+    if drawing.when:
+        try:
+            if expression.names(drawing.when) - START_NAMES:
+                yield _("The start: its condition may ask for {all}.").format(
+                    all=", ".join(sorted(START_NAMES))
+                )
+            else:
+                expression.evaluate(drawing.when, dict.fromkeys(START_NAMES, ""))
+        except BadInput as why:
+            yield _("The start: {why}").format(why=why)
 
 
 def _ways(drawing: Drawing) -> Iterator[str]:
@@ -90,6 +116,10 @@ def _relations(drawing: Drawing, step: Step) -> Iterator[str]:
     if unknown or (step.extra_outcomes and step.deed is not Deed.DO):
         yield _("“{box}”: outcomes of its own are for steps that are done, out of {all}.").format(
             box=step.title, all=", ".join(OUTCOME)
+        )
+    if set(step.done_on) - set(HAPPENING) or (step.done_on and step.deed is not Deed.DO):
+        yield _("“{box}”: only what is done can end by itself, on {all}.").format(
+            box=step.title, all=", ".join(HAPPENING)
         )
     if step.deed is Deed.DECIDE and not any(
         other.form == step.form and other.deed is Deed.FILL for other in drawing.steps.values()

@@ -45,6 +45,26 @@ OUTCOMES: Mapping[Deed, tuple[str, ...]] = {
 }
 """Outcomes of a deed, the one that goes on first."""
 
+
+class Happening(StrEnum):
+    """What happens to a course outside its process, and may end a step of it."""
+
+    BOOKED = "booked"
+    DELIVERED = "delivered"
+    REVIEWED = "reviewed"
+
+
+HAPPENING: Mapping[str, str] = {
+    Happening.BOOKED: N_("every fraction has its appointment"),
+    Happening.DELIVERED: N_("the last fraction is delivered"),
+    Happening.REVIEWED: N_("a weekly review is signed"),
+}
+
+BEGINS = "course"
+"""What a start event may wait for: a course is made."""
+START_NAMES = frozenset({"technique", "source", "diagnosis", "physician"})
+"""What the condition of a start event may ask of a new course."""
+
 WITH_FORM = frozenset({Deed.FILL, Deed.SIGN, Deed.DECIDE})
 
 
@@ -53,6 +73,7 @@ class Step:
     """One step of a process. `due_hours`: 0 for none. `assign`: given to one physicist by rule.
 
     other_than: a step whose doer may not do this one (four eyes). same_as: a step whose doer gets this one.
+    done_on: what ends it without a click.
     """
 
     name: str
@@ -67,6 +88,7 @@ class Step:
     same_as: str = ""
     signed: bool = False
     extra_outcomes: tuple[str, ...] = ()
+    done_on: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -100,12 +122,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A process as drawn. `process_id`: its name in the file."""
+    """A process as drawn. `process_id`: its name in the file.
+
+    `begins`: "course" when it begins with each new course that `when` (an expression) holds for.
+    """
 
     process_id: str
     nodes: Mapping[str, Node]
     flows: Sequence[Flow]
     steps: Mapping[str, Step] = field(default_factory=dict)
+    begins: str = ""
+    when: str = ""
 
     def step(self, name: str) -> Step:
         """A step by its name. Raises KeyError."""

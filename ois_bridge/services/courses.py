@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused
-from common.text import _, language
+from common.text import _
 from ois_bridge.domain import staging
 from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent, AppointmentState
 from ois_bridge.domain.course_states import COURSE_TABLE, CourseEvent, CourseState
@@ -21,10 +21,10 @@ from ois_bridge.models.plans import Plan
 from ois_bridge.models.record import CourseStage, CourseStep, Diagnosis
 from ois_bridge.models.treatment import Fraction, FractionPart
 from ois_bridge.models.workflow import Task
-from ois_bridge.services import events, notices
+from ois_bridge.services import events, notices, patients
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
-from ois_bridge.services.workflow import processes, rights
+from ois_bridge.services.workflow import happenings, processes, rights
 
 STOPS_APPOINTMENTS = frozenset({CourseEvent.INTERRUPT, CourseEvent.CANCEL, CourseEvent.END})
 STOPS_TASKS = frozenset({CourseEvent.CANCEL, CourseEvent.END})
@@ -60,6 +60,29 @@ def must_be_active(session: Session, course_key: str) -> Course:
     return course
 
 
+def add(context: Context, caller: Caller, patient_id: str, name: str, diagnosis: str) -> Course:
+    """A new course of a patient, with the processes that begin with it. Raises NotFound, Refused without a
+    name.
+    """
+    with context.permitted(caller, Action.ADD_COURSE, patient_id) as session:
+        patient = must(patients.by_id(session, patient_id))
+        if not name.strip() or len(name) > 120 or len(diagnosis) > 500:
+            raise Refused(
+                _("Course: a name of at most 120 and a diagnosis of at most 500 characters are needed.")
+            )
+        course = Course(
+            patient_key=patient.key,
+            name=name.strip(),
+            diagnosis=diagnosis.strip(),
+            created=context.now(),
+            created_by=caller.user,
+        )
+        session.add(course)
+        session.flush()
+        happenings.course_made(session, context, caller.user, course)
+    return course
+
+
 def diagnose(
     context: Context, caller: Caller, course_key: str, code: str, text: str, stage: StageChoice | None
 ) -> Course:
@@ -85,13 +108,13 @@ def set_diagnosis(session: Session, course: Course, code: str, text: str = "") -
         raise BadInput(_("Diagnosis: at most 500 characters are allowed."))
     if not code.strip():
         course.diagnosis_code, course.icd11, course.icd10 = "", "", ""
-        course.diagnosis = text
+        course.diagnosis, course.diagnosis_en = text, ""
         return
     found = session.get(Diagnosis, readable(code.strip(), _("Diagnosis")))
     if found is None or not found.active:
         raise BadInput(_("Diagnosis {code} is not in the table; choose one that is.").format(code=code[:32]))
     course.diagnosis_code, course.icd11, course.icd10 = found.code, found.icd11, found.icd10
-    course.diagnosis = text or (found.name if language() == "zh" else found.name_en)
+    course.diagnosis, course.diagnosis_en = (text, "") if text else (found.name, found.name_en)
 
 
 def _set_stage(

@@ -138,7 +138,7 @@ def _keep(context: Context, session: Session, ds: Dataset, header: Header, row: 
     if header.sop_class == modules.RT_ION_PLAN and patient is not None:
         plans.arrive(context, session, ds, row, patient)
     if is_record:
-        records.arrive(session, ds, row.sop_uid, doubt)
+        records.arrive(context, session, ds, row.sop_uid, doubt, row.received_from)
 
 
 def _doubt(patient: Patient | None, header: Header) -> str:

@@ -23,26 +23,6 @@ from ois_bridge.services.errors import NotFound
 T = TypeVar("T")
 
 
-def add_course(context: Context, caller: Caller, patient_id: str, name: str, diagnosis: str) -> Course:
-    """A new course of a patient. Raises NotFound, Refused without a name."""
-    with context.permitted(caller, Action.ADD_COURSE, patient_id) as session:
-        patient = must(by_id(session, patient_id))
-        if not name.strip() or len(name) > 120 or len(diagnosis) > 500:
-            raise Refused(
-                _("Course: a name of at most 120 and a diagnosis of at most 500 characters are needed.")
-            )
-        course = Course(
-            patient_key=patient.key,
-            name=name.strip(),
-            diagnosis=diagnosis.strip(),
-            created=context.now(),
-            created_by=caller.user,
-        )
-        session.add(course)
-        session.flush()
-    return course
-
-
 def prescribe(context: Context, caller: Caller, course_key: str, text: PrescriptionText) -> Prescription:
     """A new prescription in a course. Raises NotFound, BadInput for a value, Refused for another
     patient's structure set.

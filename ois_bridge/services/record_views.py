@@ -32,7 +32,7 @@ def course(row: Course) -> dict[str, Any]:
         "state": row.state.name,
         "reason": row.state_reason,
         "changed": _moment(row.changed),
-        "diagnosis": row.diagnosis,
+        "diagnosis": row.diagnosis_text,
         "diagnosis_code": row.diagnosis_code,
         "icd11": row.icd11,
         "icd10": row.icd10,

@@ -14,9 +14,11 @@ from ois_bridge.domain.plan_states import PlanState
 from ois_bridge.domain.words import STATE
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.treatment import Fraction, FractionPart, PartBeam
+from ois_bridge.services import deliveries
+from ois_bridge.services.context import Context
 
 
-def arrive(session: Session, ds: Dataset, sop_uid: str, doubt: str) -> None:
+def arrive(context: Context, session: Session, ds: Dataset, sop_uid: str, doubt: str, sender: str) -> None:
     """Enter a record that has just been kept. Raises BadDicom.
 
     `doubt` says why it is not its patient's. A record that fits no approved plan's fraction is entered
@@ -45,6 +47,7 @@ def arrive(session: Session, ds: Dataset, sop_uid: str, doubt: str) -> None:
     session.flush()
     if fraction is not None and plan is not None:
         doubts += _add_up(session, plan, fraction)
+        deliveries.record_arrived(context, session, plan, fraction, part, sender)
     part.flag = " ".join(doubts)[:500]
 
 

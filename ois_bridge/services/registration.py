@@ -22,6 +22,7 @@ from ois_bridge.models.registration import SerialNumber, Submission
 from ois_bridge.services import courses, known, patients, photos
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.search import parts
+from ois_bridge.services.workflow import happenings
 
 REMEMBERED = timedelta(days=2)
 """For how long a form is known to have been taken."""
@@ -199,6 +200,7 @@ def _new_course(
     courses.set_diagnosis(session, course, code, "" if code == entry.diagnosis else entry.diagnosis)
     session.add(course)
     session.flush()
+    happenings.course_made(session, context, caller.user, course)
     return course
 
 

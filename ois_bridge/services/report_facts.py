@@ -56,6 +56,7 @@ def _prescription(row: Prescription | None) -> dict[str, Any]:
     return {
         "course": row.course.name,
         "diagnosis": row.course.diagnosis,
+        "diagnosis_en": row.course.diagnosis_en,
         "target": row.target,
         "dose_per_fraction": row.dose_per_fraction,
         "fractions": row.fractions,

@@ -16,11 +16,12 @@ from ois_bridge.domain import toxicity
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.process_steps import Happening
 from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import PhysicianReview
-from ois_bridge.services import accounts, courses
+from ois_bridge.services import accounts, courses, deliveries
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.workflow import rights
+from ois_bridge.services.workflow import happenings, rights
 
 PURPOSE = "physician-review"
 """Keeps these signatures apart from all others."""
@@ -122,6 +123,8 @@ def write(
             {"purpose": PURPOSE, "hash": digest(row), "user": caller.user, "time": row.time.isoformat()},
         )
         session.add(row)
+        over = deliveries.delivered(session, course_key)
+        happenings.happened(session, context, caller.user, course_key, Happening.REVIEWED, over)
     return row
 
 

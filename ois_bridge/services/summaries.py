@@ -169,6 +169,7 @@ def gather(session: Session, course: Course) -> dict[str, Any]:
         "course": {
             "name": course.name,
             "diagnosis": course.diagnosis,
+            "diagnosis_en": course.diagnosis_en,
             "icd11": course.icd11,
             "icd10": course.icd10,
             "stage": course.stage,

@@ -27,7 +27,7 @@ def patient_with_courses(row: Patient) -> dict[str, Any]:
         {
             "id": course.key,
             "name": course.name,
-            "diagnosis": course.diagnosis,
+            "diagnosis": course.diagnosis_text,
             "prescriptions": [prescription.key for prescription in course.prescriptions],
         }
         for course in row.courses

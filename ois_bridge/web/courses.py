@@ -188,7 +188,7 @@ def _diagnosis_page(
                 "table": kept[0].staging,
                 **{AXIS + axis: value for axis, value in kept[0].choice.items()},
             }
-        known = chosen is not None and course.diagnosis in (chosen.name, chosen.name_en)
+        known = chosen is not None and bool(course.diagnosis_en or course.diagnosis == chosen.name)
         content = {
             "course": course,
             "rows": [chosen] if chosen else diagnoses.search(session, ""),

@@ -19,6 +19,7 @@ from ois_bridge.services import (
     access,
     alerts,
     archive,
+    courses,
     follow_up,
     overview,
     patients,
@@ -128,7 +129,7 @@ def add_course(request: Request, context: Means, user: User, key: str, form: For
     with context.reading(user.caller, Action.READ_PATIENTS) as session:
         patient_id = patients.must(session.get(Patient, key)).patient_id
     try:
-        patients.add_course(context, user.caller, patient_id, form.get("name", ""), form.get("diagnosis", ""))
+        courses.add(context, user.caller, patient_id, form.get("name", ""), form.get("diagnosis", ""))
     except Refused as why:
         return patient_page(request, context, user, key, 422, error=str(why))
     return RedirectResponse(f"/patients/{key}?done=course", 303)

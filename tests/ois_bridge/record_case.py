@@ -15,7 +15,7 @@ from ois_bridge.domain.prescription import PrescriptionText
 from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
-from ois_bridge.services import intake, patients, plans, registration
+from ois_bridge.services import courses, intake, patients, plans, registration
 from ois_bridge.services.context import Caller, Context
 from tests.ois_bridge.ois_case import ZHANG, Case
 
@@ -57,7 +57,7 @@ def treated(root: Path, context: Context) -> Record:
     patient = registration.register(context, DOCTOR, entry)
     for ds in CASE.images():
         intake.store(context, ds, "PTCS_CT")
-    course = patients.add_course(context, DOCTOR, who.patient_id, "C1", "")
+    course = courses.add(context, DOCTOR, who.patient_id, "C1", "")
     text = PrescriptionText("prostate", 2.0, 3, "constant 1.1", CASE.uid("structure set"))
     wish = patients.prescribe(context, DOCTOR, course.key, text)
     for ds in (CASE.plan(), CASE.dose()):

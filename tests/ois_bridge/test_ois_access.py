@@ -308,7 +308,7 @@ def test_one_person_never_submits_and_approves(means: Context, tmp_path: Path) -
     """An account with both roles is still two people short of one."""
     from ois_bridge.domain.registration import PatientEntry
     from ois_bridge.models.accounts import Account, AccountRole
-    from ois_bridge.services import intake, patients, plans, registration
+    from ois_bridge.services import courses, intake, patients, plans, registration
     from ois_bridge.services.context import Caller
 
     case = Case("both")
@@ -321,7 +321,7 @@ def test_one_person_never_submits_and_approves(means: Context, tmp_path: Path) -
     registration.register(means, both, entry)
     for ds in (*case.images(), case.plan(), case.dose()):
         intake.store(means, ds, "PTCS_TPS")
-    course = patients.add_course(means, both, who.patient_id, "C1", "")
+    course = courses.add(means, both, who.patient_id, "C1", "")
     text = plans.prescribed.PrescriptionText("prostate", 2.0, 3, "constant 1.1", case.uid("structure set"))
     wish = patients.prescribe(means, both, course.key, text)
     plans.submit(means, both, case.uid("plan"), wish.key)

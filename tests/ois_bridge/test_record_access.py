@@ -13,7 +13,7 @@ from common.errors import BadInput, Unauthorised
 from common.state import StateDir
 from ois_bridge import process
 from ois_bridge.models.clinical import Patient
-from ois_bridge.services import access, patients
+from ois_bridge.services import access, courses
 from ois_bridge.services.context import Caller, Context
 
 pytestmark = pytest.mark.requirement("OIS-USERS")
@@ -86,7 +86,7 @@ def test_opening_in_need_takes_a_reason_and_ends(means: Context, patient: str, c
 
 
 def test_physician_in_charge_belongs_to_the_team(means: Context, patient: str) -> None:
-    course = patients.add_course(means, BERT, "P1", "C1", "prostate")
+    course = courses.add(means, BERT, "P1", "C1", "prostate")
     with means.database.writing() as session:
         session.merge(course).physician = "bert"
     access.restrict(means, ANNA, patient, "a colleague of this house")

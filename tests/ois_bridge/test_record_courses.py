@@ -27,7 +27,6 @@ from ois_bridge.services import alerts, courses, diagnoses, follow_up, reviews, 
 from ois_bridge.services.courses import StageChoice
 from ois_bridge.services.forms import signing
 from ois_bridge.services.reviews import Written
-from ois_bridge.services.workflow import processes
 from tests.ois_bridge.record_case import (
     DESK,
     DOCTOR,
@@ -150,7 +149,6 @@ def test_course_actions_and_what_follows_from_them(record: Record) -> None:
     past = book(record, 1, now - timedelta(days=1), AppointmentState.DONE)
     here = book(record, 3, now + timedelta(minutes=1), AppointmentState.CALLED)
     late = book(record, 3, now - timedelta(minutes=30), AppointmentState.SIGNED_IN)
-    processes.start(context, DOCTOR, key)
 
     def states() -> list[AppointmentState]:
         with context.database.reading() as session:

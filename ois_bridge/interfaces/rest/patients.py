@@ -12,7 +12,7 @@ from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.callers import By, Means
 from ois_bridge.models.clinical import Prescription
-from ois_bridge.services import archive, patients, registration, views
+from ois_bridge.services import archive, courses, patients, registration, views
 from ois_bridge.services.search import find
 
 router = APIRouter(tags=["patients"])
@@ -54,7 +54,7 @@ def instances(context: Means, caller: By, patient_id: str, modality: str = "") -
 @router.post("/patients/{patient_id}/courses", status_code=201)
 def add_course(context: Means, caller: By, patient_id: str, body: schemas.CourseBody) -> schemas.Created:
     """Add a course (physician)."""
-    course = patients.add_course(context, caller, patient_id, body.name, body.diagnosis)
+    course = courses.add(context, caller, patient_id, body.name, body.diagnosis)
     return schemas.Created(id=course.key)
 
 

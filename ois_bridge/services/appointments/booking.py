@@ -16,7 +16,7 @@ from ois_bridge.domain.scheduling.constraints import Finding
 from ois_bridge.domain.scheduling.plan import KIND_TEXT, PARTICLE_TEXT, Kind, Visit
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
-from ois_bridge.services import courses, events, notices
+from ois_bridge.services import courses, deliveries, events, notices
 from ois_bridge.services.appointments import book, settings
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
@@ -65,6 +65,7 @@ def make(context: Context, caller: Caller, wanted: Wanted) -> Appointment:
     with context.permitted(caller, action_for(wanted.kind), wanted.course_key or wanted.device) as session:
         row = enter(session, wanted, caller.user, context.now())
         notices.appointment_made(session, row, caller.user, context.now())
+        deliveries.booked(session, context, caller.user, [row.course_key] if row.course_key else [])
     return row
 
 

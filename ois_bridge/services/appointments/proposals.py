@@ -16,7 +16,7 @@ from ois_bridge.domain.scheduling.proposal import Content, Move
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.scheduling import DevicePeriod, ScheduleProposal, WaitingVisit
-from ois_bridge.services import courses, events, notices
+from ois_bridge.services import courses, deliveries, events, notices
 from ois_bridge.services.appointments import book
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
@@ -69,6 +69,9 @@ def keep(context: Context, caller: Caller, key: str) -> ScheduleProposal:
             session.add(_period(content, caller.user, now))
             session.flush()
         _put(session, content.moves, caller.user, now)
+        deliveries.booked(
+            session, context, caller.user, {move.course for move in content.moves if move.course}
+        )
     return row
 
 

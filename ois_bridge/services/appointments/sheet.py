@@ -230,7 +230,7 @@ def disease(row: Appointment) -> str:
     """Short text of what is treated; the kind of a visit without a course."""
     if row.course is None:
         return _(KIND_TEXT[row.kind])
-    return (row.course.diagnosis or row.course.name)[:24]
+    return (row.course.diagnosis_text or row.course.name)[:24]
 
 
 def _fractions(session: Session, rows: Sequence[Appointment]) -> dict[str, int]:

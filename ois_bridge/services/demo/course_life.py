@@ -19,7 +19,7 @@ from ois_bridge.services.appointments import proposals, series
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.demo.people import Disease
 from ois_bridge.services.forms import records
-from ois_bridge.services.workflow import processes, tasks
+from ois_bridge.services.workflow import tasks
 from ois_bridge.services.workflow.tasks import Verdict
 
 OPEN = (TaskState.TO_DO, TaskState.TAKEN)
@@ -83,10 +83,6 @@ class CourseLife:
         self._context, self._secret, self._cast = context, secret, cast
         self._forms, self._what, self._key = forms, what, key
 
-    def begin(self) -> None:
-        """Start the process."""
-        processes.start(self._context, self._cast.by_role["physician"], self._key)
-
     def step(self, chance: random.Random) -> str:
         """Do the first open step; returns its name, "" when nothing is left before the beam."""
         task = self._open()
@@ -95,6 +91,8 @@ class CourseLife:
         who = self._who(task)
         if task.name == LAST_BEFORE_BEAM:
             self._book(chance)
+            if self._open(LAST_BEFORE_BEAM) is None:
+                return LAST_BEFORE_BEAM
         if task.deed in ("fill", "sign"):
             self._fill(who, task.form_kind, chance)
         outcome = "done" if task.deed in ("do", "fill") else "agree"
@@ -135,9 +133,6 @@ class CourseLife:
             f"{weight:.1f}", found, "一般情况可，继续治疗" if grade < 2 else "对症处理，继续治疗"
         )
         reviews.write(self._context, doctor, self._key, written, self._secret)
-        task = self._open("weekly-review")
-        if task is not None:
-            tasks.finish(self._context, self._who(task), task.key, Verdict("again", "", self._secret))
 
     def end(self, chance: random.Random) -> None:
         """Finish what follows the last fraction."""

@@ -105,7 +105,6 @@ def _patient(context: Context, scene: Mapping[str, Any], number: int, chance: ra
 def _live(
     life: CourseLife, clock: Clock, steps: int, share: str, chance: random.Random, now: datetime
 ) -> None:
-    life.begin()
     for _step in range(steps):
         clock.on(chance.uniform(3, 22))
         if clock.at >= now - timedelta(minutes=5) or not life.step(chance):

@@ -46,7 +46,7 @@ def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
             N_("Courses"),
             (N_("Course"), N_("State"), N_("Diagnosis"), "ICD-11", "ICD-10", N_("Stage"), N_("Reason")),
             [
-                (c.name, word(c.state.value), c.diagnosis, c.icd11, c.icd10, c.stage, c.state_reason)
+                (c.name, word(c.state.value), c.diagnosis_text, c.icd11, c.icd10, c.stage, c.state_reason)
                 for c in (item.course for item in courses)
             ],
         ),

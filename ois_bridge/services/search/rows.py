@@ -41,7 +41,7 @@ def _of_course(course: Course, doctors: Mapping[str, str]) -> dict[str, str]:
     return {
         "source": _(SOURCE.get(course.source, course.source)),
         "ward": " / ".join(filter(None, (course.ward, course.bed))),
-        "diagnosis": course.diagnosis,
+        "diagnosis": course.diagnosis_text,
         "icd11": course.icd11,
         "stage": course.stage,
         "technique": course.technique,

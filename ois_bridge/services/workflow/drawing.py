@@ -5,6 +5,7 @@ lanes. What a step needs stands in attributes of the namespace `NAMESPACE`.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -31,6 +32,7 @@ def read(text: str) -> Drawing:
     process = _process(text)
     roles = _roles(process)
     nodes: dict[str, Node] = {}
+    begins = when = ""
     steps: dict[str, Step] = {}
     for element in _children(process):
         tag = etree.QName(element).localname
@@ -50,7 +52,9 @@ def read(text: str) -> Drawing:
         nodes[name] = Node(name, KINDS[tag], title)
         if tag == "userTask":
             steps[name] = _step(element, name, title, roles.get(name, ""))
-    return Drawing(process.get("id", ""), nodes, tuple(_flows(process)), steps)
+        if tag == "startEvent":
+            begins, when = _own(element, "begins"), _own(element, "when")
+    return Drawing(process.get("id", ""), nodes, tuple(_flows(process)), steps, begins, when)
 
 
 def titles(text: str) -> tuple[str, str]:
@@ -103,10 +107,12 @@ def _flows(process: Any) -> Iterator[Flow]:
         yield Flow(element.get("sourceRef", ""), element.get("targetRef", ""), condition, name in defaults)
 
 
-def _step(element: Any, name: str, title: str, role: str) -> Step:
-    def own(attribute: str) -> str:
-        return (element.get(f"{{{NAMESPACE}}}{attribute}") or "").strip()
+def _own(element: Any, attribute: str) -> str:
+    return (element.get(f"{{{NAMESPACE}}}{attribute}") or "").strip()
 
+
+def _step(element: Any, name: str, title: str, role: str) -> Step:
+    own = partial(_own, element)
     deed = own("deed") or Deed.DO.value
     if deed not in list(Deed):
         raise BadInput(_("“{box}”: its deed is one of {all}.").format(box=title, all=", ".join(Deed)))
@@ -125,6 +131,7 @@ def _step(element: Any, name: str, title: str, role: str) -> Step:
         same_as=own("sameAs"),
         signed=own("sign") == "true",
         extra_outcomes=tuple(own("outcomes").split()),
+        done_on=tuple(own("doneOn").split()),
     )
 
 
