@@ -30,7 +30,7 @@ import psycopg
 from benchmarks.department_fill import fill
 from common.files import read_json
 from ois_bridge.models.database import Database
-from tests.ois_bridge.postgres import Postgres
+from tests.postgres import Postgres
 
 PEOPLE, THINK_S, TASKS = 50, 3.0, 10_000
 WARM_S = 12.0

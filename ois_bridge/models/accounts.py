@@ -23,6 +23,7 @@ class Account(Base):
     locked_until: Mapped[OptionalTime]
     must_change: Mapped[bool] = mapped_column(default=False)
     password_changed: Mapped[OptionalTime]
+    last_log_in: Mapped[OptionalTime]
     created: Mapped[Time]
 
     role_rows: Mapped[list["AccountRole"]] = relationship(cascade="all, delete-orphan", lazy="selectin")
@@ -34,12 +35,14 @@ class Account(Base):
 
 
 class AccountRole(Base):
-    """One role of one account."""
+    """One role of one account, since when, and who gave it."""
 
     __tablename__ = "account_role"
 
     account_key: Mapped[str] = mapped_column(ForeignKey("account.key", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str] = mapped_column(String(32), primary_key=True)
+    since: Mapped[OptionalTime]
+    given_by: Mapped[str] = mapped_column(String(64), default="")
 
 
 class WebSession(Base):

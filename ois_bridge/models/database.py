@@ -1,22 +1,25 @@
 """The database, a SQLite file or PostgreSQL: transactions and its revision."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from common.errors import BadConfig
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_S = 10.0
+PING_AFTER_S = 1.0
 WRITERS_LOCK = 0x50544353
 """Key of the advisory lock that makes writers take turns in PostgreSQL ("PTCS")."""
 
@@ -32,6 +35,12 @@ class Database:
         """
         self.engine = _sqlite(place) if isinstance(place, Path) else _postgresql(place)
         self._writer = self.engine.execution_options(ptcs_writes=True)
+        self._reader, self._glancer = self.engine, self.engine.execution_options(ptcs_glances=True)
+        if self.is_postgresql:
+            # set in the driver, which says it with BEGIN: no round trip of its own
+            snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            self._reader = self.engine.execution_options(**snapshot)
+            self._glancer = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         if migrate:
             self.migrate()
 
@@ -47,8 +56,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the data and changes nothing."""
-        with Session(self.engine) as session:
+        with Session(self._reader) as session:
             yield session
+
+    def glance(self, statement: Executable, values: Mapping[str, object] | None = None) -> Sequence[Row[Any]]:
+        """The rows of one statement that only reads: one round trip, without a transaction around it."""
+        with self._glancer.connect() as connection:
+            return connection.execute(statement, values).all()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -74,7 +88,9 @@ def upgrade(engine: Engine) -> None:
 def _sqlite(path: Path) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     # hide_parameters: the values of a failed statement may be a patient's, and errors are logged
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, hide_parameters=True)
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, hide_parameters=True, pool_size=20
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -90,8 +106,9 @@ def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("ptcs_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("ptcs_glances", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("ptcs_writes", False) else "BEGIN")
 
 
 def _postgresql(url: str) -> Engine:
@@ -103,17 +120,34 @@ def _postgresql(url: str) -> Engine:
         ) from why
     if dialect != "postgresql":
         raise BadConfig(f"{dialect} is not supported: a SQLite file (no URL) or postgresql+psycopg://...")
-    engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=20)
+    engine = create_engine(url, hide_parameters=True, pool_size=20)
+    _ping_idle(engine)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """A reader gets one snapshot. A writer waits for its turn first: it sees all that earlier ones wrote,
-    and the numbers of the audit trail are given in the order of the commits.
+    """A writer waits for its turn first: it sees all that earlier ones wrote, and the numbers of the audit
+    trail are given in the order of the commits.
     """
     if connection.get_execution_options().get("ptcs_writes", False):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_S:g}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
-    else:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+def _ping_idle(engine: Engine) -> None:
+    """Look whether a connection still leads anywhere, but not each time: when nobody used it for a while."""
+
+    def taken(raw: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if monotonic() - record.info.get("ptcs_used", 0.0) < PING_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error as why:
+            raise DisconnectionError("the database's connection is gone; the pool takes another") from why
+
+    def given_back(_raw: Any, record: ConnectionPoolEntry) -> None:
+        record.info["ptcs_used"] = monotonic()
+
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "checkin", given_back)

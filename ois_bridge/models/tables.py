@@ -21,6 +21,7 @@ from ois_bridge.models import (
     scheduling,
     search,
     treatment,
+    versions,
     workflow,
     workflow_log,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "scheduling",
     "search",
     "treatment",
+    "versions",
     "workflow",
     "workflow_log",
 ]

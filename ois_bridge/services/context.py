@@ -27,6 +27,7 @@ from ois_bridge.services.ports import (
     Voice,
 )
 from ois_bridge.services.record_means import RecordMeans
+from ois_bridge.services.workflow.open_tasks import OpenTasks
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Context:
     desk: Desk
     signatures: SignatureProvider | None = None
     machines: Watch = field(default_factory=Watch)
+    open_tasks: OpenTasks = field(default_factory=OpenTasks)
 
     def close(self) -> None:
         """Close database and audit log."""

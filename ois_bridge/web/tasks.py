@@ -51,9 +51,10 @@ def _to_do(
     done: str = "",
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_TASKS) as session:
+        found, counts = lists.to_do_and_counts(session, context, user.caller, wish)
         content: dict[str, Any] = {
-            "found": lists.to_do(session, context, user.caller, wish),
-            "counts": lists.counts(session, context, user.caller, wish.whose),
+            "found": found,
+            "counts": counts,
             "wish": wish,
             "now": context.now(),
         }

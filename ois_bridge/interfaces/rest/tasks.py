@@ -10,10 +10,11 @@ from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.interfaces.rest.callers import By, Means
 from ois_bridge.interfaces.rest.schemas import Body, Created, Line
-from ois_bridge.models.workflow import ProcessRecord, Task
+from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import board, lists, log, processes, rights, tasks
 from ois_bridge.services.workflow.lists import Wish
+from ois_bridge.services.workflow.open_tasks import Row
 from ois_bridge.services.workflow.tasks import Verdict
 
 router = APIRouter(tags=["tasks"])
@@ -106,7 +107,7 @@ def to_do(
 def one(context: Means, caller: By, task_id: str) -> TaskView:
     """One task."""
     with context.reading(caller, Action.READ_TASKS) as session:
-        task = must(session.get(Task, task_id))
+        task = must(lists.one(session, task_id))
         rights.check(session, context, caller, task.course_key)
         return _view(task)
 
@@ -176,10 +177,10 @@ def entries(context: Means, caller: By, process_id: str) -> list[LogEntry]:
         ]
 
 
-def _view(task: Task) -> TaskView:
+def _view(task: Row) -> TaskView:
     return TaskView(
         id=task.key,
-        patient_id=task.course.patient.patient_id,
+        patient_id=task.patient_id,
         course_id=task.course_key,
         process_id=task.process_key,
         step=task.name,

@@ -1,19 +1,23 @@
 """To-do and done: what waits for a person, what they did, how much of each kind."""
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Integer, Select, cast, func, or_, select
-from sqlalchemy.orm import Session, contains_eager, joinedload
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
 
-from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.form_content import CONTROL
 from ois_bridge.domain.task_states import TaskState
+from ois_bridge.models.access import Restriction
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.workflow import Task
+from ois_bridge.services import access
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.workflow import rights
-from ois_bridge.services.workflow.processes import OPEN
+from ois_bridge.services.workflow.open_tasks import OPEN, Row, rows_of
 
 PAGE = 50
 
@@ -48,7 +52,7 @@ class Count:
 class Found:
     """One page of a list."""
 
-    tasks: Sequence[Task]
+    tasks: Sequence[Row]
     total: int
     page: int
 
@@ -60,34 +64,52 @@ class Found:
 
 def to_do(session: Session, context: Context, caller: Caller, wish: Wish) -> Found:
     """Open tasks that the caller may do, late ones first, then by due time."""
-    query = _narrowed(_base().where(*_may_do(context, caller, wish.whose)), wish)
-    return _page(session, query.order_by(Task.due.is_(None), Task.due, Task.created), query, wish.page)
+    return to_do_and_counts(session, context, caller, wish)[0]
+
+
+def to_do_and_counts(
+    session: Session, context: Context, caller: Caller, wish: Wish
+) -> tuple[Found, list[Count]]:
+    """`to_do`, and `counts` of the same moment."""
+    mine = _mine(session, context, caller, wish.whose)
+    found = _narrowed(mine, wish)
+    page = min(max(1, wish.page), max(1, -(-len(found) // PAGE)))
+    return Found(found[(page - 1) * PAGE : page * PAGE], len(found), page), _counted(mine, context.now())
 
 
 def done(session: Session, context: Context, caller: Caller, wish: Wish) -> Found:
     """Tasks that the caller did, newest first."""
-    query = _narrowed(
-        _base().where(
+    query = _conditions(
+        rows_of().where(
             Task.done_by == caller.user, Task.state == TaskState.DONE, rights.visible(caller, context)
         ),
         wish,
     )
-    return _page(session, query.order_by(Task.done.desc()), query, wish.page)
+    total = session.scalar(query.with_only_columns(func.count(Task.key))) or 0
+    page = min(max(1, wish.page), max(1, -(-total // PAGE)))
+    ordered = query.order_by(Task.done.desc(), Task.key).limit(PAGE).offset((page - 1) * PAGE)
+    return Found([Row._make(found) for found in session.execute(ordered)], total, page)
+
+
+def one(session: Session, key: str) -> Row | None:
+    """A task by its key, whoever does it."""
+    found = session.execute(rows_of().where(Task.key == key)).one_or_none()
+    return None if found is None else Row._make(found)
 
 
 def counts(session: Session, context: Context, caller: Caller, whose: str = "") -> list[Count]:
     """Open tasks by step."""
-    late = func.sum(func.coalesce(cast(Task.due < context.now(), Integer), 0))
-    rows = session.execute(
-        select(Task.name, func.max(Task.title), func.max(Task.title_zh), func.count(), late)
-        .join(Task.course)
-        .join(Course.patient)
-        .where(*_may_do(context, caller, whose))
-        .group_by(Task.name)
-        .order_by(func.count().desc(), Task.name)
-    )
+    return _counted(_mine(session, context, caller, whose), context.now())
+
+
+def _counted(mine: Sequence[Row], now: datetime) -> list[Count]:
+    # without a due time they stand at the end
+    late = bisect_left(mine, True, key=lambda row: row.due is None or row.due >= now)
+    numbers, late_numbers = Counter(row.name for row in mine), Counter(row.name for row in mine[:late])
+    titles = {row.name: row for row in mine}
     return [
-        Count(name, title, chinese, number, int(late or 0)) for name, title, chinese, number, late in rows
+        Count(name, titles[name].title, titles[name].title_zh, number, late_numbers[name])
+        for name, number in sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     ]
 
 
@@ -104,16 +126,7 @@ def done_counts(session: Session, caller: Caller) -> list[Count]:
 
 def waiting(session: Session, context: Context, caller: Caller) -> int:
     """Number of open tasks that the caller may do."""
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(Task)
-            .join(Task.course)
-            .join(Course.patient)
-            .where(*_may_do(context, caller, ""))
-        )
-        or 0
-    )
+    return len(_mine(session, context, caller, ""))
 
 
 def of_course(session: Session, course_key: str) -> Sequence[Task]:
@@ -123,30 +136,65 @@ def of_course(session: Session, course_key: str) -> Sequence[Task]:
     ).all()
 
 
-def _may_do(context: Context, caller: Caller, whose: str) -> list[ColumnElement[bool]]:
-    """Open, of a role of the caller, not given to somebody else, in a course that goes on."""
-    mine: ColumnElement[bool] = Task.assignee == caller.user
-    if whose != "mine":
-        mine = or_(Task.assignee == "", mine)
-    return [
-        Task.state.in_(OPEN),
-        Task.role.in_(sorted(caller.roles)),
-        mine,
-        Course.state == CourseState.ACTIVE,
-        rights.visible(caller, context),
-    ]
+def _mine(session: Session, context: Context, caller: Caller, whose: str) -> list[Row]:
+    """Open, of a role of the caller, not given to somebody else, in a course that goes on; of restricted
+    records those that are open to the caller.
+    """
+    rows = context.open_tasks.of(context.database, session, caller.roles)
+    user = caller.user
+    allowed = (user,) if whose == "mine" else ("", user)
+    mine = [row for row in rows if row.assignee in allowed]
+    if not any(row.restricted for row in mine):
+        return mine
+    seen = set(
+        session.scalars(
+            select(Patient.key)
+            .join(Restriction, Restriction.patient_key == Patient.key)
+            .where(access.visible(caller, context))
+        )
+    )
+    return [row for row in mine if not row.restricted or row.assignee == user or row.patient_key in seen]
 
 
-def _base() -> Select[Task]:
+def _narrowed(rows: list[Row], wish: Wish) -> list[Row]:
+    """The rows that fit a wish, as `_conditions` says it to the database."""
+    text = CONTROL.sub("", wish.text).strip().lower()
+    if text:
+        rows = [row for row in rows if _has(row, text)]
+    code = CONTROL.sub("", wish.diagnosis).lower()
+    if code:
+        rows = [
+            row
+            for row in rows
+            if any(one.lower().startswith(code) for one in (row.diagnosis_code, row.icd11, row.icd10))
+        ]
+    for name, value in (
+        ("name", wish.step),
+        ("physician", wish.physician),
+        ("technique", wish.technique),
+        ("source", wish.source),
+        ("sex", wish.sex),
+    ):
+        if value:
+            exact = CONTROL.sub("", value)
+            rows = [row for row in rows if getattr(row, name) == exact]
+    return rows
+
+
+def _has(row: Row, text: str) -> bool:
+    """Whether a lower-case text names the task's patient or diagnosis."""
     return (
-        select(Task)
-        .join(Task.course)
-        .join(Course.patient)
-        .options(contains_eager(Task.course).contains_eager(Course.patient), joinedload(Task.process))
+        text in row.patient_name.lower()
+        or row.patient_id.lower().startswith(text)
+        or row.pinyin.startswith(text)
+        or row.initials.startswith(text)
+        or text in row.diagnosis.lower()
+        or text in row.diagnosis_en.lower()
+        or text in (row.hospital_number.lower(), row.id_card.lower(), row.barcode.lower())
     )
 
 
-def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
+def _conditions(query: Select[*tuple[object, ...]], wish: Wish) -> Select[*tuple[object, ...]]:
     text = CONTROL.sub("", wish.text).strip()
     if text:
         query = query.where(
@@ -159,6 +207,7 @@ def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
                 Patient.pinyin.startswith(text.lower(), autoescape=True),
                 Patient.initials.startswith(text.lower(), autoescape=True),
                 Course.diagnosis.icontains(text, autoescape=True),
+                Course.diagnosis_en.icontains(text, autoescape=True),
             )
         )
     for column, value in (
@@ -175,11 +224,3 @@ def _narrowed(query: Select[Task], wish: Wish) -> Select[Task]:
         named = (Course.diagnosis_code, Course.icd11, Course.icd10)
         query = query.where(or_(*(column.startswith(code, autoescape=True) for column in named)))
     return query
-
-
-def _page(session: Session, ordered: Select[Task], query: Select[Task], page: int) -> Found:
-    counted = query.with_only_columns(func.count(Task.key)).options().order_by(None)
-    total = session.scalar(counted) or 0
-    page = min(max(1, page), max(1, -(-total // PAGE)))
-    rows = session.scalars(ordered.limit(PAGE).offset((page - 1) * PAGE)).unique().all()
-    return Found(rows, total, page)
