@@ -1,11 +1,10 @@
 """EpicsGateway: the site's devices for EPICS clients, over pvAccess and Channel Access."""
 
 import time
-from typing import Any
 
 from tango import DevState
 
-from common.errors import BadConfig, LinkLost
+from common.errors import LinkLost
 from common.state import StateDir
 from common.text import _
 from device_servers.base import PtcsDevice, derived
@@ -14,6 +13,7 @@ from device_servers.services.epics.catalogue import catalogue
 from device_servers.services.epics.link import Link
 from device_servers.services.epics.puts import LOGIN, Puts
 from device_servers.services.epics.pv import OF_GATEWAY, PREFIX, Sample, Shape
+from device_servers.services.kinds import class_named
 
 RUN_NAME = "epics"
 PATTERN = f"{PREFIX}:DEVICE:ATTRIBUTE"
@@ -33,7 +33,7 @@ class EpicsGateway(PtcsDevice):
         from device_servers.services.epics.pva import PvaServer  # noqa: PLC0415
 
         site, state = self.context.site, StateDir(self.context.state)
-        shapes = [*catalogue(site, _class_named), *own_shapes()]
+        shapes = [*catalogue(site, class_named), *own_shapes()]
         self._board = Board(shapes)
         self._puts = Puts(self.context.guard)
         before = _before(state)
@@ -101,16 +101,6 @@ def own_shapes() -> tuple[Shape, ...]:
         ),
         Shape(OF_GATEWAY, NAMES, "", "text", array=True, longest=20000, description="names of all PVs"),
     )
-
-
-def _class_named(name: str) -> Any:
-    """The device class of that name: every server process has imported all of them."""
-    kinds: list[Any] = [PtcsDevice]
-    for kind in kinds:
-        if kind.__name__ == name:
-            return kind
-        kinds += kind.__subclasses__()
-    raise BadConfig(f"no device class {name}")
 
 
 def _before(state: StateDir) -> dict[str, dict[str, str]]:

@@ -1,0 +1,1 @@
+"""Snapshots of settings: what they hold, taking, comparing, restoring, rolling back."""

@@ -1,0 +1,124 @@
+"""A facility for settings, logbook and catalogue: `all` on fakes, and the real server `services`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import tango
+import yaml
+from bench import Bench, wait_until
+
+from common import site as sites
+from device_servers.server import register
+from device_servers.sessions import close_sessions, open_sessions
+
+SETTINGS = "services/settings/1"
+LOGBOOK = "services/logbook/1"
+OURS = {"SettingsServer": SETTINGS, "Logbook": LOGBOOK}
+LEFT_OUT = {"TreatmentSession", "Archiver", "AlarmServer", "ControlAuthority", "PhysicsBeam"}
+
+
+class Facility(Bench):
+    """Its site is the demonstration site without what these tests do not need."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state)
+        content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
+        content["interlock"] = str(sites.CONFIG / content["interlock"])
+        content["settings"] = str(sites.CONFIG / content["settings"])
+        content["servers"] = [{"name": "all"}, {"name": "services"}]
+        for key in ("alarms", "control"):
+            content.pop(key, None)
+        devices = [row for row in content["devices"] if row["class"] not in LEFT_OUT]
+        content["devices"] = [
+            row | {"server": "services" if row["class"] in OURS else "all"} for row in devices
+        ]
+        content["archive"]["blocks"] = ["crate/server/all"]
+        self.site_file = state / "site.yaml"
+        self.site_file.write_text(yaml.safe_dump(content))
+        self.site = sites.load(self.site_file)
+
+    def begin(self) -> None:
+        self.start_database()
+        register(self.site)
+        self.start_fakes()
+        self.start_services()
+
+    def start_fakes(self) -> None:
+        script = Path(__file__).parent / "fake_server.py"
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.start("all", [sys.executable, script, "all", self.site_file, self.state], **pipes)
+        self.wait_exported(["crate/server/all"])
+
+    def start_services(self, **options: Any) -> None:
+        module = [sys.executable, "-m", "device_servers", "services"]
+        self.start("services", [*module, "--state", self.state, "--site", self.site_file], **options)
+        mine = [name for kind, name in OURS.items() if self.site.of_class(kind)]
+        self.wait_exported([*mine, "crate/server/services"])
+
+    def tell(self, line: str) -> None:
+        process = self.processes["all"]
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().decode() == "done\n"
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def login(self, user: str, *roles: str) -> None:
+        close_sessions(self.host)
+        open_sessions(self.token(user, *roles), self.host)
+
+    # --- Settings
+
+    def job(self, command: str, **wish: Any) -> str:
+        """Queue a job of the SettingsServer and wait for its end; its id."""
+        proxy = self.proxy(SETTINGS)
+        number = str(proxy.command_inout(command, json.dumps(wish)))
+        wait_until(lambda: self.job_state(number)["state"] in ("DONE", "FAILED"), command)
+        return number
+
+    def job_state(self, number: str) -> dict[str, str]:
+        return dict(json.loads(self.proxy(SETTINGS).JobStatus(number)))
+
+    def ask(self, command: str, **wish: Any) -> dict[str, Any]:
+        """The answer of a job that must succeed."""
+        number = self.job(command, **wish)
+        assert self.job_state(number) == {"state": "DONE", "error": ""}, self.job_state(number)
+        return dict(json.loads(self.proxy(SETTINGS).JobResult(number)))
+
+    def fail(self, command: str, **wish: Any) -> str:
+        """Why a job has failed; it must."""
+        state = self.job_state(self.job(command, **wish))
+        assert state["state"] == "FAILED", state
+        return state["error"]
+
+    def value(self, attribute: str) -> Any:
+        device, _slash, name = attribute.rpartition("/")
+        return self.proxy(device).read_attribute(name).value
+
+    def state_of(self, device: str) -> str:
+        return str(self.proxy(device).state())
+
+
+def host_before() -> str | None:
+    return os.environ.get("TANGO_HOST")
+
+
+def put_back(host: str | None) -> None:
+    os.environ.pop("TANGO_HOST", None)
+    if host is not None:
+        os.environ["TANGO_HOST"] = host
+
+
+__all__ = ["LOGBOOK", "SETTINGS", "Facility", "host_before", "put_back", "tango"]
