@@ -75,11 +75,12 @@ def test_manifest_and_closed_segments_say_what_they_hold(tmp_path: Path) -> None
     assert (entry["values"], entry["spots"], entry["channels"]) == (3, 5, 2)
     assert (entry["start"], entry["end"]) == (T0, T0 + 3)
     with h5py.File(tmp_path / entry["file"]) as file:
-        assert list(file["values"]["channel"]) == [0, 1, 1]
-        assert list(file["values"]["time"]) == [T0 + 2, T0 + 1, T0 + 3]
-        assert [name.decode() for name in file["channels"]["name"]] == [NAMES[1], NAMES[0]]
-        assert list(file["channels"]["first"]) == [0, 1]
-        assert list(file["channels"]["count"]) == [1, 2]
+        assert list(file["values"]["channel"]) == [0, 0, 1]
+        assert list(file["values"]["time"]) == [T0 + 1, T0 + 3, T0 + 2]
+        assert [name.decode() for name in file["channels"]["name"]] == [NAMES[0], NAMES[1]]
+        assert list(file["channels"]["first"]) == [0, 2]
+        assert list(file["channels"]["count"]) == [2, 1]
+        assert list(file["channels"]["last_value"]) == [3.0, 2.0]
         assert np.array_equal(file["spots"][:], spots(0, 5))
     store.close()
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from device_servers.services.archive.closed import SPOTS_REMEMBERED
 from device_servers.services.archive.layout import CHANNEL, SPOT_COLUMNS, TEXT, Content, Floats, Rows
 from device_servers.services.archive.segment import encode_name
 
-SPOTS_REMEMBERED = 50_000
 _KEY = [SPOT_COLUMNS.index(name) for name in ("time", "index", "end_tick")]
 
 SpotKey = tuple[float, float, float]
@@ -98,14 +98,10 @@ class Latest:
         self._texts.update({bytes(rows["name"][i]): rows[i : i + 1].copy() for i in range(len(rows))})
 
     def take_up(self, content: Content) -> None:
-        """Go on from a closed segment: its channels and their last samples, its spots, its texts."""
+        """Go on from where a closed file ends: its channels and their last samples, its spots, its texts."""
         self.add(self.missing(content.names))
-        numbers = self.numbers(content.names)
-        self._rows[numbers] = content.channels[list(CHANNEL.names or ())]
-        rows = content.values.copy()
-        rows["channel"] = numbers[rows["channel"]]
-        self.note(rows)
-        self.note_spots(content.spots[-SPOTS_REMEMBERED:])
+        self._rows[self.numbers(content.names)] = content.channels
+        self.note_spots(content.spots)
         self.note_texts(content.texts)
 
 

@@ -2,20 +2,30 @@
 
 An archive is a folder:
 
-    open-STEM.h5       the segment being written
-    segment-STEM.h5    closed segments: immutable, at most ten minutes each
-    manifest.json      the closed segments with what they hold, in order of time
+    open-STEM.h5          the segment being written; STEM is when it was opened
+    segment-STEM.h5       closed segments: immutable, at most ten minutes each
+    hour-YYYYMMDDTHH.h5   the closed segments of an hour (UTC) merged, with their bins of 16 s
+    day-YYYYMMDD.h5       those of a day; a later version has a number behind the date
+    month-YYYYMM.h5       bins of 256 s of the days of a month
+    year-YYYY.h5          bins of 4096 s of the days of a year
+    manifest.json         the files that count, with what they hold; what it does not list is no part of it
 
-Both kinds of segment have the root attributes `layout`, `opened`, and the datasets
+Segments, hours and days have the root attributes `layout`, `opened`, and the datasets
 
-    /channels   one row a channel: name ("device/attribute"), and the last sample before this segment
-                (before_time, before_value; before_time 0: none). Closed: also where its rows stand
-                in /values (first, count)
-    /values     (time, channel, value). Closed: sorted by channel, then time; compressed
+    /channels   one row a channel: name ("device/attribute"), and the last sample before this file
+                (before_time, before_value; before_time 0: none). Unless open: in order of name, and besides
+                where its rows stand in /values (first, count) and its last sample (last_time, last_value)
+    /values     (time, channel, value). Unless open: sorted by channel, then time; compressed
     /spots      one row a spot, the columns of SPOT_COLUMNS
     /texts      (time, name, text, known): words and states, each time they change; known is False
-                from the moment on which the text is unknown. A segment begins with the last text of
+                from the moment on which the text is unknown. A file begins with the last text of
                 every name, under its own time
+
+Hours, days, months and years have (months and years beside /channels, of which the name alone counts)
+
+    /bins       rows of BIN, sorted by channel, then time; its attribute `width` in s
+    /bin_bounds channel i has the rows bin_bounds[i] to bin_bounds[i + 1] (exclusive)
+    /sources    the segments (STEM) in an hour or a day; the days (file names) in a month or a year
 
 In an open segment the datasets have room for a whole segment, and are contiguous: the file is made
 once, whole, and rows are then written in place. Its dataset /committed holds the rows that are valid
@@ -31,14 +41,30 @@ from numpy.typing import NDArray
 LAYOUT = "ptcs-archive-1"
 EXPORT_LAYOUT = "ptcs-archive-export-1"
 OPEN_PREFIX, CLOSED_PREFIX, DAMAGED_PREFIX = "open-", "segment-", "damaged-"
+HOUR_PREFIX, DAY_PREFIX, MONTH_PREFIX, YEAR_PREFIX = "hour-", "day-", "month-", "year-"
+RAW_PREFIXES = (CLOSED_PREFIX, HOUR_PREFIX, DAY_PREFIX)
+"""Files of samples, the small ones first."""
+ROLLUP_WIDTHS = {MONTH_PREFIX: 256.0, YEAR_PREFIX: 4096.0}
+"""Files of bins alone, and the width of their bins, s; multiples of FINE_WIDTH."""
+FINE_WIDTH = 16.0
+"""Width of the bins in hours and days, s."""
 MANIFEST = "manifest.json"
 
 NAME_BYTES = 160
 VALUE = np.dtype([("time", "<f8"), ("channel", "<i4"), ("value", "<f8")])
 CHANNEL = np.dtype([("name", f"S{NAME_BYTES}"), ("before_time", "<f8"), ("before_value", "<f8")])
 TEXT_BYTES = 512
+STEM_BYTES = 40
 TEXT = np.dtype([("time", "<f8"), ("name", f"S{NAME_BYTES}"), ("text", f"S{TEXT_BYTES}"), ("known", "|b1")])
-CLOSED_CHANNEL = np.dtype([*CHANNEL.descr, ("first", "<i8"), ("count", "<i8")])
+CLOSED_CHANNEL = np.dtype(
+    [*CHANNEL.descr, ("first", "<i8"), ("count", "<i8"), ("last_time", "<f8"), ("last_value", "<f8")]
+)
+BIN = np.dtype(
+    [("time", "<f8"), ("count", "<i8"), ("unknown", "<i8")]
+    + [(name, "<f8") for name in ("minimum", "maximum", "total", "first_time", "first", "last_time", "last")]
+)
+"""`time`: where the bin begins. `count` known samples, `unknown` those that are NaN. `minimum`, `maximum`
+and `total` (sum) of the known. First and last sample with their times."""
 
 SPOT_COLUMNS = (
     "time",

@@ -1,16 +1,17 @@
 """Reading the archive: one attribute, or everything, over a range of time. Works while it is written."""
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
-from device_servers.services.archive.closed import Listed, check_closed, load_closed, read_manifest
+from device_servers.services.archive.closed import check_closed, find_channel
 from device_servers.services.archive.layout import (
     EXPORT_LAYOUT,
     OPEN_PREFIX,
@@ -20,10 +21,16 @@ from device_servers.services.archive.layout import (
     Floats,
     Rows,
 )
-from device_servers.services.archive.protocols import Series
+from device_servers.services.archive.manifest import Listed, Manifest, read_manifest, signature
+from device_servers.services.archive.protocols import Series, Word
 from device_servers.services.archive.segment import load_open
 
-__all__ = ["Extract", "Series", "extract", "read"]
+__all__ = ["Extract", "Series", "extract", "read", "texts"]
+
+T = TypeVar("T")
+ATTEMPTS = 100
+READ_WHOLE = 65_536
+"""Rows of a channel that are read at once; in more of them the range is looked for first."""
 
 
 @dataclass
@@ -44,16 +51,16 @@ def read(path: Path, attribute: str, start: float, end: float) -> Series:
     An export of the archive is read too. Empty where there are none. Raises BadInput for a range that
     ends before it starts or a path that is no archive, OSError for a file that cannot be read.
     """
-    _check_range(start, end)
+    check_range(start, end)
     if path.is_dir():
-        return _read_folder(path, attribute, start, end)
+        return while_merged(lambda: _read_folder(path, attribute, start, end))
     with h5py.File(path, "r", locking=False) as file:
         layout, closed = file.attrs.get("layout"), bool(file.attrs.get("closed", False))
         if layout == EXPORT_LAYOUT:
             return _read_export(file, attribute, start, end)
-        if closed:
-            return _read_closed(file, path, attribute, start, end)
-    return _one(load_open(path), attribute, start, end)
+    if closed:
+        return read_closed(path, attribute, start, end)
+    return read_open(load_open(path), attribute, start, end)
 
 
 def extract(folder: Path, start: float, end: float) -> Extract:
@@ -61,28 +68,41 @@ def extract(folder: Path, start: float, end: float) -> Extract:
 
     Raises BadInput, OSError.
     """
-    _check_range(start, end)
+    check_range(start, end)
     if not folder.is_dir():
         raise BadInput(f"{folder} is no archive folder")
-    return _extract(folder, start, end)
+    return while_merged(lambda: _extract(folder, start, end))
 
 
-def _check_range(start: float, end: float) -> None:
+def texts(folder: Path, name: str, start: float, end: float) -> list[Word]:
+    """Texts of "device/attribute" in the range, begun by the one that held at its start.
+
+    Raises BadInput, OSError.
+    """
+    check_range(start, end)
+    return while_merged(lambda: _read_texts(folder, name, start, end))
+
+
+def check_range(start: float, end: float) -> None:
     if not start <= end or not np.isfinite([start, end]).all():
         raise BadInput(f"range {start} to {end}: it must be finite, and end after it starts")
 
 
-def _look(folder: Path) -> tuple[list[Listed], list[Content]]:
-    """The closed segments, and the content of the open ones that are not closed by then.
+def look(folder: Path) -> tuple[Manifest, list[Content]]:
+    """What counts at one moment: the manifest, and the open segments that are not closed yet.
 
-    Open ones are read first: one that is closed meanwhile is in the manifest before it is gone.
+    A segment that is closed is listed before its open file goes, and merged after that: as long as the
+    manifest stays the same, each sample is in one of the two, once. Raises BadInput without an archive.
     """
-    opened = {path.name: _if_there(path) for path in sorted(folder.glob(f"{OPEN_PREFIX}*.h5"))}
-    listed = read_manifest(folder)
-    if not listed and not opened:
+    while True:
+        manifest = read_manifest(folder)
+        opened = {path.name: _if_there(path) for path in sorted(folder.glob(f"{OPEN_PREFIX}*.h5"))}
+        if signature(folder) == manifest.signature:
+            break
+    if not manifest.segments and not manifest.rollups and not opened:
         raise BadInput(f"{folder} holds no archive segment")
-    done = {entry.open_name for entry in listed}
-    return listed, [content for name, content in opened.items() if content and name not in done]
+    done = {entry.open_name for entry in manifest.segments}
+    return manifest, [content for name, content in opened.items() if content and name not in done]
 
 
 def _if_there(path: Path) -> Content | None:
@@ -92,70 +112,126 @@ def _if_there(path: Path) -> Content | None:
         return None
 
 
-def _relevant(listed: list[Listed], start: float, end: float) -> list[Listed]:
-    """The segments of a range, and the one before it: it knows what stood when the range began."""
+def while_merged(attempt: Callable[[], T]) -> T:
+    """The answer of `attempt`, begun anew when a file it was about to read has just been merged."""
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except FileNotFoundError:
+            continue
+    return attempt()
+
+
+def relevant(listed: Sequence[Listed], start: float, end: float) -> list[Listed]:
+    """The files of a range, and the one before it: it knows what stood when the range began."""
     earlier = [entry for entry in listed if entry.end < start]
     newest = max(earlier, key=lambda entry: entry.opened, default=None)
     chosen = [e for e in listed if e is newest or (e.start <= end and e.end >= start)]
     return sorted(chosen, key=lambda entry: entry.opened)
 
 
+def read_files(
+    folder: Path,
+    listed: Sequence[Listed],
+    opened: Sequence[Content],
+    attribute: str,
+    start: float,
+    end: float,
+) -> Series:
+    """Samples of one attribute in those files that may hold some, and in open segments."""
+    parts = [read_closed(folder / one.file, attribute, start, end) for one in relevant(listed, start, end)]
+    return _join([*parts, *(read_open(content, attribute, start, end) for content in opened)])
+
+
+def read_closed(path: Path, attribute: str, start: float, end: float) -> Series:
+    """Samples of one attribute in a segment, an hour or a day. Raises OSError."""
+    with h5py.File(path, "r", locking=False) as file:
+        check_closed(file, path)
+        place = find_channel(file, attribute)
+        if place is None:
+            return _join([])
+        return _between(file["values"], file["channels"][place], start, end)
+
+
 def _read_folder(folder: Path, attribute: str, start: float, end: float) -> Series:
-    listed, opened = _look(folder)
-    parts = []
-    for entry in _relevant(listed, start, end):
-        path = folder / entry.file
-        with h5py.File(path, "r", locking=False) as file:
-            parts.append(_read_closed(file, path, attribute, start, end))
-    parts += [_one(content, attribute, start, end) for content in opened]
-    return _join(parts)
+    manifest, opened = look(folder)
+    return read_files(folder, manifest.segments, opened, attribute, start, end)
 
 
-def _read_closed(file: h5py.File, path: Path, attribute: str, start: float, end: float) -> Series:
-    """One slice of one dataset: the rows of a channel stand together, in order of time."""
-    check_closed(file, path)
-    channels = file["channels"][:]
-    found = np.flatnonzero(channels["name"] == attribute.encode())
-    if not len(found):
-        return _join([])
-    row = channels[found[0]]
-    rows = file["values"][int(row["first"]) : int(row["first"] + row["count"])]
-    return _slice(rows, row, start, end)
+def _between(values: h5py.Dataset, channel: Any, start: float, end: float) -> Series:
+    """The range of one channel of a closed file: its rows stand together, in order of time."""
+    low, high = int(channel["first"]), int(channel["first"] + channel["count"])
+    if low == high or channel["last_time"] < start:
+        return _slice(values[:0], _held_by(channel, low < high), start, end)
+    if high - low > READ_WHOLE:
+        rows = range(low, high)
+        begin = low + bisect_left(rows, start, key=lambda row: values[row]["time"])
+        high = low + bisect_right(rows, end, key=lambda row: values[row]["time"])
+        low = max(low, begin - 1)
+    return _slice(values[low:high], _held_by(channel, False), start, end)
 
 
-def _one(content: Content, attribute: str, start: float, end: float) -> Series:
+def _held_by(channel: Any, ended: bool) -> tuple[float, float]:
+    """The last sample of a channel in a file that has `ended`, else the one before the file."""
+    names = ("last_time", "last_value") if ended else ("before_time", "before_value")
+    return float(channel[names[0]]), float(channel[names[1]])
+
+
+def read_open(content: Content, attribute: str, start: float, end: float) -> Series:
     """One channel of an open segment, whose rows stand in the order of their arrival."""
     found = np.flatnonzero(content.channels["name"] == attribute.encode())
     if not len(found):
         return _join([])
     rows = content.values[content.values["channel"] == found[0]]
-    return _slice(rows[np.argsort(rows["time"], kind="stable")], content.channels[found[0]], start, end)
+    channel = content.channels[found[0]]
+    return _slice(rows[np.argsort(rows["time"], kind="stable")], _held_by(channel, False), start, end)
 
 
-def _slice(rows: Rows, channel: Any, start: float, end: float) -> Series:
+def _slice(rows: Rows, before: tuple[float, float], start: float, end: float) -> Series:
     """The range within the rows of one channel, which are in order of time."""
     low, high = np.searchsorted(rows["time"], start), np.searchsorted(rows["time"], end, side="right")
-    ahead = rows[low - 1] if low else channel
-    held = (ahead["time"], ahead["value"]) if low else (ahead["before_time"], ahead["before_value"])
+    held = (rows["time"][low - 1], rows["value"][low - 1]) if low else before
     return Series(rows["time"][low:high], rows["value"][low:high], _held(held, start))
 
 
 def _extract(folder: Path, start: float, end: float) -> Extract:
     parts: dict[str, list[Series]] = {}
     spots = [np.empty((0, len(SPOT_COLUMNS)))]
-    texts = [np.empty(0, TEXT)]
-    listed, opened = _look(folder)
-    closed = (load_closed(folder / entry.file) for entry in _relevant(listed, start, end))
-    for content in chain(closed, opened):
-        for name, one in _cut(content, start, end).items():
-            parts.setdefault(name, []).append(one)
-        when = content.spots[:, 0]
-        spots.append(content.spots[(when >= start) & (when <= end)])
-        texts.append(content.texts)
+    words = [np.empty(0, TEXT)]
+    manifest, opened = look(folder)
+    for entry in relevant(manifest.segments, start, end):
+        path = folder / entry.file
+        with h5py.File(path, "r", locking=False) as file:
+            check_closed(file, path)
+            for row in file["channels"][:]:
+                series = _between(file["values"], row, start, end)
+                parts.setdefault(row["name"].decode(), []).append(series)
+            spots.append(_within(file["spots"][:], start, end))
+            words.append(file["texts"][:])
+    for content in opened:
+        for name, series in _cut(content, start, end):
+            parts.setdefault(name, []).append(series)
+        spots.append(_within(content.spots, start, end))
+        words.append(content.texts)
     table = np.concatenate(spots)
     joined = {name: _join(found) for name, found in sorted(parts.items())}
     kept = {name: one for name, one in joined.items() if len(one.times) or one.before is not None}
-    return Extract(kept, table[np.argsort(table[:, 0], kind="stable")], _texts(texts, start, end))
+    return Extract(kept, table[np.argsort(table[:, 0], kind="stable")], _texts(words, start, end))
+
+
+def _within(spots: Floats, start: float, end: float) -> Floats:
+    return spots[(spots[:, 0] >= start) & (spots[:, 0] <= end)]
+
+
+def _read_texts(folder: Path, name: str, start: float, end: float) -> list[Word]:
+    manifest, opened = look(folder)
+    parts = [np.empty(0, TEXT), *(content.texts for content in opened)]
+    for entry in relevant(manifest.segments, start, end):
+        with h5py.File(folder / entry.file, "r", locking=False) as file:
+            parts.append(file["texts"][:])
+    wanted = name.encode()
+    rows = _texts([rows[rows["name"] == wanted] for rows in parts], start, end)
+    return [Word(float(r["time"]), name, r["text"].decode(), bool(r["known"])) for r in rows]
 
 
 def _texts(parts: list[Rows], start: float, end: float) -> Rows:
@@ -167,14 +243,13 @@ def _texts(parts: list[Rows], start: float, end: float) -> Rows:
     return np.concatenate([ahead[sorted(held.values())], inside])
 
 
-def _cut(content: Content, start: float, end: float) -> dict[str, Series]:
-    """The series of every channel of a segment within a range, in order of time."""
+def _cut(content: Content, start: float, end: float) -> Iterator[tuple[str, Series]]:
+    """The series of every channel of an open segment within a range, in order of time."""
     rows = content.values[np.lexsort((content.values["time"], content.values["channel"]))]
     bounds = np.searchsorted(rows["channel"], np.arange(len(content.channels) + 1))
-    return {
-        name: _slice(rows[bounds[i] : bounds[i + 1]], content.channels[i], start, end)
-        for i, name in enumerate(content.names)
-    }
+    for i, name in enumerate(content.names):
+        before = _held_by(content.channels[i], False)
+        yield name, _slice(rows[bounds[i] : bounds[i + 1]], before, start, end)
 
 
 def _held(sample: tuple[float, float], start: float) -> tuple[float, float] | None:

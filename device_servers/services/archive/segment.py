@@ -94,17 +94,24 @@ class OpenSegment:
 
 
 def load_open(path: Path) -> Content:
-    """What is valid in an open segment, also while it is written. Raises OSError if it is no such file."""
+    """What is valid in an open segment, also while it is written; views of the file, not copies.
+
+    Raises OSError if it is no such file.
+    """
     with h5py.File(path, "r", locking=False) as file:
         _check(file, path)
         counts = dict(zip(_COMMITTED, (int(n) for n in file["committed"][:]), strict=True))
-        return Content(
-            opened=float(file.attrs["opened"]),
-            channels=file["channels"][: counts["channels"]],
-            values=file["values"][: counts["values"]],
-            spots=file["spots"][: counts["spots"]],
-            texts=file["texts"][: counts["texts"]],
-        )
+        opened = float(file.attrs["opened"])
+        tables = {name: (file[name].id.get_offset(), file[name].dtype) for name in _COMMITTED}
+    shapes = {name: (counts[name],) for name in _COMMITTED} | {"spots": (counts["spots"], len(SPOT_COLUMNS))}
+    views = {name: _view(path, *tables[name], shapes[name]) for name in _COMMITTED}
+    return Content(opened, **views)
+
+
+def _view(path: Path, offset: int, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Any:
+    if not shape[0]:
+        return np.empty(shape, dtype)
+    return np.asarray(np.memmap(path, dtype, "r", offset, shape))
 
 
 def encode_name(name: str) -> bytes:

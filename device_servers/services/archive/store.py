@@ -5,7 +5,7 @@ One thread writes. The clock is an argument: seconds since the epoch.
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,20 +30,28 @@ from device_servers.services.archive.segment import OpenSegment
 class Store:
     """Writes values and spots into segments. `close` it, or let the next Store recover.
 
+    on_full: called with the path of a segment that is full or old, instead of closing it at once.
     Raises Refused if another process writes this archive, and OSError (disk full): what was not
     written then is to be written again, what was written is safe.
     """
 
-    def __init__(self, folder: Path, now: float, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now: float,
+        limits: Limits | None = None,
+        on_full: Callable[[Path], None] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.limits = limits or Limits()
         self._now = now
+        self._on_full = on_full
         self._lock = _lock(folder)
         self._latest = Latest()
         try:
             self._catalogue = Catalogue(folder)
-            newest = self._catalogue.recover()
+            newest = self._catalogue.recover(now)
             if newest is not None:
                 self._latest.take_up(newest)
             self._segment = self._open(now)
@@ -137,7 +145,10 @@ class Store:
         self._segment.commit()
         old, self._segment = self._segment, self._open(now)
         old.close()
-        self._catalogue.close_all(but=self._segment.path)
+        if self._on_full is None:
+            self._catalogue.close_all(but=self._segment.path)
+        else:
+            self._on_full(old.path)
 
     def _open(self, now: float) -> OpenSegment:
         segment = OpenSegment(self._new_path(now), now, self.limits)
