@@ -17,6 +17,7 @@ class Action(StrEnum):
     READ_CONTACTS = N_("read id cards and contact data")
     EXPORT_LIST = N_("export lists of patients")
     SEARCH_FORMS = N_("search in forms")
+    MERGE_PATIENTS = N_("merge patient records")
     ADD_COURSE = N_("add courses")
     PRESCRIBE = N_("prescribe")
     READ_PRESCRIPTION = N_("read prescriptions")
@@ -82,6 +83,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.READ_CONTACTS: frozenset({"physician", "receptionist"}),
     Action.EXPORT_LIST: _DEPARTMENT,
     Action.SEARCH_FORMS: _DEPARTMENT,
+    Action.MERGE_PATIENTS: frozenset({"physician", "receptionist"}),
     Action.ADD_COURSE: frozenset({"physician"}),
     Action.PRESCRIBE: frozenset({"physician"}),
     Action.READ_PRESCRIPTION: _CLINICAL,

@@ -126,9 +126,10 @@ def _known(session: Session, new: DicomInstance) -> bool:
 
 
 def _keep(context: Context, session: Session, ds: Dataset, header: Header, row: DicomInstance) -> None:
-    patient = patients.by_id(session, header.patient.patient_id)
+    named = patients.with_number(session, header.patient.patient_id)
     is_record = header.sop_class == modules.RT_ION_RECORD
-    doubt = _doubt(patient, header)
+    doubt = _doubt(named, header)
+    patient = patients.living(session, named) if named is not None else None
     if doubt and not is_record:
         raise Refused(doubt)
     owner = patient.key if patient is not None and not doubt else None

@@ -59,8 +59,21 @@ def prescribe(context: Context, caller: Caller, course_key: str, text: Prescript
 
 
 def by_id(session: Session, patient_id: str) -> Patient | None:
-    """The patient with a patient ID."""
+    """The patient with a patient ID; of a record that was merged, the one that stayed."""
+    found = with_number(session, patient_id)
+    return living(session, found) if found is not None else None
+
+
+def with_number(session: Session, patient_id: str) -> Patient | None:
+    """The record with a patient ID, merged or not: what objects with that number state."""
     return session.scalar(select(Patient).where(Patient.patient_id == patient_id))
+
+
+def living(session: Session, patient: Patient) -> Patient:
+    """The record that stayed after all merges; the same one as a rule."""
+    while patient.merged_into:
+        patient = session.get_one(Patient, patient.merged_into)
+    return patient
 
 
 def regions(context: Context, structure_sets: Sequence[DicomInstance]) -> list[str]:

@@ -14,7 +14,7 @@ from ois_bridge.domain.plan_states import PlanState
 from ois_bridge.domain.words import STATE
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.treatment import Fraction, FractionPart, PartBeam
-from ois_bridge.services import deliveries
+from ois_bridge.services import deliveries, patients
 from ois_bridge.services.context import Context
 
 
@@ -26,7 +26,8 @@ def arrive(context: Context, session: Session, ds: Dataset, sop_uid: str, doubt:
     """
     record = ion_record.from_dataset(ds)
     plan = session.get(Plan, record.plan_sop_instance_uid)
-    foreign = plan is not None and plan.patient.patient_id != record.patient.patient_id
+    owner = patients.by_id(session, record.patient.patient_id)
+    foreign = plan is not None and (owner is None or owner.key != plan.patient_key)
     fraction = None if doubt or foreign else _fraction(session, record)
     part = FractionPart(
         record_uid=sop_uid,

@@ -76,7 +76,7 @@ def return_visit(
 ) -> Patient:
     """A known patient comes again: a new course. Raises NotFound, BadInput."""
     with context.permitted(caller, Action.REGISTER_PATIENT, key, "course") as session:
-        patient = patients.must(session.get(Patient, key))
+        patient = patients.living(session, patients.must(session.get(Patient, key)))
         if _taken(session, submission) is None:
             _new_course(context, session, caller, patient, course)
             _remember(context, session, submission, patient)
@@ -153,7 +153,7 @@ def set_sounds(patient: Patient) -> None:
 def _free_id(context: Context, session: Session) -> str:
     while True:
         number = next_number(session, context, context.desk.patient_ids)
-        if patients.by_id(session, number) is None:
+        if patients.with_number(session, number) is None:
             return number
 
 

@@ -37,8 +37,13 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/patients/{key}")
-def one_patient(request: Request, context: Means, user: User, key: str, done: str = "") -> HTMLResponse:
-    """Everything of a patient on one page."""
+def one_patient(request: Request, context: Means, user: User, key: str, done: str = "") -> Response:
+    """Everything of a patient on one page; of a merged record, the one that stayed."""
+    with context.reading(user.caller, Action.READ_PATIENTS) as session:
+        found = patients.must(session.get(Patient, key))
+        stayed = patients.living(session, found).key
+    if stayed != key:
+        return RedirectResponse(f"/patients/{stayed}?done=stayed", 303)
     message = record_words.done(done, request.query_params)
     try:
         return patient_page(request, context, user, key, done=message)

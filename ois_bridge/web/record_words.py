@@ -8,6 +8,8 @@ from ois_bridge.domain.words import N_
 
 DONE: Mapping[str, Callable[[], str]] = {
     "registered": lambda: _("The patient is registered."),
+    "merged": lambda: _("The records are merged; the other number leads here from now on."),
+    "stayed": lambda: _("That number belongs to a record that was merged into this one."),
     "changed": lambda: _("The patient's data are changed."),
     "course": lambda: _("The course is added."),
     "prescribed": lambda: _("The prescription is written."),

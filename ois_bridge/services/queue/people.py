@@ -1,6 +1,7 @@
 """Who stands at the sign-in: a patient by what was scanned or typed."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import or_, select
@@ -12,6 +13,7 @@ from ois_bridge.domain.barcode import BarcodeRule
 from ois_bridge.domain.queue.told import SignInRefused, Told
 from ois_bridge.domain.words import N_
 from ois_bridge.models.clinical import Patient
+from ois_bridge.services import patients
 
 LONGEST = 64
 _CARD = re.compile(r"\d{17}[\dX]")
@@ -32,7 +34,7 @@ def find(session: Session, code: str, barcodes: BarcodeRule, today: date) -> Pat
     if not code or len(code) > LONGEST:
         raise SignInRefused(Told(EMPTY))
     forms = {code, code.upper()}
-    found = session.scalars(
+    found: Sequence[Patient] = session.scalars(
         select(Patient)
         .where(
             or_(
@@ -44,6 +46,7 @@ def find(session: Session, code: str, barcodes: BarcodeRule, today: date) -> Pat
         )
         .limit(2)
     ).all()
+    found = list({one.key: one for one in (patients.living(session, row) for row in found)}.values())
     if len(found) == 1:
         return found[0]
     if found:

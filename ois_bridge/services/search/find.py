@@ -106,7 +106,7 @@ def _newest(
 ) -> Iterator[Row]:
     query = (
         select(Patient)
-        .where(where)
+        .where(where, Patient.merged_into == "")
         .order_by(Patient.registered.desc(), Patient.key.desc())
         .limit(limit + 1)
         .options(selectinload(Patient.courses))
