@@ -1,11 +1,12 @@
 """The facility's devices, read over Tango: the only place of the OIS that knows it."""
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from common.errors import LinkLost
+from common.errors import BadInput, LinkLost
 from common.site import Device, Site
 from common.state import StateDir
 from common.text import _
@@ -14,6 +15,7 @@ from ois_bridge.services.ports import DeviceReading
 log = logging.getLogger(__name__)
 
 PATIENCE_MS = 500
+ARCHIVE_PATIENCE_MS = 10_000
 BUDGET_S = 3.0
 """Longest time of one round: the other chores of the OIS wait for it."""
 TROUBLED = frozenset({"FAULT", "ALARM", "UNKNOWN", "DISABLE"})
@@ -28,17 +30,14 @@ class TangoFacility:
         self._host = ""
         self._proxies: dict[str, Any] = {}
         self._next = 0
+        self._archive = TangoArchive(state, next(iter(site.of_class("Archiver")), None))
 
     def read(self) -> Sequence[DeviceReading]:
         """All devices of the site; one that does not answer has no state.
 
         Raises LinkLost when no facility runs in the state directory, or none of its devices answers.
         """
-        try:
-            database = self._state.endpoint("database")
-        except LinkLost as why:
-            raise LinkLost(_("No facility runs beside this OIS.")) from why
-        host = f"{database.get('host', '127.0.0.1')}:{database['port']}"
+        host = _host(self._state)
         if host != self._host:
             self._host, self._proxies = host, {}
         ends = monotonic() + BUDGET_S
@@ -46,6 +45,14 @@ class TangoFacility:
         if not any(reading.state for reading in found.values()):
             raise LinkLost(_("No device of the facility answers."))
         return [found[device.name] for device in self._devices]
+
+    def archived(self, pattern: str) -> Sequence[str]:
+        """Names of archived attributes that match. Raises LinkLost."""
+        return self._archive.archived(pattern)
+
+    def history(self, attribute: str, start: float, end: float, points: int) -> Mapping[str, Any]:
+        """An attribute over time, as the archiver answers. Raises LinkLost, BadInput."""
+        return self._archive.history(attribute, start, end, points)
 
     def _in_turn(self) -> list[Device]:
         """All devices, from another one each time: a short round leaves out different ones."""
@@ -75,3 +82,47 @@ class TangoFacility:
             proxy.set_timeout_millis(PATIENCE_MS)
             self._proxies[name] = proxy
         return self._proxies[name]
+
+
+class TangoArchive:
+    """What the machine's archiver answers. Any thread; each call waits for its answer."""
+
+    def __init__(self, state: StateDir, device: Device | None) -> None:
+        self._state = state
+        self._device = device
+
+    def archived(self, pattern: str) -> Sequence[str]:
+        """Names of archived attributes that match. Raises LinkLost."""
+        return [str(name) for name in self._ask("Names", pattern)]
+
+    def history(self, attribute: str, start: float, end: float, points: int) -> Mapping[str, Any]:
+        """An attribute over time. Raises LinkLost, BadInput."""
+        wish = {"attribute": attribute, "start": start, "end": end, "points": points}
+        return dict(json.loads(self._ask("Query", json.dumps(wish))))
+
+    def _ask(self, command: str, argument: str) -> Any:
+        if self._device is None:
+            raise LinkLost(_("This facility has no archiver."))
+        host = _host(self._state)
+        import tango  # noqa: PLC0415
+
+        try:
+            # a thread of the web server is none of omniORB's own
+            with tango.EnsureOmniThread():
+                proxy = tango.DeviceProxy(f"tango://{host}/{self._device.name}")
+                proxy.set_timeout_millis(ARCHIVE_PATIENCE_MS)
+                return proxy.command_inout(command, argument)
+        except tango.DevFailed as why:
+            first = why.args[0]
+            if first.reason == "Refused":
+                raise BadInput(str(first.desc)) from why
+            raise LinkLost(_("The archiver does not answer; try again later.")) from why
+
+
+def _host(state: StateDir) -> str:
+    """The Tango database of the facility. Raises LinkLost."""
+    try:
+        database = state.endpoint("database")
+    except LinkLost as why:
+        raise LinkLost(_("No facility runs beside this OIS.")) from why
+    return f"{database.get('host', '127.0.0.1')}:{database['port']}"

@@ -31,8 +31,9 @@ class Postgres:
         if os.geteuid() == 0:  # the server refuses to run as root
             shutil.chown(folder, "postgres", "postgres")
         self._do(
-            "initdb", "-D", f"{folder}/data", "-U", "ptcs", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"
-        )
+            "initdb", "-N", "-D", f"{folder}/data", "-U", "ptcs", "--auth=trust", "-E", "UTF8",
+            "--locale=C.UTF-8",
+        )  # fmt: skip
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
         self._do("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
 
@@ -41,6 +42,13 @@ class Postgres:
         name = f"ptcs{next(self._numbers)}"
         self._do("createdb", "-h", str(self._folder), "-U", "ptcs", name)
         return f"postgresql+psycopg://ptcs@/{name}?host={self._folder}"
+
+    def emptied(self, url: str) -> str:
+        """The same database without its tables: cheaper than a new one."""
+        database = url.partition("@/")[2].partition("?")[0]
+        again = "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+        self._do("psql", "-q", "-h", str(self._folder), "-U", "ptcs", "-d", database, "-c", again)
+        return url
 
     def stop(self) -> None:
         """Stop it at once, and remove its data."""

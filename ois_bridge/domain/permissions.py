@@ -37,6 +37,7 @@ class Action(StrEnum):
     READ_DESIGNS = N_("read processes and designs of forms")
     DESIGN = N_("design processes and forms")
     READ_DEVICES = N_("read states of devices")
+    READ_ARCHIVE = N_("read the archive of the machine")
     REPORT_FAULT = N_("report faults")
     READ_REPORT = N_("read reports")
     SIGN_RECORD = N_("sign records")
@@ -104,6 +105,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.READ_DESIGNS: _DEPARTMENT | {"administrator"},
     Action.DESIGN: frozenset({"administrator"}),
     Action.READ_DEVICES: _ANY,
+    Action.READ_ARCHIVE: frozenset({"operator", "physicist", "service", "administrator"}),
     Action.REPORT_FAULT: frozenset({"operator", "physicist", "therapist", "service"}),
     Action.SIGN_RECORD: frozenset({"operator", "physicist", "service"}),
     Action.EDIT_DIAGNOSIS: frozenset({"physician"}),

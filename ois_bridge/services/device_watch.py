@@ -1,9 +1,10 @@
 """The newest reading of the facility's devices, and since when each is in its state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Any
 
 from common.errors import LinkLost
 from common.text import _
@@ -66,6 +67,19 @@ class Watch:
             changed = changed or not same
         self._standing = fresh
         return changed
+
+    def archived(self, pattern: str) -> Sequence[str]:
+        """Names of archived attributes that match. Raises LinkLost."""
+        return self._connected().archived(pattern)
+
+    def history(self, attribute: str, start: float, end: float, points: int) -> Mapping[str, Any]:
+        """An attribute over time, as the archiver answers. Raises LinkLost, BadInput."""
+        return self._connected().history(attribute, start, end, points)
+
+    def _connected(self) -> Facility:
+        if self._source is None:
+            raise LinkLost(_("No facility is connected to this OIS."))
+        return self._source
 
     def picture(self, now: datetime) -> Picture:
         """What is known now."""

@@ -168,6 +168,17 @@ class Facility(Protocol):
         """All devices. Raises LinkLost when the facility does not answer at all."""
         ...
 
+    def archived(self, pattern: str) -> Sequence[str]:
+        """Names of archived attributes that match, `*` and `?` as in file names. Raises LinkLost."""
+        ...
+
+    def history(self, attribute: str, start: float, end: float, points: int) -> Mapping[str, Any]:
+        """An attribute ("device/attribute") over time in at most `points` rows (docs/reference/archive.md).
+
+        Raises LinkLost when the archiver is away, BadInput for what it does not take.
+        """
+        ...
+
 
 class Voice(Protocol):
     """Speaks calls aloud."""

@@ -1,6 +1,6 @@
 """A reader of HDB++ that is not ours, on what we wrote into PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,15 +22,17 @@ STATE, MODE = "room1/support/couch/State", "central/mode/1/Mode"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
+def database() -> Iterator[Callable[[], str]]:
+    """Gives the URL of an empty database."""
     running = Postgres()
-    yield running
+    url = running.new_database()
+    yield lambda: running.emptied(url)
     running.stop()
 
 
 @pytest.fixture
-def url(server: Postgres) -> str:
-    return server.new_database()
+def url(database: Callable[[], str]) -> str:
+    return database()
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_a_reader_of_hdbpp_finds_what_went_in(written: str) -> None:
     theirs.get_connection().closeall()
 
 
-def test_its_tables_are_those_of_hdbpp(written: str, server: Postgres) -> None:
+def test_its_tables_are_those_of_hdbpp(written: str) -> None:
     """Every data table of the schema is there, with its columns."""
     psycopg = pytest.importorskip("psycopg")
     with psycopg.connect(libpq(written)) as connection:

@@ -11,6 +11,7 @@ from common.errors import BadConfig
 from common.text import _
 from device_servers.services.archive.layout import Limits
 from device_servers.services.archive.protocols import ArchiveReader, ArchiveWriter
+from device_servers.services.archive.query import FolderReader
 from device_servers.services.archive.store import Store
 
 HDF5 = "hdf5"
@@ -50,8 +51,6 @@ def open_writer(
 def open_reader(place: str, folder: Path) -> ArchiveReader:
     """The reader of an archive. Raises BadConfig; its methods raise OSError while the store is away."""
     if place == HDF5:
-        from device_servers.services.archive.query import FolderReader  # noqa: PLC0415
-
         return FolderReader(folder)
     _check(place)
     from device_servers.services.archive.hdbpp.reader import HdbReader  # noqa: PLC0415

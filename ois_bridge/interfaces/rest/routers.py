@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from ois_bridge.interfaces.rest import (
     appointments,
+    archive,
     department,
     entry,
     forms,
@@ -34,5 +35,6 @@ API: Sequence[APIRouter] = tuple(
         record,
         appointments,
         department,
+        archive,
     )
 )

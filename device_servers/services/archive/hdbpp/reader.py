@@ -16,11 +16,9 @@ from device_servers.services.archive.hdbpp import known, spots, words
 from device_servers.services.archive.hdbpp.known import Known
 from device_servers.services.archive.hdbpp.link import Link
 from device_servers.services.archive.hdbpp.rows import (
-    EARLIEST_S,
     HEADER,
-    LATEST_S,
     TRAILER,
-    microseconds,
+    bounds,
     parsed,
     row_type,
     seconds,
@@ -28,10 +26,9 @@ from device_servers.services.archive.hdbpp.rows import (
 from device_servers.services.archive.layout import BIN, Floats
 from device_servers.services.archive.levels import bins_of, widen
 from device_servers.services.archive.protocols import Overview, Series, Word
+from device_servers.services.archive.query import MOST_POINTS, bin_width, bins, samples
+from device_servers.services.archive.reader import check_range
 
-FEWEST_POINTS, MOST_POINTS = 2, 1_000_000
-WIDTHS = tuple(m * 10.0**e for e in range(9) for m in (1, 2, 5))
-"""Widths of bins that a query chooses from, s."""
 _OUT = row_type(("stamp", ">i8"), ("value", ">f8"))
 _TABLE = Identifier(known.VALUES_TABLE)
 _AT = SQL("timestamptz '2000-01-01Z' + {} * interval '1 microsecond'").format(SQL("%s"))
@@ -93,19 +90,19 @@ class HdbReader:
     def query(self, attribute: str, start: float, end: float, points: int) -> Overview:
         """The range in at most `points` rows. Raises BadInput for a bad range or number of points."""
         check_range(start, end)
-        if not FEWEST_POINTS <= points <= MOST_POINTS:
-            raise BadInput(f"{points} points: allowed are {FEWEST_POINTS} to {MOST_POINTS}")
+        if not 2 <= points <= MOST_POINTS:
+            raise BadInput(f"{points} points: allowed are 2 to {MOST_POINTS}")
         with self._turn, self._link.transaction() as connection:
             number = self._number(connection, attribute)
             few = number is None or _count(connection, number, start, end, points + 1) <= points
             if number is not None and not few:
-                return _bins(connection, number, start, end, width_for(start, end, points))
-        return _raw(self.read(attribute, start, end))
+                return _bins(connection, number, start, end, bin_width(start, end, points))
+        return samples(self.read(attribute, start, end))
 
     def texts(self, name: str, start: float, end: float) -> list[Word]:
         """Texts of one name in the range in order of time, begun by the one that held at its start."""
         check_range(start, end)
-        first, last = (int(stamp) for stamp in microseconds(_clipped(start, end)))
+        first, last = bounds(start, end)
         with self._turn, self._link.transaction() as connection:
             entry = self._entry(connection, name)
             if entry is None or entry.table == known.VALUES_TABLE:
@@ -129,54 +126,21 @@ class HdbReader:
         return self._known.get(name)
 
 
-def check_range(start: float, end: float) -> None:
-    """Raise BadInput unless a range is finite and does not end before it starts."""
-    if not start <= end or not (math.isfinite(start) and math.isfinite(end)):
-        raise BadInput(f"range {start} to {end}: it must be finite, and end after it starts")
-
-
-def width_for(start: float, end: float, points: int) -> float:
-    """The smallest width of which whole bins cover a range in at most `points`. Raises BadInput."""
-    for width in WIDTHS:
-        if math.floor(end / width) - math.floor(start / width) + 1 <= points:
-            return width
-    raise BadInput(f"range {start} to {end} in {points} points: ask for a shorter range or more points")
-
-
-def _raw(series: Series) -> Overview:
-    unknown = np.isnan(series.values)
-    values = (series.values,) * 4
-    return Overview(
-        0.0, series.times, (~unknown).astype(np.int64), unknown.astype(np.int64), *values, series.before
-    )
-
-
 def _bins(connection: Connection[Any], number: int, start: float, end: float, width: float) -> Overview:
     """Whole bins, summed up piece by piece: the memory does not grow with the range."""
     first, last = math.floor(start / width) * width, (math.floor(end / width) + 1) * width
     parts = [np.empty(0, BIN)]
-    for times, values in _samples(connection, number, first, last - 1e-6):
+    for times, values in _samples(connection, number, first, np.nextafter(last, first)):
         parts.append(bins_of(times, values, width))
     rows = widen(np.concatenate(parts), width)
-    with np.errstate(invalid="ignore"):
-        means = np.divide(
-            rows["total"], rows["count"], out=np.full(len(rows), np.nan), where=rows["count"] > 0
-        )
-    columns = (rows["minimum"], rows["maximum"], means, rows["last"])
-    before = _before(connection, number, first)
-    return Overview(width, rows["time"], rows["count"], rows["unknown"], *columns, before)
-
-
-def _clipped(start: float, end: float) -> Floats:
-    return np.clip([start, end], EARLIEST_S, LATEST_S)
+    return bins(rows, width, _before(connection, number, first))
 
 
 def _samples(
     connection: Connection[Any], number: int, start: float, end: float
 ) -> Iterator[tuple[Floats, Floats]]:
     """Times and values of a range in order, in pieces."""
-    # a time between two microseconds belongs to the range if it lies in it, rounded or not
-    first, last = (int(stamp) for stamp in microseconds(_clipped(start, end)))
+    first, last = bounds(start, end)
     waiting = bytearray()
     with connection.cursor().copy(_SAMPLES, (number, first, last)) as found:
         for block in found:
@@ -194,12 +158,12 @@ def _columns(raw: bytes) -> tuple[Floats, Floats]:
 
 
 def _before(connection: Connection[Any], number: int, start: float) -> tuple[float, float] | None:
-    stamp = int(microseconds(_clipped(start, start))[0])
+    stamp, _same = bounds(start, start)
     row = connection.execute(_BEFORE, (number, stamp)).fetchone()
     return None if row is None else (float(seconds(np.array([row[0]]))[0]), float(row[1]))
 
 
 def _count(connection: Connection[Any], number: int, start: float, end: float, most: int) -> int:
-    first, last = (int(stamp) for stamp in microseconds(_clipped(start, end)))
+    first, last = bounds(start, end)
     row = connection.execute(_COUNT, (number, first, last, most)).fetchone()
     return 0 if row is None else int(row[0])

@@ -34,6 +34,13 @@ def rounded(times: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.rint(times * 1e6) / 1e6)
 
 
+def bounds(start: float, end: float) -> tuple[int, int]:
+    """First and last microsecond that a sample with start <= time <= end may have, times as read back."""
+    low, high = (int(stamp) for stamp in microseconds(np.clip([start, end], EARLIEST_S, LATEST_S)))
+    near = seconds(np.array([low, high]))
+    return low + int(near[0] < start), high - int(near[1] > end)
+
+
 def row_type(*fields: tuple[str, str]) -> np.dtype[Any]:
     """The dtype of a row of non-NULL fields; each (name, numpy type), lengths `NAME_n` between them."""
     columns: list[tuple[str, str]] = [("fields", ">i2")]
