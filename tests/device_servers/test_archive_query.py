@@ -1,6 +1,5 @@
 """The archive at any scale: merged or not, an overview is what brute force over the samples gives."""
 
-import os
 from pathlib import Path
 
 import h5py
@@ -13,8 +12,8 @@ from common.errors import BadInput
 from device_servers.services.archive.keeper import Keeper, Retention
 from device_servers.services.archive.layout import Limits
 from device_servers.services.archive.manifest import read_manifest
-from device_servers.services.archive.protocols import Overview
-from device_servers.services.archive.query import query
+from device_servers.services.archive.protocols import ArchiveReader, Overview
+from device_servers.services.archive.query import FolderReader, query
 from device_servers.services.archive.reader import extract, read
 from device_servers.services.archive.store import Store
 
@@ -30,14 +29,13 @@ ALL = Retention()
 Sample = tuple[float, str, float]
 
 
-def fill(folder: Path, samples: list[Sample], every: int = 20, until: float | None = None) -> None:
+def fill(folder: Path, samples: list[Sample], every: int = 20) -> None:
     """Write samples in order of arrival; a segment ends after `every` of them. The last one stays open."""
     store = Store(folder, samples[0][0], Limits(seconds=1e9, values=every, channels=50))
-    for when, name, value in samples:
+    for number, (when, name, value) in enumerate(samples):
+        if number % every == 0:
+            store.commit(when)
         store.write(np.array([when]), store.channels([name]), np.array([value]))
-        store.commit(when)
-    if until is not None:
-        store.commit(until)
     store.close()
 
 
@@ -127,13 +125,13 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Sample]
     """40 days from the middle of December, merged but for the last one."""
     folder = tmp_path_factory.mktemp("months")
     history = [(t - 15 * DAY, n, v) for t, n, v in months(40, 1200.0)]
-    fill(folder, history, every=60)
+    fill(folder, history, every=24)
     Keeper(folder).keep(history[-1][0] + 60, ALL)
     return folder, history
 
 
 def test_files_are_merged_and_rolled_up(merged: tuple[Path, list[Sample]]) -> None:
-    folder, history = merged
+    folder, _history = merged
     manifest = read_manifest(folder)
     kinds = {entry.file.split("-")[0] for entry in manifest.segments}
     assert {"day", "hour"} <= kinds
@@ -145,6 +143,9 @@ def test_files_are_merged_and_rolled_up(merged: tuple[Path, list[Sample]]) -> No
     ]
     assert sum(entry.is_day for entry in manifest.segments) == 39
     assert {path.name for path in folder.glob("[!o]*.h5")} == manifest.files()
+    reader: ArchiveReader = FolderReader(folder)
+    assert reader.names() == NAMES[:2]
+    assert reader.names("*/B/*") == [NAMES[1]]
     day = next(entry for entry in manifest.segments if entry.is_day)
     with h5py.File(folder / day.file) as file:
         channels, values = file["channels"][:], file["values"][:]
@@ -226,7 +227,7 @@ def test_what_is_read_does_not_grow_with_the_archive(
     real = h5py.File
 
     def count(path: object, *arguments: object, **options: object) -> h5py.File:
-        opened.append(os.path.basename(str(path)))
+        opened.append(Path(str(path)).name)
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(h5py, "File", count)

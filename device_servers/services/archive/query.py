@@ -7,6 +7,7 @@ and days, those of 256 s of months, of 4096 s of years. What is not merged yet i
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import h5py
@@ -17,13 +18,16 @@ from device_servers.services.archive.closed import check_closed, find_channel
 from device_servers.services.archive.layout import BIN, FINE_WIDTH, ROLLUP_WIDTHS, Content, Rows
 from device_servers.services.archive.levels import bins_of, widen
 from device_servers.services.archive.manifest import Listed, Manifest, Rollup
-from device_servers.services.archive.protocols import Overview, Series
+from device_servers.services.archive.protocols import Overview, Series, Word
 from device_servers.services.archive.reader import (
     check_range,
     look,
+    names,
+    read,
     read_closed,
     read_files,
     read_open,
+    texts,
     while_merged,
 )
 
@@ -50,6 +54,29 @@ class _Found:
         """A sample ahead of the range."""
         if when > 0 and (self.before is None or when >= self.before[0]):
             self.before = (when, value)
+
+
+class FolderReader:
+    """The reader of an archive in HDF5 files: its folder, read anew by each call. See ArchiveReader."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Names of archived attributes that match, in order. Raises BadInput without an archive."""
+        return [name for name in names(self.folder) if fnmatchcase(name.lower(), pattern.lower())]
+
+    def read(self, attribute: str, start: float, end: float) -> Series:
+        """Samples with start <= time <= end."""
+        return read(self.folder, attribute, start, end)
+
+    def query(self, attribute: str, start: float, end: float, points: int) -> Overview:
+        """The range in at most `points` rows."""
+        return query(self.folder, attribute, start, end, points)
+
+    def texts(self, name: str, start: float, end: float) -> list[Word]:
+        """Texts of one name in the range, begun by the one that held at its start."""
+        return texts(self.folder, name, start, end)
 
 
 def query(folder: Path, attribute: str, start: float, end: float, points: int) -> Overview:
@@ -155,10 +182,10 @@ def _collect(
 ) -> _Found:
     """Bins of the whole bins of a range, of any width that divides `width`, in order of arrival."""
     low, high = _whole_bins(start, end, width)
-    found, done = _Found(), set()
-    prefix = max(
-        (p for p, w in ROLLUP_WIDTHS.items() if w <= width), key=ROLLUP_WIDTHS.__getitem__, default=""
-    )
+    found = _Found()
+    done: set[str] = set()
+    fitting = [prefix for prefix, wide in ROLLUP_WIDTHS.items() if wide <= width]
+    prefix = max(fitting, key=ROLLUP_WIDTHS.__getitem__, default="")
     for rollup in sorted(manifest.rollups, key=lambda rollup: rollup.file):
         if prefix and rollup.file.startswith(prefix):
             done.update(rollup.days)

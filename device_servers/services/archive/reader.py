@@ -17,6 +17,7 @@ from device_servers.services.archive.layout import (
     OPEN_PREFIX,
     SPOT_COLUMNS,
     TEXT,
+    YEAR_PREFIX,
     Content,
     Floats,
     Rows,
@@ -25,7 +26,7 @@ from device_servers.services.archive.manifest import Listed, Manifest, read_mani
 from device_servers.services.archive.protocols import Series, Word
 from device_servers.services.archive.segment import load_open
 
-__all__ = ["Extract", "Series", "extract", "read", "texts"]
+__all__ = ["Extract", "Series", "extract", "names", "read", "texts"]
 
 T = TypeVar("T")
 ATTEMPTS = 100
@@ -81,6 +82,11 @@ def texts(folder: Path, name: str, start: float, end: float) -> list[Word]:
     """
     check_range(start, end)
     return while_merged(lambda: _read_texts(folder, name, start, end))
+
+
+def names(folder: Path) -> list[str]:
+    """Every attribute that the archive knows, in order. Raises BadInput, OSError."""
+    return while_merged(lambda: _names(folder))
 
 
 def check_range(start: float, end: float) -> None:
@@ -221,6 +227,19 @@ def _extract(folder: Path, start: float, end: float) -> Extract:
 
 def _within(spots: Floats, start: float, end: float) -> Floats:
     return spots[(spots[:, 0] >= start) & (spots[:, 0] <= end)]
+
+
+def _names(folder: Path) -> list[str]:
+    """From years, which know the names of their days, and from what is in none."""
+    manifest, opened = look(folder)
+    years = [rollup for rollup in manifest.rollups if rollup.file.startswith(YEAR_PREFIX)]
+    rolled = {day for rollup in years for day in rollup.days}
+    files = [*(rollup.file for rollup in years), *(e.file for e in manifest.segments if e.file not in rolled)]
+    found = {name for content in opened for name in content.names}
+    for name in files:
+        with h5py.File(folder / name, "r", locking=False) as file:
+            found.update(one.decode() for one in file["channels"]["name"])
+    return sorted(found)
 
 
 def _read_texts(folder: Path, name: str, start: float, end: float) -> list[Word]:
