@@ -4,9 +4,11 @@ A token is a JSON Web Token (RFC 7519) signed with Ed25519 (EdDSA, RFC 8037). Th
 the private key; every other process verifies with the public key.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +19,12 @@ from common.files import write_atomic
 
 ALGORITHM = "EdDSA"
 LIFETIME = timedelta(hours=8)
+CLOCK_SKEW = timedelta(minutes=2)
+"""A token may be so much younger than the clock of who reads it."""
+LOCAL_LIFETIME = timedelta(minutes=30)
+LOCAL_ROLES = frozenset({"operator", "service"})
+LOCAL_PREFIX = "break-glass:"
+"""What a token may be that the machine itself signs; its users' names begin so."""
 
 ROLES = ("operator", "physicist", "physician", "therapist", "receptionist", "service", "administrator")
 AREAS = ("accelerator", "central", "room", "treatment", "services")
@@ -38,6 +46,9 @@ class Identity:
     user: str
     roles: frozenset[str]
     expires: datetime
+    issued: datetime | None = None
+    local: bool = False
+    """Whether the machine itself vouches (break-glass), not the OIS."""
 
     def expired(self, now: datetime) -> bool:
         """Whether the token's time is over at `now` (timezone-aware)."""
@@ -93,12 +104,39 @@ def issue(
     return jwt.encode(claims, key, algorithm=ALGORITHM)
 
 
+def issue_local(
+    key: Ed25519PrivateKey, user: str, roles: frozenset[str], now: datetime, lifetime: timedelta
+) -> str:
+    """A break-glass token, signed by the machine while the OIS is silent. Raises ValueError for too much."""
+    if not roles or roles - LOCAL_ROLES or not timedelta(0) < lifetime <= LOCAL_LIFETIME:
+        raise ValueError(
+            f"a local token is for {', '.join(sorted(LOCAL_ROLES))}, for at most {LOCAL_LIFETIME}"
+        )
+    return issue(key, LOCAL_PREFIX + user, roles, now, lifetime)
+
+
+def read_local(key: Ed25519PublicKey, token: str) -> Identity:
+    """Whom a break-glass token names, expired or not. Raises Unauthorised for one that claims too much."""
+    found = read(key, token)
+    modest = found.issued is not None and found.expires - found.issued <= LOCAL_LIFETIME
+    if not modest or found.roles - LOCAL_ROLES or not found.user.startswith(LOCAL_PREFIX):
+        raise Unauthorised("token not accepted (more than a local log-in may claim); log in again")
+    return replace(found, local=True)
+
+
 def verify(key: Ed25519PublicKey, token: str, now: datetime) -> Identity:
     """The identity a token names. Raises Unauthorised when it is expired, forged or malformed."""
     identity = read(key, token)
+    check_time(identity, now)
+    return identity
+
+
+def check_time(identity: Identity, now: datetime) -> None:
+    """Raise Unauthorised unless a token is valid at `now`: neither expired nor from the future."""
     if identity.expired(now):
         raise Unauthorised("token expired; log in again")
-    return identity
+    if identity.issued is not None and identity.issued > now + CLOCK_SKEW:
+        raise Unauthorised("token is from the future; set the clocks of this computer and of the OIS")
 
 
 def read(key: Ed25519PublicKey, token: str) -> Identity:
@@ -111,8 +149,9 @@ def read(key: Ed25519PublicKey, token: str) -> Identity:
             options={"require": ["sub", "exp"], "verify_exp": False, "verify_iat": False},
         )
         expires = datetime.fromtimestamp(claims["exp"], tz=UTC)
-        return Identity(str(claims["sub"]), frozenset(claims.get("roles", ())), expires)
-    except (jwt.InvalidTokenError, ValueError, TypeError) as why:
+        issued = datetime.fromtimestamp(claims["iat"], tz=UTC) if "iat" in claims else None
+        return Identity(str(claims["sub"]), frozenset(claims.get("roles", ())), expires, issued)
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, OSError) as why:
         raise Unauthorised(f"token not accepted ({why}); log in again") from why
 
 
@@ -127,12 +166,12 @@ def check_write(identity: Identity, area: str, now: datetime) -> None:
         )
 
 
-def sign(key: Ed25519PrivateKey, statement: dict[str, str]) -> str:
+def sign(key: Ed25519PrivateKey, statement: Mapping[str, Any]) -> str:
     """A signed statement (an approval, a record digest) as a compact JWS."""
     return jwt.encode(dict(statement), key, algorithm=ALGORITHM)
 
 
-def read_statement(key: Ed25519PublicKey, signed: str) -> dict[str, str]:
+def read_statement(key: Ed25519PublicKey, signed: str) -> dict[str, Any]:
     """The content of a signed statement. Raises Tampered when the signature does not fit."""
     try:
         return dict(jwt.decode(signed, key, algorithms=[ALGORITHM], options={"verify_exp": False}))

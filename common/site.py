@@ -130,8 +130,11 @@ def load(path: Path = DEFAULT_SITE) -> Site:
 
 
 def _beside(path: Path, content: Mapping[str, Any], key: str) -> Path | None:
-    """A further file of the site, named relative to it."""
-    return path.parent / content[key] if key in content else None
+    """A further file of the site: beside it, else the shipped one of that name in `config/`."""
+    if key not in content:
+        return None
+    beside = path.parent / content[key]
+    return beside if beside.exists() else CONFIG / content[key]
 
 
 def _listed(one_or_more: str | list[str]) -> list[str]:

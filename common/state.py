@@ -36,6 +36,26 @@ class StateDir:
         return self.root / "keys" / "ois_public.pem"
 
     @property
+    def machine_key(self) -> Path:
+        """Ed25519 private key of the machine itself: who has control, local log-ins, seals of logs."""
+        return self.root / "keys" / "machine_signing.pem"
+
+    @property
+    def machine_public_key(self) -> Path:
+        """Its public key."""
+        return self.root / "keys" / "machine_public.pem"
+
+    @property
+    def break_glass(self) -> Path:
+        """Hashed passwords of local accounts, for when the OIS is silent."""
+        return self.root / "keys" / "break_glass.json"
+
+    @property
+    def holders(self) -> Path:
+        """Who has control of which area now, signed by the machine."""
+        return self.root / "control" / "holders.json"
+
+    @property
     def demo_accounts(self) -> Path:
         """Generated passwords of a demonstration facility."""
         return self.root / "keys" / "demo-accounts.json"

@@ -26,19 +26,23 @@ class Rule:
     """How a command or write is guarded.
 
     read: open to everybody, not logged. safe: accepted from an expired session (it makes things
-    safer). private: its value may name a patient and is not logged.
+    safer), and never in need of control. private: its value may name a patient, or hold a secret, and is
+    not logged. anyone: for every valid session; the command itself says which roles.
     """
 
     read: bool = False
     safe: bool = False
     private: bool = False
+    anyone: bool = False
 
 
-def rule(*, read: bool = False, safe: bool = False, private: bool = False) -> Callable[[Method], Method]:
+def rule(
+    *, read: bool = False, safe: bool = False, private: bool = False, anyone: bool = False
+) -> Callable[[Method], Method]:
     """Decorator that gives a command, or the write method of an attribute, its Rule."""
 
     def mark(method: Method) -> Method:
-        method.write_rule = Rule(read, safe, private)  # type: ignore[attr-defined]
+        method.write_rule = Rule(read, safe, private, anyone)  # type: ignore[attr-defined]
         return method
 
     return mark
@@ -132,10 +136,11 @@ class GuardedDevice(Device, metaclass=GuardedMeta):
         said = "(private)" if terms.private else ", ".join(_plain(value) for value in values)
         entry = functools.partial(guard.record, client, self.site.name, what, said, session=acting)
         try:
+            area, name = "" if terms.anyone else self.site.area, self.site.name
             if acting:
-                self.caller = guard.check_session(acting, self.site.area, safe=terms.safe)
+                self.caller = guard.check_session(acting, area, safe=terms.safe, device=name)
             else:
-                self.caller = guard.check(client, self.site.area, safe=terms.safe)
+                self.caller = guard.check(client, area, safe=terms.safe, device=name)
             self.busy = True
             answer = act(*values)
         except PtcsError as why:

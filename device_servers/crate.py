@@ -10,6 +10,7 @@ from tango.server import attribute, command
 from common.errors import PtcsError
 from common.site import Device as SiteDevice
 from common.text import _
+from device_servers.admin_port import close_admin_port
 from device_servers.base import PtcsDevice, rule
 from device_servers.behalf import answer, write_as
 from device_servers.block import Block, Floats
@@ -34,7 +35,8 @@ class Crate(PtcsDevice):
             self.server_init_hook()
 
     def server_init_hook(self) -> None:
-        """Start the I/O path once the server can push."""
+        """Start the I/O path once the server can push; nobody steers the process through its admin device."""
+        close_admin_port()
         self._path.start()
 
     def delete_device(self) -> None:
@@ -86,6 +88,29 @@ class Crate(PtcsDevice):
     def WriteAs(self, wish: str) -> str:
         """Write to a device of this server as the user of a token, for a gateway that passes it on."""
         return answer(write_as(self.context, self.client, wish))
+
+    @attribute(
+        dtype=str, doc="JSON: open sessions with user, roles, host, pid, since, expires (s since 1970)"
+    )
+    def Sessions(self) -> str:
+        """Who is logged in at this server."""
+        rows = [
+            {
+                "user": session.identity.user,
+                "roles": sorted(session.identity.roles),
+                "host": session.client.host,
+                "pid": session.client.pid,
+                "since": session.since,
+                "expires": session.identity.expires.timestamp(),
+            }
+            for session in self.context.guard.sessions()
+        ]
+        return json.dumps(rows)
+
+    @attribute(dtype=str, doc="JSON: area of control -> [who wrote there last under it, when (s since 1970)]")
+    def Activity(self) -> str:
+        """What keeps control of an area from lapsing."""
+        return json.dumps(self.context.guard.control.activity)
 
     # --- Block
 

@@ -5,8 +5,10 @@ notebook opens it once and every later write of that process is attributable.
 """
 
 import logging
+import math
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from common import authority
 from common.errors import Unauthorised
-from common.hashchain import ChainLog
+from common.hashchain import ChainLog, Rotation
 from common.text import _
+from device_servers.control_file import NOBODY, Control
 
 log = logging.getLogger(__name__)
 
 ENDED = 64
 """Sessions that have ended and are still known, for what is found out after their end."""
+ROTATION = Rotation(size=32 << 20, age=31 * 86400.0)
+"""The audit log goes on in a new file when the old one is so large, or so old."""
 VALUE_LIMIT = 300
 """Longest value text, in characters, that the audit log keeps."""
 
@@ -49,6 +54,15 @@ class Session:
     token: str
     client: Client
     by: str = ""
+    opened: float = 0.0
+    """When it was opened, by the clock that nobody sets (s)."""
+    since: float = 0.0
+    """The same, in s since the epoch."""
+
+    def over(self, now: datetime, steady: float) -> bool:
+        """Whether its time is up, also when somebody has put the clock back."""
+        lasts = self.identity.expires.timestamp() - self.since if self.since else math.inf
+        return self.identity.expired(now) or steady - self.opened > lasts
 
 
 def client_of(ident: Any) -> Client:
@@ -76,19 +90,34 @@ def _born(pid: int) -> str:
 class Guard:
     """Sessions and audit log of one server process. Every method may be called from any thread."""
 
-    def __init__(self, public_key: Path, audit: Path, now: Callable[[], datetime] | None = None) -> None:
-        """`public_key` may appear later; `audit` is opened now (raises Tampered if its chain is broken)."""
-        self._public_key = public_key
+    def __init__(
+        self,
+        public_key: Path,
+        audit: Path,
+        now: Callable[[], datetime] | None = None,
+        *,
+        control: Control = NOBODY,
+        machine_key: Path | None = None,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`public_key` may appear later; `audit` is opened now (raises Tampered if its chain is broken).
+
+        machine_key: verifies local log-ins (break-glass), where the site has them.
+        """
+        self._public_key, self._machine_key = public_key, machine_key
         self._now = now or (lambda: datetime.now(UTC))
+        self._steady = steady
+        self.control = control
         self._sessions: dict[Client, Session] = {}
         self._ended: deque[tuple[float, Session]] = deque(maxlen=ENDED)
         self._lock = threading.Lock()
-        self._audit = ChainLog(audit)
+        self._audit = ChainLog(audit, ROTATION)
         self._audit_broken = False
 
     def open(self, client: Client, token: str) -> Session:
         """Open a session for a client. Raises Unauthorised for a token that is not valid now."""
-        session = Session(authority.verify(self._key(), token, self._now()), token, client)
+        identity = self.identity(token)
+        session = Session(identity, token, client, opened=self._steady(), since=self._now().timestamp())
         with self._lock:
             self._sessions[client] = session
         return session
@@ -96,13 +125,32 @@ class Guard:
     def vouched(self, client: Client, token: str, by: str) -> Session:
         """A session for one write that `client` passes on for `by`; an expired token is for `check_session`.
 
-        Raises Unauthorised for a token that the OIS did not sign.
+        Raises Unauthorised for a token that neither the OIS nor the machine signed.
         """
-        return Session(authority.read(self._key(), token), token, client, by)
+        return Session(self._signed(token), token, client, by)
 
     def identity(self, token: str) -> authority.Identity:
         """Whom a token names. Raises Unauthorised for one that is not valid now."""
-        return authority.verify(self._key(), token, self._now())
+        identity, now = self._signed(token), self._now()
+        authority.check_time(identity, now)
+        self.control.check_identity(identity, now)
+        return identity
+
+    def _signed(self, token: str) -> authority.Identity:
+        """Whom a token of the OIS, or of the machine itself, names."""
+        try:
+            identity = authority.read(self._key(), token)
+        except Unauthorised:
+            if self._machine_key is None or not self._machine_key.exists():
+                raise
+            try:
+                return authority.read_local(authority.load_public(self._machine_key), token)
+            except (Unauthorised, OSError, ValueError):
+                pass
+            raise
+        if identity.user.startswith(authority.LOCAL_PREFIX):
+            raise Unauthorised(_("the OIS vouches for no local log-in; log in again"))
+        return identity
 
     def _key(self) -> Ed25519PublicKey:
         try:
@@ -140,26 +188,48 @@ class Guard:
     def user(self, client: Client) -> str:
         """The user of a client's session while it is valid, else ""."""
         session = self.session(client)
-        return "" if session is None or session.identity.expired(self._now()) else session.identity.user
+        return "" if session is None or session.over(self._now(), self._steady()) else session.identity.user
 
-    def check(self, client: Client, area: str, *, safe: bool) -> Session:
-        """The session under which a client may write in an area now.
+    def sessions(self) -> list[Session]:
+        """All sessions whose time is not up."""
+        now, steady = self._now(), self._steady()
+        with self._lock:
+            return [session for session in self._sessions.values() if not session.over(now, steady)]
 
-        A write in the safe direction (`safe`) accepts an expired session and a full disk.
-        Raises Unauthorised.
+    def has_left(self, client: Client) -> bool:
+        """Whether a client has ended its session here, or its process has."""
+        with self._lock:
+            ended = any(session.client == client for _at, session in self._ended)
+            here = client in self._sessions
+        gone = client.host == "localhost" and client.born != "" and _born(client.pid) != client.born
+        return gone or (ended and not here)
+
+    def check(self, client: Client, area: str, *, safe: bool, device: str = "") -> Session:
+        """The session under which a client may write to a device of an area now ("": any valid session).
+
+        A write in the safe direction (`safe`) accepts an expired session, a full disk, and another's
+        control. Raises Unauthorised.
         """
         session = self.session(client)
         if session is None:
             raise Unauthorised(_("no session of this client; log in and open a session first"))
-        return self.check_session(session, area, safe=safe)
+        return self.check_session(session, area, safe=safe, device=device)
 
-    def check_session(self, session: Session, area: str, *, safe: bool) -> Session:
+    def check_session(self, session: Session, area: str, *, safe: bool, device: str = "") -> Session:
         """As `check`, for a session at hand."""
-        now = self._now()
+        now, identity = self._now(), session.identity
         if safe:
-            now = min(now, session.identity.expires - timedelta(microseconds=1))
-        authority.check_write(session.identity, area, now)
-        if self._audit_broken and not safe:
+            if area:
+                authority.check_write(identity, area, min(now, identity.expires - timedelta(microseconds=1)))
+            return session
+        if session.over(now, self._steady()):
+            now = max(now, identity.expires)
+        authority.check_time(identity, now)
+        self.control.check_identity(identity, now)
+        if area:
+            authority.check_write(identity, area, now)
+        self.control.check(device, identity.user, now)
+        if self._audit_broken:
             self._resume_audit()
         return session
 

@@ -13,6 +13,8 @@ from common.site import Site
 from common.state import StateDir
 from device_servers import context
 from device_servers.classes import class_named
+from device_servers.control_areas import load as load_areas
+from device_servers.control_file import Control
 from device_servers.drivers.factory import Drivers
 from device_servers.guard import Guard
 from device_servers.registration import EXECUTABLE, register, server_name
@@ -43,7 +45,10 @@ def serve(server: str, site: Site, state: Path, drivers: context.DriverFor, host
     """Serve on the drivers given. Raises as `run` does."""
     names = sorted({device.tango_class for device in site.on_server(server)})
     kinds = [class_named(name) for name in (*names, "Crate")]
-    guard = Guard(StateDir(state).public_key, StateDir(state).audit(server))
+    here = StateDir(state)
+    control = Control(load_areas(site), here.holders, here.machine_public_key)
+    local = here.machine_public_key if site.control_path else None
+    guard = Guard(here.public_key, here.audit(server), control=control, machine_key=local)
     context.enter(context.Context(server, site, state, guard, drivers))
     try:
         arguments = [EXECUTABLE, server, "-ORBendPoint", f"giop:tcp:{host}:"]

@@ -74,6 +74,7 @@ def build(state: StateDir, site: Site) -> Context:
             readers=HttpReaders(root / "readers.yaml"),
             desk=open_desk(root),
             machines=Watch(TangoFacility(state, site)),
+            machine_key=state.machine_public_key,
         )
         _make_ready(context, state, site)
         undo.pop_all()

@@ -5,6 +5,7 @@ with connect("state", "operator", password) as facility:
     facility.proxy("acs/magnet/ring-dipole").CurrentSetpoint = 400.0
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +13,13 @@ from typing import Self
 
 import tango
 
+from common.errors import LinkLost
 from common.links.http import JsonClient
 from common.state import StateDir
 from device_servers.sessions import Opened, address, close_sessions, open_sessions
+
+TOKEN_VARIABLE = "PTCS_TOKEN"  # noqa: S105 - the name of a variable
+"""Environment variable with a log-in that is at hand."""
 
 
 @dataclass
@@ -58,13 +63,31 @@ class Client:
 def connect(state: Path | str, user: str, password: str) -> Client:
     """Log in at the OIS of a facility and open a session on every device server.
 
-    state: the facility's state directory. Raises Unauthorised for a wrong password, LinkLost when
-    the facility is not up.
+    state: the facility's state directory. Where PTCS_TOKEN is set (`ptcs control break-glass use`), that
+    log-in is used instead. Raises Unauthorised for a wrong password, LinkLost when the facility is not up.
     """
-    here = StateDir(Path(state))
-    ois, database = here.endpoint("ois"), here.endpoint("database")
-    tango_host = f"{database.get('host', '127.0.0.1')}:{database['port']}"
-    ois_url = f"http://{ois.get('host', '127.0.0.1')}:{ois['port']}"
-    with JsonClient(f"{ois_url}/api/v1") as web:
+    if token := os.environ.get(TOKEN_VARIABLE):
+        return connect_with(state, token)
+    with JsonClient(f"{_ois_url(state)}/api/v1") as web:
         token = str(web.post("login", {"user": user, "password": password})["token"])
-    return Client(tango_host, ois_url, user, token, open_sessions(token, tango_host))
+    return connect_with(state, token)
+
+
+def connect_with(state: Path | str, token: str) -> Client:
+    """Open a session on every device server with a token that is at hand. Raises as `connect`.
+
+    The OIS need not answer: every server verifies the token by itself.
+    """
+    database = StateDir(Path(state)).endpoint("database")
+    tango_host = f"{database.get('host', '127.0.0.1')}:{database['port']}"
+    opened = open_sessions(token, tango_host)
+    try:
+        ois_url = _ois_url(state)
+    except LinkLost:
+        ois_url = ""
+    return Client(tango_host, ois_url, opened.user, token, opened)
+
+
+def _ois_url(state: Path | str) -> str:
+    ois = StateDir(Path(state)).endpoint("ois")
+    return f"http://{ois.get('host', '127.0.0.1')}:{ois['port']}"

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from common.errors import PtcsError, Tampered
-from common.hashchain import verify as chain_length
+from common.hashchain import entries
+from common.seals import ANCHOR, SEALS, Mark, check, logs, sealed
 from common.state import StateDir
 from common.text import _
 from ois_bridge import settings
@@ -20,9 +21,6 @@ from ois_bridge.services.audit import compare
 from ptcs.running import state_option
 
 console = Console()
-
-LOGS = ("ois/audit.log", "audit/*.log", "maintenance/*.log", "treatment/*/journal.log")
-"""Hash chains below the state directory."""
 
 Check = Callable[[], int]
 """Returns the number of intact entries; raises Tampered."""
@@ -39,9 +37,9 @@ def verify(state: Path) -> None:
     if not found:
         raise Tampered(_("{state}: there is no log here; is this the state directory?").format(state=state))
     broken = 0
-    for name, check in found:
+    for name, examine in found:
         try:
-            table.add_row("[green]✔[/]", name, str(check()), _("intact"))
+            table.add_row("[green]✔[/]", name, str(examine()), _("intact"))
         except (PtcsError, OSError, UnicodeDecodeError) as why:
             broken += 1
             table.add_row("[red]✖[/]", name, "", str(why))
@@ -51,11 +49,43 @@ def verify(state: Path) -> None:
 
 
 def _checks(state: StateDir) -> Iterator[tuple[str, Check]]:
-    for pattern in LOGS:
-        for path in sorted(state.root.glob(pattern)):
-            yield str(path.relative_to(state.root)), partial(chain_length, path)
+    seals, why = _seals(state)
+    names = list(logs(state.root))
+    for name in names:
+        mark = _anchor(state) if name == SEALS else seals.get(name)
+        yield name, partial(check, state.root / name, mark)
+    for name in sorted(set(seals) - set(names)):
+        yield name, partial(_missing, seals[name])
+    if why and SEALS not in names:
+        yield SEALS, partial(_raise, why)
     if (state.root / "ois/audit.log").exists():
         yield _("ois: rows of the database against the chain"), lambda: _rows(state)
+
+
+def _seals(state: StateDir) -> tuple[dict[str, Mark], str]:
+    """What was sealed of each log, and why that is not known; the log of the seals has a line of its own."""
+    try:
+        return sealed(state.root / SEALS), ""
+    except (Tampered, OSError, ValueError) as why:
+        return {}, str(why)
+
+
+def _anchor(state: StateDir) -> Mark | None:
+    """How the seals stood when the OIS was told last; None when it never was."""
+    try:
+        told = [row["detail"] for row in entries(state.root / "ois/audit.log") if row["action"] == ANCHOR]
+        count, head = str(told[-1]).split()
+        return Mark(int(count), head)
+    except (Tampered, OSError, ValueError, KeyError, IndexError):
+        return None  # a broken log of the OIS has a line of its own
+
+
+def _missing(mark: Mark) -> int:
+    raise Tampered(_("the log is missing, and {n} entries of it were sealed").format(n=mark.entries))
+
+
+def _raise(why: str) -> int:
+    raise Tampered(why)
 
 
 def _rows(state: StateDir) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.orm import Session
@@ -58,6 +59,7 @@ class Context:
     """The means of the use cases. `machine`: name of the site's treatment machine.
 
     signatures: the hospital's provider; None: the house's own. machines: the facility's devices.
+    machine_key: verifies what the machine itself tells.
     """
 
     database: Database
@@ -77,6 +79,7 @@ class Context:
     desk: Desk
     signatures: SignatureProvider | None = None
     machines: Watch = field(default_factory=Watch)
+    machine_key: Path | None = None
     open_tasks: OpenTasks = field(default_factory=OpenTasks)
 
     def close(self) -> None:

@@ -1,14 +1,15 @@
 """What answers without a log-in: health, public key, log-in. And the description of the interface."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
+from pydantic import Field
 
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.callers import By, Means
-from ois_bridge.services import accounts
+from ois_bridge.services import accounts, machine
 
 router = APIRouter(tags=["entry"])
 
@@ -33,6 +34,18 @@ def log_in(context: Means, body: schemas.LogInBody) -> schemas.Token:
     """A token for a user name and password."""
     found = accounts.log_in(context, body.user, body.password)
     return schemas.Token(token=found.token, expires=found.expires.isoformat(timespec="seconds"))
+
+
+class StatementBody(schemas.Body):
+    """What the machine tells, signed with its own key (a compact JWS)."""
+
+    statement: Annotated[str, Field(max_length=400_000)]
+
+
+@router.post("/machine/statements")
+def tell(context: Means, body: StatementBody) -> dict[str, int]:
+    """Keep what the machine tells in the audit trail: local log-ins, and how its logs stand."""
+    return {"kept": machine.take(context, body.statement)}
 
 
 @router.get("/openapi.json")

@@ -1,0 +1,245 @@
+"""ControlAuthority: who has control of which area, log-ins while the OIS is silent, seals of the logs."""
+
+import json
+import logging
+import time
+from typing import Any
+
+from tango import DevState
+from tango.server import command
+
+from common import authority
+from common.authority import Identity
+from common.errors import PtcsError, Refused, Tampered, Unauthorised
+from common.state import StateDir
+from common.text import _
+from device_servers.base import PtcsDevice, derived, rule
+from device_servers.control_areas import load
+from device_servers.guard import Client
+from device_servers.parse import json_object, text_field
+from device_servers.services.control.desk import Asked, Person
+from device_servers.services.control.keeper import Keeper
+from device_servers.services.control.start import keeper_of
+from device_servers.services.control.table import Event
+from device_servers.services.control.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+ADMINISTRATOR = frozenset({"administrator"})
+
+
+class ControlAuthority(PtcsDevice):
+    """Control of the site's areas. Every server decides by the file that this device signs."""
+
+    eager = True
+
+    def init_device(self) -> None:
+        """Take up what was kept, and begin to watch."""
+        super().init_device()
+        self._broken = ""
+        self._keeper: Keeper | None = None
+        self._upkeep: Upkeep | None = None
+        state = StateDir(self.context.state)
+        try:
+            self._keeper = keeper_of(state, load(self.context.site), time.time)
+            self._upkeep = Upkeep(self._keeper, self.context.site, state, self._gone)
+            self._upkeep.start()
+        except (Tampered, OSError) as why:
+            self._broken = str(why)
+            log.critical("control cannot be given: %s", why)
+
+    def delete_device(self) -> None:
+        """Close the files."""
+        super().delete_device()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+        if self._keeper is not None:
+            self._keeper.close()
+
+    # --- Attributes
+
+    @derived(dtype=str)
+    def Holders(self) -> str:
+        """JSON: area -> {"user", "since", "until"} of who has control (s since 1970)."""
+        return json.dumps(
+            {
+                row["area"]: {key: row[key] for key in ("user", "since", "until")}
+                for row in self._rows()
+                if row["user"]
+            }
+        )
+
+    @derived(dtype=(str,), max_dim_x=64)
+    def Areas(self) -> list[str]:
+        """JSON a row: area, titles, whether control is required, state, holder, who asks or is offered it."""
+        return [json.dumps(row) for row in self._rows()]
+
+    @derived(dtype=str)
+    def Users(self) -> str:
+        """JSON: who is logged in, with host, pid, roles, since, expires, and at how many servers."""
+        return json.dumps(self._upkeep.sessions if self._upkeep else [])
+
+    @derived(dtype=bool)
+    def OisAnswers(self) -> bool:
+        """Whether the OIS answers; local log-ins are possible while it does not."""
+        return bool(self._upkeep and self._upkeep.ois.answers)
+
+    @derived(dtype=float)
+    def LocalUntil(self) -> float:
+        """Until when local log-ins (break-glass) are accepted, s since 1970; 0: not at all."""
+        return self._keeper.local_until if self._keeper else 0.0
+
+    @derived(dtype=(str,), max_dim_x=64)
+    def Findings(self) -> list[str]:
+        """What is wrong: logs that were altered, a database that differs, break-glass in use."""
+        return self._findings()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return self._keeper.rows() if self._keeper else []
+
+    def _findings(self) -> list[str]:
+        found = [self._broken] if self._broken else []
+        if self._keeper and self._keeper.trouble:
+            found.append(self._keeper.trouble)
+        return [*found, *(self._upkeep.findings() if self._upkeep else [])]
+
+    def _state(self) -> tuple[DevState, str]:
+        found = self._findings()
+        if self._broken:
+            return DevState.FAULT, found[0]
+        if found:
+            return DevState.ALARM, "; ".join(found)[:500]
+        held = sum(1 for row in self._rows() if row["user"])
+        return DevState.ON, _("{held} of {all} areas are under control").format(
+            held=held, all=len(self._rows())
+        )
+
+    # --- Control. Roles are a matter of the areas.
+
+    @rule(anyone=True)
+    @command(
+        dtype_in=str, doc_in='JSON {"area", "bind": whether it ends with the calling process}', dtype_out=str
+    )
+    def Request(self, text: str) -> str:
+        """Have control of an area, or ask whoever has it; the area's state."""
+        return self._act(Event.REQUEST, text)
+
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"area", "to": user; left out: whoever has asked}', dtype_out=str)
+    def Offer(self, text: str) -> str:
+        """Hand control over: at once to whoever has asked, else when it is accepted."""
+        return self._act(Event.OFFER, text)
+
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"area", "bind"}', dtype_out=str)
+    def Accept(self, text: str) -> str:
+        """Take what was offered."""
+        return self._act(Event.ACCEPT, text)
+
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"area"}', dtype_out=str)
+    def Decline(self, text: str) -> str:
+        """Refuse a request or an offer, or take it back."""
+        return self._act(Event.DECLINE, text)
+
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"area"}', dtype_out=str)
+    def Release(self, text: str) -> str:
+        """Give control up."""
+        return self._act(Event.RELEASE, text)
+
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"area", "reason", "bind"}', dtype_out=str)
+    def Take(self, text: str) -> str:
+        """Take control from somebody of a lower rank, not while a room of the area is under treatment."""
+        return self._act(Event.TAKE, text)
+
+    def _act(self, event: Event, text: str) -> str:
+        values = json_object(text)
+        asked = Asked(
+            event=event,
+            by=self._person(bind=values.get("bind") is True),
+            now=time.time(),
+            to=str(values.get("to", "")),
+            reason=str(values.get("reason", "")),
+            treated=self._working().treated_now(),
+        )
+        return self._keeper_now().do(text_field(values, "area"), asked).state.value
+
+    # --- Log-ins
+
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"user", "reason"}')
+    def EndSessions(self, text: str) -> None:
+        """Have no server accept the log-ins that a user has now. For administrators."""
+        values, who = json_object(text), self._identity(ADMINISTRATOR)
+        self._keeper_now().end_sessions(text_field(values, "user"), who.user, text_field(values, "reason"))
+
+    @rule(anyone=True, private=True)
+    @command(dtype_in=str, doc_in='JSON {"user", "roles", "password_hash": Argon2; empty: remove}')
+    def SetLocalAccount(self, text: str) -> None:
+        """Make, change or remove a break-glass account. For administrators, while the OIS answers."""
+        values, who = json_object(text), self._identity(ADMINISTRATOR)
+        if not self._working().ois.ask():
+            raise Refused(_("local accounts are made while the OIS answers; it does not"))
+        roles = values.get("roles")
+        if not isinstance(roles, list):
+            raise Refused(_("'roles' is missing: it must be a list"))
+        glass = self._keeper_now().glass
+        glass.set_account(
+            text_field(values, "user"),
+            frozenset(map(str, roles)),
+            str(values.get("password_hash", "")),
+            who.user,
+        )
+
+    @rule(read=True)  # the password in it decides
+    @command(dtype_in=str, doc_in='JSON {"user", "password", "reason"}', dtype_out=str, doc_out="token")
+    def BreakGlass(self, text: str) -> str:
+        """A local log-in while the OIS is silent, for at most half an hour: a token to open sessions with."""
+        values = json_object(text)
+        user, guard, client = text_field(values, "user"), self.context.guard, self.client
+        try:
+            self._working().require_silence()
+            token = self._keeper_now().break_glass(
+                user, text_field(values, "password"), text_field(values, "reason")
+            )
+        except (PtcsError, OSError) as why:
+            guard.record(client, self.site.name, "BreakGlass", user[:40], str(why))
+            raise (why if isinstance(why, PtcsError) else Refused(str(why))) from why
+        guard.record(client, self.site.name, "BreakGlass", authority.LOCAL_PREFIX + user)
+        self.refresh()
+        return token
+
+    # --- Means
+
+    def _identity(self, roles: frozenset[str] = frozenset()) -> Identity:
+        if self.caller is None:
+            raise Unauthorised(_("no session of this client; log in and open a session first"))
+        if roles and not self.caller.identity.roles & roles:
+            raise Unauthorised(_("this is for: {roles}").format(roles=", ".join(sorted(roles))))
+        return self.caller.identity
+
+    def _person(self, *, bind: bool) -> Person:
+        identity = self._identity()
+        assert self.caller is not None
+        client, gateway = self.caller.client, bool(self.caller.by)
+        bound = (client.host, client.pid, client.born) if bind and not gateway else ()
+        return Person(identity.user, identity.roles, identity.expires.timestamp(), bound)
+
+    def _gone(self, person: Person) -> bool:
+        """Whether a log-in was ended, or the process that control was bound to has."""
+        if not person.bound:
+            return False
+        host, pid, born = person.bound
+        return self.context.guard.has_left(Client(host, pid, born))
+
+    def _keeper_now(self) -> Keeper:
+        if self._keeper is None:
+            raise Refused(_("control cannot be given: {why}").format(why=self._broken))
+        return self._keeper
+
+    def _working(self) -> Upkeep:
+        if self._upkeep is None:
+            raise Refused(_("control cannot be given: {why}").format(why=self._broken))
+        return self._upkeep
