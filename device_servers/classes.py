@@ -47,6 +47,7 @@ from device_servers.room.search_station import SearchStation
 from device_servers.room.snout import Snout
 from device_servers.room.two_channel import EmergencyStop, SafetyDoor
 from device_servers.services.archiver import Archiver
+from device_servers.services.control_authority import ControlAuthority
 from device_servers.services.epics_gateway import EpicsGateway
 from device_servers.services.facility_health import FacilityHealth
 from device_servers.services.maintenance_device import Maintenance
@@ -61,6 +62,7 @@ CLASSES: dict[str, Any] = {
         BeamPositionMonitor,
         BeamStopper,
         Chiller,
+        ControlAuthority,
         Couch,
         Crate,
         CurrentTransformer,

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "checklist": "ptcs.maintenance_command:checklist",
     "components": "ptcs.components_command:components",
     "console": "ptcs.console:console_command",
+    "control": "ptcs.control_command:control",
     "ct-calibration": "ptcs.ct_calibration_command:ct_calibration",
     "demo": "ptcs.demo.command:demo",
     "department": "ptcs.department_command:department",

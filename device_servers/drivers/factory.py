@@ -171,6 +171,7 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "TreatmentSession": Drivers.session,
     "SupplyGroup": lambda _drivers, _device: None,
     "Archiver": lambda _drivers, _device: None,
+    "ControlAuthority": lambda _drivers, _device: None,
     "EpicsGateway": lambda _drivers, _device: None,
     "FacilityHealth": lambda _drivers, _device: None,
     "Maintenance": lambda _drivers, _device: None,

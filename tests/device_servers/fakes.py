@@ -272,7 +272,7 @@ class FakeDrivers:
         self.made: dict[str, Any] = {}
 
     def __call__(self, device: Device) -> Any:
-        if device.tango_class in ("Crate", "SupplyGroup"):
+        if device.tango_class in ("Crate", "SupplyGroup", "ControlAuthority"):
             return None
         if device.name not in self.made:
             quantities = {**QUANTITIES, **MODBUS, **FPGA}[device.tango_class]
