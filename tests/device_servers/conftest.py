@@ -75,7 +75,11 @@ def one_server_site(folder: Path) -> Path:
     """The demonstration site with every device on one server."""
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
     content["servers"] = [{"name": SERVER}]
-    content["devices"] = [d | {"server": SERVER} for d in content["devices"] if d["class"] not in NOT_HERE]
+    content["devices"] = [
+        d | {"server": SERVER}
+        for d in content["devices"]
+        if d["class"] not in NOT_HERE and d["area"] != "services"
+    ]
     water = next(device for device in content["devices"] if device["class"] == "WaterCircuit")
     water["alarms"] = {"temperature": [10.0, 15.0, 28.0, 32.0]}
     content["archive"]["blocks"] = [f"crate/server/{SERVER}"]
