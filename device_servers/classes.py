@@ -46,6 +46,7 @@ from device_servers.room.respiration_monitor import RespirationMonitor
 from device_servers.room.search_station import SearchStation
 from device_servers.room.snout import Snout
 from device_servers.room.two_channel import EmergencyStop, SafetyDoor
+from device_servers.services.alarm_server import AlarmServer
 from device_servers.services.archiver import Archiver
 from device_servers.services.control_authority import ControlAuthority
 from device_servers.services.epics_gateway import EpicsGateway
@@ -55,6 +56,7 @@ from device_servers.services.maintenance_device import Maintenance
 CLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
+        AlarmServer,
         Archiver,
         BeamAllocation,
         BeamCatalogue,

@@ -21,6 +21,7 @@ from ptcs.running import bring_up, find, running, site_option, state_option, tak
 console = Console()
 
 ELSEWHERE = {
+    "alarm": "ptcs.alarm_command:alarm",
     "beam-model": "ptcs.beam_model_command:beam_model",
     "checklist": "ptcs.maintenance_command:checklist",
     "components": "ptcs.components_command:components",

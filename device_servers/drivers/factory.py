@@ -170,6 +170,7 @@ BUILDERS: dict[str, Callable[[Drivers, Device], Any]] = {
     "BeamAllocation": lambda drivers, _device: drivers.allocation(),
     "TreatmentSession": Drivers.session,
     "SupplyGroup": lambda _drivers, _device: None,
+    "AlarmServer": lambda _drivers, _device: None,
     "Archiver": lambda _drivers, _device: None,
     "ControlAuthority": lambda _drivers, _device: None,
     "EpicsGateway": lambda _drivers, _device: None,

@@ -1,0 +1,295 @@
+"""AlarmServer: rules over the attributes of the site, alarms that stand, what people do, history."""
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+
+import tango
+from tango import DevState
+from tango.server import command
+
+from common.errors import Refused
+from common.text import _, translate
+from device_servers.base import PtcsDevice, derived, rule
+from device_servers.modes import Health
+from device_servers.parse import json_object
+from device_servers.services.alarms import asked, rule_set
+from device_servers.services.alarms.attributes import Attributes, Origin
+from device_servers.services.alarms.desk import Act
+from device_servers.services.alarms.intake import Intake
+from device_servers.services.alarms.keeper import Note
+from device_servers.services.alarms.service import Service
+from device_servers.services.alarms.severity import Severity
+from device_servers.services.alarms.sources import ServerSource, Told, ValueSource
+from device_servers.services.alarms.states import Event
+from device_servers.services.alarms.voice import Espeak
+from device_servers.services.sources import CHECK_PERIOD_S
+
+log = logging.getLogger(__name__)
+
+MOST_ACTIVE = 500
+"""Alarms in the attribute Active, worst first; `ActiveSince` brings all."""
+START_S = 20.0
+"""Servers that have not come after this long are lost."""
+LONGEST_SILENCE_S = 3600.0
+
+
+class AlarmDisplay(PtcsDevice):
+    """What stands, and what was."""
+
+    def init_device(self) -> None:
+        """Load the rules, put kept alarms back, and begin to listen."""
+        super().init_device()
+        self.found = rule_set.of_site(self.context.site)
+        file = self.found.file
+        self.service = Service(
+            self.found.rules,
+            self.context.state / "alarms",
+            self.refresh,
+            Espeak(),
+            file.manner,
+            file.keep_days,
+        )
+        inputs = self.service.engine.inputs
+        shapes = [self.found.attributes.find(name) for name in inputs.names]
+        self.intake = Intake(inputs, self.service.engine.words, shapes, self.service.wake)
+        self._sources = self._listen_to(self.found.attributes)
+        self._started = time.monotonic()
+        self._end = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="alarm sources", daemon=True)
+        self.service.drain, self.service.ready = self.intake.drain, self._ready
+        self.service.start()
+        self._keeper.start()
+
+    def delete_device(self) -> None:
+        """End the threads, write what waits."""
+        super().delete_device()
+        self._end.set()
+        self._keeper.join(timeout=2.0)
+        self.service.stop()
+
+    def _state(self) -> tuple[DevState, str]:
+        """FAULT when rules are bad or the disk takes nothing, ALARM while alarms stand."""
+        service = self.service
+        if self.found.trouble:
+            return DevState.FAULT, self.found.trouble
+        if service.trouble:
+            text = _("alarms work, but the disk does not take them ({why}); free disk space")
+            return DevState.FAULT, text.format(why=service.trouble)
+        if not service.begun:
+            return DevState.INIT, _("waiting for the servers of the site")
+        with service.lock:
+            counts = service.board.counts()
+        standing = counts["unacked"] + counts["acked"] + counts["latched"]
+        notes = [_("{count} rules").format(count=len(self.found.rules))]
+        if service.mute:
+            notes.append(service.mute)
+        if service.store.damaged:
+            notes.append(_("a damaged history was kept as {name}").format(name=service.store.damaged))
+        if not standing:
+            return DevState.ON, "; ".join([_("no alarm"), *notes])
+        text = _("{count} alarms, {unacked} not acknowledged")
+        said = text.format(count=standing, unacked=counts["unacked"] + counts["latched"])
+        return DevState.ALARM, "; ".join([said, *notes])
+
+    def health_of(self, state: DevState) -> Health:
+        """Its own: it is in order when it can tell what is wrong."""
+        return Health.OK if state in (DevState.ON, DevState.ALARM) else super().health_of(state)
+
+    # --- Attributes
+
+    @derived(dtype=int, format="%d")
+    def Changes(self) -> int:
+        """Counts moves of alarms; its events come ten times a second at most. Ask ActiveSince then."""
+        return self.service.engine.changes
+
+    @derived(dtype=str)
+    def Active(self) -> str:
+        """JSON list of alarms that stand, worst first, 500 at most."""
+        with self.service.lock:
+            return self.service.board.active(MOST_ACTIVE)
+
+    @derived(dtype=str)
+    def Counts(self) -> str:
+        """JSON: alarms that stand by severity, and all by state (unacked, shelved ...)."""
+        with self.service.lock:
+            return json.dumps(self.service.board.counts())
+
+    @derived(dtype=int, format="%d")
+    def Unacknowledged(self) -> int:
+        """Alarms that nobody has acknowledged, gone ones included."""
+        with self.service.lock:
+            counts = self.service.board.counts()
+        return counts["unacked"] + counts["latched"]
+
+    @derived(dtype=int, format="%d")
+    def Lost(self) -> int:
+        """Events that Tango reported as missed, and rows of history that found no room."""
+        return self.intake.lost + self.service.keeper.lost
+
+    # --- Questions
+
+    @rule(read=True)
+    @command(dtype_in=int, doc_in="`changes` of an earlier answer, 0 for everything", dtype_out=str)
+    def ActiveSince(self, count: int) -> str:
+        """JSON {"changes", "all", "rows", "gone"}: alarms that stand or are aside, changed since then."""
+        with self.service.lock:
+            return self.service.board.since(count)
+
+    @rule(read=True)
+    @command(dtype_out=str)
+    def Summary(self) -> str:
+        """JSON: node of the tree -> counts (rules, minor, major, invalid, unacked, aside); "": all."""
+        with self.service.lock:
+            return json.dumps(self.service.board.summary())
+
+    @rule(read=True)
+    @command(
+        dtype_in=str,
+        doc_in='JSON {"text", "names", "from", "to": s since the epoch, "severity", "user", "most"}, or {}',
+        dtype_out=str,
+    )
+    def History(self, wish: str) -> str:
+        """JSON list, newest first: time, name, event, state, severity, status, value, crossed, user, note."""
+        question = asked.question(json_object(wish or "{}"), self.found.rules)
+        try:
+            rows = self.service.store.find(question)
+        except (sqlite3.Error, OSError) as why:
+            raise Refused(_("the history cannot be read ({why})").format(why=why)) from why
+        return json.dumps(asked.told(rows))
+
+    @rule(read=True)
+    @command(dtype_in=str, doc_in="part of names; nothing: all", dtype_out=str)
+    def Rules(self, part: str) -> str:
+        """JSON list: rules whose name contains the text, with where each stands."""
+        service = self.service
+        places = [i for i, known in enumerate(self.found.rules) if part.lower() in known.name.lower()]
+        with service.lock:
+            return json.dumps([service.board.rule(place) for place in places])
+
+    @rule(read=True)
+    @command(dtype_in=str, doc_in="name of an alarm", dtype_out=str)
+    def Guidance(self, name: str) -> str:
+        """JSON {"en", "zh"}: what to do about an alarm."""
+        place = self.service.engine.index.get(name)
+        if place is None:
+            raise Refused(_("no alarm {name}; `ptcs alarm rules` lists them").format(name=name))
+        return json.dumps(self.found.rules[place].guidance.row())
+
+    # --- Inner
+
+    def _listen_to(self, attributes: Attributes) -> Sequence[ServerSource | ValueSource]:
+        site, inputs = self.context.site, self.service.engine.inputs.names
+        shapes = [attributes.find(name) for name in inputs]
+        sources: list[ServerSource | ValueSource] = [
+            ServerSource(
+                server,
+                site.on_server(server),
+                self.found.wired,
+                [
+                    shape.name
+                    for shape in shapes
+                    if shape.server == server and shape.origin is not Origin.ALONE
+                ],
+                self.intake,
+                self._own if server == self.context.server else None,
+            )
+            for server in site.servers
+        ]
+        alone = [shape.name for shape in shapes if shape.origin is Origin.ALONE]
+        return [*sources, *(ValueSource(name, self.intake) for name in alone)]
+
+    def _own(self) -> Told:
+        """How the devices of this very server stand."""
+        return {name: device.standing for name, device in dict(self.context.devices).items()}
+
+    def _ready(self) -> bool:
+        """Every source answers, or had its time."""
+        if time.monotonic() - self._started > START_S:
+            return True
+        return all(source.checked and source.up for source in self._sources)
+
+    def _keep(self) -> None:
+        with tango.EnsureOmniThread():
+            while not self._end.is_set():
+                for source in self._sources:
+                    try:
+                        source.check()
+                    except Exception:  # border of the thread: one bad source must not end the others
+                        log.exception("alarm source")
+                self._end.wait(CHECK_PERIOD_S)
+            for source in self._sources:
+                source.close()
+
+
+class AlarmServer(AlarmDisplay):
+    """What people do with alarms. Names are a JSON list, or one name."""
+
+    @command(dtype_in=str, doc_in='JSON {"names": [...], "comment"}', dtype_out=str, doc_out='JSON {"done"}')
+    def Acknowledge(self, wish: str) -> str:
+        """Acknowledge alarms that stand or have gone. On disk when it answers."""
+        values = json_object(wish)
+        return self._act(asked.names(values), Event.ACK, asked.note(values, "comment", needed=False))
+
+    @command(dtype_in=str, doc_in='JSON {"group": group or area, "" for all, "comment"}', dtype_out=str)
+    def AcknowledgeAll(self, wish: str) -> str:
+        """Acknowledge every alarm of a group or below a node of the tree."""
+        values = json_object(wish)
+        names = self.service.desk.group(str(values.get("group", "")))
+        return self._act(names, Event.ACK, asked.note(values, "comment", needed=False), told=False)
+
+    @command(
+        dtype_in=str,
+        doc_in='JSON {"names": [...], "until": s since the epoch, or "seconds", "reason"}',
+        dtype_out=str,
+    )
+    def Shelve(self, wish: str) -> str:
+        """Put alarms aside until a time, at most seven days ahead, for a reason."""
+        values = json_object(wish)
+        until = asked.until(values, time.time())
+        return self._act(
+            asked.names(values), Event.SHELVE, asked.note(values, "reason", needed=True), until=until
+        )
+
+    @command(dtype_in=str, doc_in='JSON {"names": [...]}', dtype_out=str)
+    def Unshelve(self, wish: str) -> str:
+        """Bring shelved alarms back before their time."""
+        values = json_object(wish)
+        return self._act(asked.names(values), Event.UNSHELVE, asked.note(values, "comment", needed=False))
+
+    @command(dtype_in=str, doc_in='JSON {"names": [...], "reason"}', dtype_out=str)
+    def Disable(self, wish: str) -> str:
+        """Take alarms out of service until somebody enables them."""
+        values = json_object(wish)
+        return self._act(asked.names(values), Event.DISABLE, asked.note(values, "reason", needed=True))
+
+    @command(dtype_in=str, doc_in='JSON {"names": [...], "reason"}', dtype_out=str)
+    def Enable(self, wish: str) -> str:
+        """Bring alarms into service again."""
+        values = json_object(wish)
+        return self._act(asked.names(values), Event.ENABLE, asked.note(values, "reason", needed=False))
+
+    @command(dtype_in=float, doc_in="s; 0 ends the silence")
+    def Silence(self, seconds: float) -> None:
+        """No voice for some time; what stands goes on standing. At most an hour."""
+        if not 0 <= seconds <= LONGEST_SILENCE_S:
+            raise Refused(_("silence of {seconds:g} s: allowed are 0 .. 3600 s").format(seconds=seconds))
+        self.service.silence(seconds)
+
+    @command
+    def Test(self) -> None:
+        """Speak a test sentence, so that people know that they would hear an alarm."""
+        sentence = "test of the alarm voice"
+        languages = self.found.file.manner.languages
+        self.service.announce(Severity.MINOR, {code: translate(sentence, code) for code in languages})
+
+    def _act(
+        self, names: Sequence[str], event: Event, text: str, *, until: float = float("inf"), told: bool = True
+    ) -> str:
+        assert self.caller is not None
+        act = Act(event, Note(self.caller.identity.user, text, time.time()), until)
+        done, why = self.service.desk.act(names, act)
+        return json.dumps({"done": done, "not": why if told else {}})

@@ -1,0 +1,337 @@
+"""The alarm engine: values in, moves of alarms out. Time is an argument, and nothing here waits or writes.
+
+One step: keep the values, evaluate the expressions that read them, find conditions (levels.py), let
+delays pass, and move the alarms by the table (states.py). A step costs what changed, not what exists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from device_servers.services.alarms.expression import Node, names
+from device_servers.services.alarms.groups import Groups
+from device_servers.services.alarms.inputs import Flags, Floats, Indices, Inputs, Ints, Sample, Words
+from device_servers.services.alarms.levels import NONE, UNKNOWN, Levels
+from device_servers.services.alarms.program import Programs
+from device_servers.services.alarms.rules import Rule
+from device_servers.services.alarms.severity import Status
+from device_servers.services.alarms.states import NEXT, NOWHERE, STANDING, Event, State
+
+EMPTY = np.empty(0, dtype=np.intp)
+_UNCOUNTED = (State.SUPPRESSED, State.DISABLED)
+"""States in which an alarm that comes and goes leaves nothing to acknowledge."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What happened to some alarms, in order; every field has shape (n,)."""
+
+    rules: Indices
+    events: Ints
+    states: Ints
+    severities: Ints
+    status: Ints
+    values: Floats
+    crossed: Floats
+
+    def __len__(self) -> int:
+        """Number of moves."""
+        return len(self.rules)
+
+    def where(self, some: Flags) -> "Moves":
+        """Some of the moves."""
+        return Moves(*(getattr(self, field.name)[some] for field in fields(self)))
+
+
+class Table:
+    """Many-to-many from one kind of index to another: which expressions an input has, and so on."""
+
+    def __init__(self, keys: Indices, values: Indices, count: int) -> None:
+        order = np.argsort(keys, kind="stable")
+        self._values = values[order]
+        self._starts = np.searchsorted(keys[order], np.arange(count + 1))
+
+    def of(self, keys: Indices) -> Indices:
+        """All values of some keys, sorted, each once."""
+        starts, sizes = self._starts[keys], self._starts[keys + 1] - self._starts[keys]
+        total = int(sizes.sum())
+        if not total:
+            return EMPTY
+        offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
+        return np.unique(self._values[offsets + np.arange(total)])
+
+
+class Conditions:
+    """From values to what each rule's condition is, delays passed. Arrays have one place a rule."""
+
+    def __init__(self, rules: Sequence[Rule], words: Words) -> None:
+        nodes: dict[Node, int] = {}
+        main = [nodes.setdefault(rule.value, len(nodes)) for rule in rules]
+        aside = [
+            NOWHERE if rule.inhibit is None else nodes.setdefault(rule.inhibit, len(nodes)) for rule in rules
+        ]
+        self.inputs = Inputs(list(dict.fromkeys(name for node in nodes for name in names(node))))
+        self.programs = Programs(list(nodes), self.inputs, words)
+        self._levels = Levels(rules)
+        place = np.append(self.programs.place, NOWHERE)
+        self._main, self._aside = place[np.array(main, np.intp)], place[np.array(aside, np.intp)]
+        every = np.arange(len(rules))
+        self._readers = Table(*self.programs.users(), len(self.inputs.names))
+        self._mains = Table(self._main, every, len(nodes))
+        inhibited = self._aside != NOWHERE
+        self._asides = Table(self._aside[inhibited], every[inhibited], len(nodes))
+        self._on = np.array([rule.delays.active for rule in rules], dtype=float)
+        self._off = np.array([rule.delays.clear for rule in rules], dtype=float)
+        self._unknown = np.array([rule.delays.unknown for rule in rules], dtype=float)
+        count = len(rules)
+        self.raw = np.full(count, NONE, dtype=np.int32)
+        """Condition of the latest value."""
+        self.settled = np.full(count, NONE, dtype=np.int32)
+        """Condition that lasted long enough to count."""
+        self.severity = np.zeros(count, dtype=np.int32)
+        self.status = np.zeros(count, dtype=np.int32)
+        self.inhibited = np.zeros(count, dtype=bool)
+        self.crossed = np.zeros(count)
+        """When the latest value left the settled condition, s since the epoch at its server."""
+        self._direction = np.zeros(count, dtype=np.int32)
+        self._due = np.full(count, np.inf)
+        self._begun = False
+
+    def feed(self, sample: Sample | None, now: float) -> tuple[Indices, Indices]:
+        """Take values at monotonic time `now`; rules whose inhibit changed, and whose condition settled."""
+        changed = EMPTY if sample is None else self.inputs.take(sample)
+        if self._begun:
+            places = self.programs.run(self._readers.of(changed), self.inputs)
+        else:
+            places = np.arange(len(self.programs.results))
+            self.programs.run(places, self.inputs)
+            self._begun = True
+        touched = self._mains.of(places)
+        if len(touched):
+            self._judge(touched, now)
+        return self._inhibit(self._asides.of(places)), self._settle(now)
+
+    def values(self, rules: Indices) -> Floats:
+        """The present value of rules' expressions, NaN for unknown."""
+        return self.programs.results[self._main[rules]]
+
+    def when(self, rules: Indices) -> Floats:
+        """When those values were measured."""
+        return self.programs.times[self._main[rules]]
+
+    def next_due(self) -> float:
+        """Monotonic time at which the next delay ends; infinite while none runs."""
+        return float(self._due.min(initial=np.inf))
+
+    def rank(self, rules: Indices) -> Ints:
+        """Severity of the latest values, delays not waited for."""
+        return self._levels.severities[rules, self.raw[rules]].astype(np.int32)
+
+    def restore(self, rules: Indices, settled: Ints) -> None:
+        """Put settled conditions back as they were kept."""
+        self.raw[rules] = self.settled[rules] = settled
+        self._show(rules)
+
+    def _judge(self, rules: Indices, now: float) -> None:
+        """Find raw conditions and begin, go on with or drop delays."""
+        raw = self._levels.conditions(rules, self.values(rules), self.raw[rules])
+        settled = self.settled[rules]
+        worse = self._levels.severities[rules, raw] > self._levels.severities[rules, settled]
+        better = self._levels.severities[rules, raw] < self._levels.severities[rules, settled]
+        direction = worse.astype(np.int32) - better
+        wait = np.where(worse, np.where(raw == UNKNOWN, self._unknown[rules], self._on[rules]), 0.0)
+        wait = np.where(better, self._off[rules], wait)
+        fresh = (
+            (direction != self._direction[rules])
+            | (self.raw[rules] == settled)
+            | ~np.isfinite(self._due[rules])
+        )
+        turned = (raw == UNKNOWN) != (self.raw[rules] == UNKNOWN)
+        due = np.where(fresh | turned, now + wait, self._due[rules])
+        self._due[rules] = np.where(raw == settled, np.inf, due)
+        left = fresh & (raw != settled)
+        self.crossed[rules] = np.where(left, self.when(rules), self.crossed[rules])
+        self._direction[rules] = direction
+        self.raw[rules] = raw
+
+    def _settle(self, now: float) -> Indices:
+        due = np.flatnonzero(self._due <= now)
+        if len(due):
+            self.settled[due] = self.raw[due]
+            self._due[due] = np.inf
+            self._direction[due] = 0
+        return due
+
+    def _show(self, rules: Indices) -> None:
+        self.severity[rules] = self._levels.severities[rules, self.settled[rules]]
+        status = self._levels.status[rules, self.settled[rules]].astype(np.int32)
+        cut = (self.settled[rules] == UNKNOWN) & self.programs.lost[self._main[rules]]
+        self.status[rules] = np.where(cut, int(Status.COMM), status)
+
+    def show(self, rules: Indices) -> Ints:
+        """Take over the severity of settled conditions; the severities that were shown before."""
+        before = self.severity[rules].copy()
+        self._show(rules)
+        return before
+
+    def _inhibit(self, rules: Indices) -> Indices:
+        now = self.programs.results[self._aside[rules]] == 1
+        changed = rules[now != self.inhibited[rules]]
+        self.inhibited[changed] = ~self.inhibited[changed]
+        return changed
+
+
+class Engine:
+    """The alarms of a set of rules. Not for several threads at once."""
+
+    def __init__(self, rules: Sequence[Rule], words: Words | None = None) -> None:
+        self.rules = tuple(rules)
+        self.words = words or Words()
+        self.index = {rule.name: place for place, rule in enumerate(self.rules)}
+        self.conditions = Conditions(self.rules, self.words)
+        self.groups = Groups(self.rules)
+        count = len(self.rules)
+        self._latch = np.array([rule.latch for rule in self.rules], dtype=bool)
+        self.states = np.full(count, State.NORMAL, dtype=np.int32)
+        self.latched = np.zeros(count, dtype=np.int32)
+        """Worst severity since the last acknowledgement."""
+        self.raised = np.zeros(count)
+        """When the value crossed its level, s since the epoch at its server."""
+        self.until = np.full(count, np.inf)
+        """When shelving ends, s since the epoch."""
+        self.values = np.full(count, np.nan)
+        """Value of the expression when the alarm last moved."""
+        self.serials = np.zeros(count, dtype=np.int64)
+        """Counts what an acknowledgement is about: another occurrence needs another one."""
+        self.touched = np.zeros(count, dtype=np.int64)
+        """Value of `changes` when the alarm last changed."""
+        self.changes = 0
+        self._moves: list[Moves] = []
+
+    @property
+    def inputs(self) -> Inputs:
+        """The values that the rules read."""
+        return self.conditions.inputs
+
+    def step(self, now: float, wall: float, sample: Sample | None = None) -> Moves:
+        """Take values and let time pass: `now` monotonic, `wall` since the epoch, in s. What moved."""
+        inhibit, settled = self.conditions.feed(sample, now)
+        self._by_inhibit(inhibit[self.conditions.inhibited[inhibit]], Event.INHIBIT)
+        if len(settled):
+            self._by_condition(settled)
+        self._by_inhibit(inhibit[~self.conditions.inhibited[inhibit]], Event.RELEASE)
+        if (over := np.flatnonzero(self.until <= wall)).size:
+            self.apply(over, Event.EXPIRE)
+            self.until[over] = np.inf
+        return self.taken()
+
+    def apply(self, rules: Indices, event: Event) -> Indices:
+        """Move alarms by an event; those that it moved. What returns from aside finds its place again."""
+        after = NEXT[self.states[rules], event].astype(np.int32)
+        rules, after = rules[after != NOWHERE], after[after != NOWHERE]
+        if not len(rules):
+            return rules
+        before = self.states[rules]
+        self._count(rules, event, before)
+        self.states[rules] = after
+        self._note(rules, event)
+        back = rules[(before != State.NORMAL) & (after == State.NORMAL)]
+        if len(back) and event in (Event.UNSHELVE, Event.EXPIRE, Event.RELEASE, Event.ENABLE):
+            self._return(back)
+        return rules
+
+    def legal(self, rules: Indices, event: Event) -> Flags:
+        """Whether an event would move each of the rules."""
+        return NEXT[self.states[rules], event] != NOWHERE
+
+    def taken(self) -> Moves:
+        """Moves since the last call; marks the first of each group."""
+        moves, self._moves = self._moves, []
+        joined = Moves(
+            *(
+                np.concatenate([getattr(part, name) for part in moves]) if moves else np.empty(0, dtype=kind)
+                for name, kind in (
+                    ("rules", np.intp), ("events", np.int32), ("states", np.int32), ("severities", np.int32),
+                    ("status", np.int32), ("values", float), ("crossed", float),
+                )
+            )
+        )  # fmt: skip
+        if len(joined):
+            marked = self.groups.update(np.unique(joined.rules).astype(np.intp), self.states, self.raised)
+            self.touched[marked] = self.changes
+        return joined
+
+    def standing(self) -> Indices:
+        """Alarms that an operator's list shows."""
+        return np.flatnonzero(np.isin(self.states, STANDING))
+
+    def aside(self) -> Indices:
+        """Alarms that are put aside, those suppressed without a condition left out."""
+        put = (self.states == State.SHELVED) | (self.states == State.DISABLED)
+        hidden = (self.states == State.SUPPRESSED) & (self.conditions.severity > 0)
+        return np.flatnonzero(put | hidden)
+
+    # --- Inner
+
+    def _by_inhibit(self, rules: Indices, event: Event) -> None:
+        if len(rules):
+            self.apply(rules, event)
+
+    def _by_condition(self, rules: Indices) -> None:
+        """Conditions that have settled: raise, escalate, lessen or clear."""
+        before = self.conditions.show(rules)
+        now = self.conditions.severity[rules]
+        fresh, gone = (before == 0) & (now > 0), (before > 0) & (now == 0)
+        more, less = (before > 0) & (now > before), (now > 0) & (now <= before)
+        latch = self._latch[rules]
+        for event, some in (
+            (Event.CLEAR_LATCHING, gone & latch),
+            (Event.CLEAR, gone & ~latch),
+            (Event.LESSEN, less),
+            (Event.ESCALATE, more),
+            (Event.RAISE, fresh),
+        ):
+            if some.any():
+                self.apply(rules[some], event)
+
+    def _return(self, rules: Indices) -> None:
+        """From aside: inhibited, standing, or something that came and went meanwhile."""
+        held = self.conditions.inhibited[rules]
+        bad = self.conditions.severity[rules] > 0
+        missed = (self.latched[rules] > 0) & self._latch[rules]
+        self.apply(rules[held], Event.INHIBIT)
+        self.apply(rules[~held & bad], Event.RAISE)
+        self.apply(rules[~held & ~bad & missed], Event.RELATCH)
+
+    def _count(self, rules: Indices, event: Event, before: Ints) -> None:
+        """What an event changes beside the state."""
+        if event in (Event.RAISE, Event.ESCALATE, Event.RELATCH):
+            self.serials[rules] += 1
+            counted = rules[~np.isin(before, _UNCOUNTED)]
+            self.latched[counted] = np.maximum(self.latched[counted], self.conditions.severity[counted])
+        if event == Event.RAISE:
+            self.raised[rules] = self.conditions.crossed[rules]
+        if event in (Event.ACK, Event.DISABLE):
+            self.latched[rules] = 0
+        if event in (Event.UNSHELVE, Event.DISABLE):
+            self.until[rules] = np.inf
+        if event in (Event.CLEAR, Event.CLEAR_LATCHING):
+            done = rules[(before == State.ACKED) | ~self._latch[rules]]
+            self.latched[done] = 0
+
+    def _note(self, rules: Indices, event: Event) -> None:
+        self.changes += 1
+        self.touched[rules] = self.changes
+        self.values[rules] = self.conditions.values(rules)
+        self._moves.append(
+            Moves(
+                rules,
+                np.full(len(rules), event, dtype=np.int32),
+                self.states[rules],
+                self.conditions.severity[rules],
+                self.conditions.status[rules],
+                self.values[rules],
+                self.conditions.crossed[rules],
+            )
+        )

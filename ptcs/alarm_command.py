@@ -1,0 +1,323 @@
+"""`ptcs alarm`: what alarms stand, acknowledging and shelving them, their history, rules and guidance."""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import tango
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from common import site as sites
+from common.errors import LinkLost, Refused
+from common.text import _, language
+from ptcs.client import connect
+from ptcs.running import find, state_option
+
+console = Console(highlight=False, soft_wrap=True)
+
+MARKS = {
+    "NO_ALARM": "[green]✔",
+    "MINOR": "[yellow]▲",
+    "MAJOR": "[red]✘",
+    "INVALID": "[magenta]?",
+}
+"""A severity is a sign and a word; colour only repeats it."""
+REFRESH_S = 1.0
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+user_option = click.option("--user", required=True, help="User of the OIS.")
+password_option = click.option("--password", default="", help="Password; asked for when it is not given.")
+reason_option = click.option("--reason", required=True, help="Why; it stands in the history.")
+names_argument = click.argument("names", nargs=-1, required=True)
+
+Ask = Callable[..., Any]
+
+
+@click.group()
+def alarm() -> None:
+    """Alarms of a running facility."""
+
+
+def server_name(facility: Mapping[str, Any]) -> str:
+    """The site's AlarmServer. Raises Refused when it has none."""
+    devices = sites.load(Path(facility["site_file"])).of_class("AlarmServer")
+    if not devices:
+        raise Refused(_("this site has no AlarmServer device; add one to its site file"))
+    return devices[0].name
+
+
+def asking(proxy: tango.DeviceProxy) -> Ask:
+    """Calls commands with a JSON wish. Raises Refused for what the device refuses, LinkLost without it."""
+
+    def ask(command: str, *plain: Any, **wish: Any) -> Any:
+        argument = plain[0] if plain else json.dumps(wish)
+        try:
+            told = proxy.command_inout(command, *(() if argument is None else (argument,)))
+        except tango.DevFailed as why:
+            first = why.args[0]
+            raise (Refused if first.reason == "Refused" else LinkLost)(first.desc) from why
+        return json.loads(told) if told else None
+
+    return ask
+
+
+def reader(state: Path) -> Ask:
+    """The alarm server of a facility, for questions. Raises as `asking` and `server_name`."""
+    facility = find(state)
+    os.environ["TANGO_HOST"] = facility["tango_host"]
+    try:
+        return asking(tango.DeviceProxy(server_name(facility)))
+    except tango.DevFailed as why:
+        raise LinkLost(_("the alarm server does not answer; `ptcs status` shows the servers")) from why
+
+
+def act(state: Path, user: str, password: str, command: str, **wish: Any) -> None:
+    """Do something as a user and say what was done."""
+    name = server_name(find(state))
+    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
+    with connect(state, user, typed) as client:
+        told = asking(client.proxy(name))(command, **wish)
+    for done in told["done"]:
+        console.print(f"[green]✔[/] {escape(done)}")
+    for left, why in told["not"].items():
+        console.print(f"[yellow]–[/] {escape(left)}: {escape(why)}")
+
+
+def words(row: Mapping[str, str]) -> str:
+    """A text in the language in force."""
+    return row.get(language()) or row.get("en", "")
+
+
+def span(text: str) -> float:
+    """Seconds of a length such as 90s, 30m, 8h, 2d. Raises click.BadParameter."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if found is None:
+        raise click.BadParameter(_("{text!r}: write a length such as 30m, 8h or 2d").format(text=text))
+    return float(found[1]) * UNITS[found[2]]
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of 2026-01-31T08:00, or of a length ago (2h). Raises click.BadParameter."""
+    if re.fullmatch(r"\d+(?:\.\d+)?[smhd]", text):
+        return time.time() - span(text)
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as why:
+        raise click.BadParameter(_("{text!r}: write 2026-01-31T08:00, or 2h for two hours ago").format(
+            text=text
+        )) from why  # fmt: skip
+
+
+def age(seconds: float) -> str:
+    """A length for people."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("m", 60.0)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def drawn(rows: Sequence[Mapping[str, Any]]) -> Group:
+    """Alarms as a table, worst first, and how many of which kind."""
+    order = {"INVALID": 0, "MAJOR": 1, "MINOR": 2, "NO_ALARM": 3}
+    table = Table()
+    for title in (_("severity"), _("state"), _("alarm"), _("age"), _("value"), _("text"), _("by")):
+        table.add_column(title)
+    for row in sorted(rows, key=lambda row: (order[row["severity"]], row["priority"], -row["since"])):
+        first = f" [cyan]{_('first')}[/]" if row["first"] else ""
+        value = "?" if row["value"] is None else f"{row['value']:.4g}"
+        by = f"{row['user']}: {row['note']}" if row["user"] else ""
+        if row["until"]:
+            by += f" ({_('until')} {local(row['until'])})"
+        table.add_row(
+            f"{MARKS[row['severity']]} {row['severity']}[/] {row['status']}",
+            _(row["state"]) + first,
+            escape(row["name"]),
+            age(time.time() - row["since"]),
+            value,
+            escape(words(row["text"])),
+            escape(by),
+        )
+    return Group(table) if rows else Group(f"[green]✔[/] {_('no alarm')}")
+
+
+def local(when: float) -> str:
+    """A time on the clock of this place."""
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+@alarm.command("list")
+@state_option
+@json_option
+@click.option("--watch", is_flag=True, help="Go on, once a second, until Ctrl-C.")
+@click.option("--aside", is_flag=True, help="Also those shelved, suppressed or out of service.")
+def list_command(state: Path, as_json: bool, watch: bool, aside: bool) -> None:
+    """Alarms that stand, worst first."""
+    ask = reader(state)
+
+    def rows() -> list[dict[str, Any]]:
+        told = ask("ActiveSince", 0)["rows"]
+        return [row for row in told if aside or row["state"] in ("UNACKED", "ACKED", "LATCHED")]
+
+    if as_json:
+        click.echo(json.dumps(rows(), indent=2, ensure_ascii=False))
+    elif watch:
+        with Live(drawn(rows()), refresh_per_second=1) as live:
+            while True:
+                time.sleep(REFRESH_S)
+                live.update(drawn(rows()), refresh=True)
+    else:
+        console.print(drawn(rows()))
+
+
+@alarm.command()
+@names_argument
+@state_option
+@user_option
+@password_option
+@click.option("--comment", default="", help="What you found; it stands in the history.")
+@click.option("--group", is_flag=True, help="NAMES are groups or areas, not alarms.")
+def ack(state: Path, names: Sequence[str], user: str, password: str, comment: str, group: bool) -> None:
+    """Acknowledge alarms NAMES."""
+    if not group:
+        act(state, user, password, "Acknowledge", names=list(names), comment=comment)
+        return
+    for name in names:
+        act(state, user, password, "AcknowledgeAll", group=name, comment=comment)
+
+
+@alarm.command()
+@names_argument
+@state_option
+@user_option
+@password_option
+@reason_option
+@click.option("--for", "length", required=True, help="How long: 30m, 8h, 2d; at most 7d.")
+def shelve(state: Path, names: Sequence[str], user: str, password: str, reason: str, length: str) -> None:
+    """Put alarms NAMES aside for some time."""
+    seconds = span(length)
+    act(state, user, password, "Shelve", names=list(names), reason=reason, seconds=seconds)
+
+
+@alarm.command()
+@names_argument
+@state_option
+@user_option
+@password_option
+def unshelve(state: Path, names: Sequence[str], user: str, password: str) -> None:
+    """Bring shelved alarms NAMES back."""
+    act(state, user, password, "Unshelve", names=list(names))
+
+
+@alarm.command()
+@names_argument
+@state_option
+@user_option
+@password_option
+@reason_option
+def disable(state: Path, names: Sequence[str], user: str, password: str, reason: str) -> None:
+    """Take alarms NAMES out of service until somebody enables them."""
+    act(state, user, password, "Disable", names=list(names), reason=reason)
+
+
+@alarm.command()
+@names_argument
+@state_option
+@user_option
+@password_option
+def enable(state: Path, names: Sequence[str], user: str, password: str) -> None:
+    """Bring alarms NAMES into service again."""
+    act(state, user, password, "Enable", names=list(names))
+
+
+@alarm.command()
+@click.argument("text", required=False, default="")
+@state_option
+@json_option
+@click.option("--from", "start", default="1d", show_default=True, help="A time, or how long ago.")
+@click.option("--to", "end", default="", help="A time, or how long ago.")
+@click.option("--severity", default="", help="At least this: MINOR, MAJOR, INVALID.")
+@click.option("--user", default="", help="What this user did.")
+@click.option("--most", default=200, show_default=True)
+def history(
+    state: Path, text: str, as_json: bool, start: str, end: str, severity: str, user: str, most: int
+) -> None:
+    """What happened to alarms; TEXT is looked for in names, texts and comments."""
+    wish: dict[str, Any] = {"from": moment(start), "most": most, "text": text, "user": user}
+    wish |= ({"to": moment(end)} if end else {}) | ({"severity": severity} if severity else {})
+    rows = reader(state)("History", **wish)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table()
+    for title in (_("time"), _("event"), _("severity"), _("alarm"), _("value"), _("by"), _("comment")):
+        table.add_column(title)
+    for row in rows:
+        value = "" if row["value"] is None else f"{row['value']:.4g}"
+        mark = f"{MARKS[row['severity']]} {row['severity']}[/]"
+        table.add_row(
+            local(row["time"]),
+            _(row["event"]),
+            mark,
+            escape(row["name"]),
+            value,
+            row["user"],
+            escape(row["note"]),
+        )
+    console.print(table)
+
+
+@alarm.command()
+@click.argument("part", required=False, default="")
+@state_option
+@json_option
+def rules(state: Path, part: str, as_json: bool) -> None:
+    """Rules whose name contains PART, and where each stands."""
+    found = reader(state)("Rules", part)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    table = Table()
+    for title in (_("alarm"), _("state"), _("now"), _("value"), _("expression"), _("text")):
+        table.add_column(title)
+    for row in found:
+        value = "?" if row["value"] is None else f"{row['value']:.4g}"
+        now = f"{MARKS[row['now']]} {row['now']}[/]"
+        table.add_row(
+            escape(row["name"]),
+            _(row["state"]),
+            now,
+            value,
+            escape(row["expression"]),
+            escape(words(row["text"])),
+        )
+    console.print(table)
+
+
+@alarm.command()
+@click.argument("name")
+@state_option
+def guidance(state: Path, name: str) -> None:
+    """What to do about alarm NAME."""
+    console.print(escape(words(reader(state)("Guidance", name))))
+
+
+@alarm.command("test")
+@state_option
+@user_option
+@password_option
+def test_command(state: Path, user: str, password: str) -> None:
+    """Have the voice of the control room speak."""
+    name = server_name(find(state))
+    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
+    with connect(state, user, typed) as client:
+        asking(client.proxy(name))("Test", None)
+    console.print(_("the voice has spoken: did you hear it?"))
