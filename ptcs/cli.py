@@ -22,6 +22,7 @@ console = Console()
 
 ELSEWHERE = {
     "alarm": "ptcs.alarm_command:alarm",
+    "archive": "ptcs.archive_command:archive",
     "beam-model": "ptcs.beam_model_command:beam_model",
     "checklist": "ptcs.maintenance_command:checklist",
     "components": "ptcs.components_command:components",
