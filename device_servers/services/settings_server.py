@@ -15,10 +15,10 @@ from common.text import _
 from device_servers.base import JobDevice, rule
 from device_servers.channel import derived
 from device_servers.guard import Session
+from device_servers.logbook_post import Poster
 from device_servers.parse import json_object, text_field
 from device_servers.services.epics.catalogue import catalogue
 from device_servers.services.kinds import class_named
-from device_servers.services.logbook.post import Poster
 from device_servers.services.settings import snapshot as snapshots
 from device_servers.services.settings import wishes
 from device_servers.services.settings.configuration import of_site

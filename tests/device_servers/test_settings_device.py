@@ -38,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
 
 
 @pytest.fixture
-def facility(site: Facility) -> Facility:
+def machine(site: Facility) -> Facility:
     """Every supply on at 100 A, without fault, and an operator at work."""
     site.login("otto", "operator")
     for name in MAGNETS:
@@ -70,16 +70,16 @@ def take(site: Facility, **more: Any) -> dict[str, Any]:
     return site.ask("Take", **{"configuration": "magnets", "comment": "as found", **more})
 
 
-def test_a_snapshot_keeps_values_times_states_and_what_cannot_be_read(facility: Facility) -> None:
-    facility.tell(f"drivers[{SEPTUM!r}].link_up = False")
-    wait_until(lambda: facility.state_of(SEPTUM) == "UNKNOWN", "the lost link")
+def test_a_snapshot_keeps_values_times_states_and_what_cannot_be_read(machine: Facility) -> None:
+    machine.tell(f"drivers[{SEPTUM!r}].link_up = False")
+    wait_until(lambda: machine.state_of(SEPTUM) == "UNKNOWN", "the lost link")
     wait_until(
-        lambda: json.loads(facility.proxy("crate/server/all").Devices)[SEPTUM][0] == "UNKNOWN", "it told"
+        lambda: json.loads(machine.proxy("crate/server/all").Devices)[SEPTUM][0] == "UNKNOWN", "it told"
     )
     began = time.time()
-    line = take(facility, tags=["test", "first"])
+    line = take(machine, tags=["test", "first"])
     assert (line["user"], line["comment"], line["tags"]) == ("otto", "as found", ["test", "first"])
-    body = json.loads(facility.proxy(SETTINGS).Show(line["id"]))
+    body = json.loads(machine.proxy(SETTINGS).Show(line["id"]))
     rows = {
         name: dict(zip(body["columns"], cells, strict=True))
         for name, *_ in [body["columns"]["name"]]
@@ -95,58 +95,58 @@ def test_a_snapshot_keeps_values_times_states_and_what_cannot_be_read(facility: 
     assert line["invalid"] == 5 and line["unreadable"] == 0 and line["count"] == len(rows)
 
 
-def test_snapshots_are_found_by_tag_text_and_user_and_one_is_golden(facility: Facility) -> None:
-    first, second = take(facility, tags=["monday"]), take(facility, comment="after the shutdown")
-    found = lambda **wish: [row["id"] for row in json.loads(facility.proxy(SETTINGS).Find(json.dumps(wish)))]  # noqa: E731
+def test_snapshots_are_found_by_tag_text_and_user_and_one_is_golden(machine: Facility) -> None:
+    first, second = take(machine, tags=["monday"]), take(machine, comment="after the shutdown")
+    found = lambda **wish: [row["id"] for row in json.loads(machine.proxy(SETTINGS).Find(json.dumps(wish)))]  # noqa: E731
     assert found(tag="monday") == [first["id"]]
     assert found(text="SHUTDOWN") == [second["id"]]
     assert found(user="nobody") == []
     assert found(limit=1) == [second["id"]]
-    refusal(facility.proxy(SETTINGS).Golden, json.dumps({"id": first["id"]}))
-    facility.login("petra", "physicist")
-    facility.proxy(SETTINGS).Golden(json.dumps({"id": first["id"]}))
-    facility.proxy(SETTINGS).Golden(json.dumps({"id": second["id"]}))
+    refusal(machine.proxy(SETTINGS).Golden, json.dumps({"id": first["id"]}))
+    machine.login("petra", "physicist")
+    machine.proxy(SETTINGS).Golden(json.dumps({"id": first["id"]}))
+    machine.proxy(SETTINGS).Golden(json.dumps({"id": second["id"]}))
     assert found(golden=True) == [second["id"]]
-    assert facility.ask("Compare", left="golden:magnets", right=first["id"])["differences"] == []
+    assert machine.ask("Compare", left="golden:magnets", right=first["id"])["differences"] == []
 
 
-def test_a_comparison_shows_only_what_left_its_tolerance_farthest_first(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 100.04)  # within 0.05 %
-    moved(facility, DIPOLE, 110.0)
-    moved(facility, SEPTUM, 101.0)
-    found = facility.ask("Compare", left=line["id"])
+def test_a_comparison_shows_only_what_left_its_tolerance_farthest_first(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 100.04)  # within 0.05 %
+    moved(machine, DIPOLE, 110.0)
+    moved(machine, SEPTUM, 101.0)
+    found = machine.ask("Compare", left=line["id"])
     setpoints = [row for row in found["differences"] if row["name"].endswith("Setpoint")]
     assert [row["name"] for row in setpoints] == [f"{DIPOLE}/CurrentSetpoint", f"{SEPTUM}/CurrentSetpoint"]
     assert setpoints[0]["left"] == 100.0 and setpoints[0]["right"] == 110.0
     assert setpoints[0]["apart"] == pytest.approx(10.0 / 0.05)
 
 
-def test_a_restore_writes_what_the_dry_run_showed_in_order_and_as_the_user(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    moved(facility, DIPOLE, 66.0)
-    set_fake(facility, SEPTUM, on=0.0)
-    wait_until(lambda: facility.state_of(SEPTUM) == "OFF", "off")
-    wait_until(lambda: json.loads(facility.proxy("crate/server/all").Devices)[SEPTUM][0] == "OFF", "it told")
-    plan = facility.ask("DryRun", snapshot=line["id"])
+def test_a_restore_writes_what_the_dry_run_showed_in_order_and_as_the_user(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    moved(machine, DIPOLE, 66.0)
+    set_fake(machine, SEPTUM, on=0.0)
+    wait_until(lambda: machine.state_of(SEPTUM) == "OFF", "off")
+    wait_until(lambda: json.loads(machine.proxy("crate/server/all").Devices)[SEPTUM][0] == "OFF", "it told")
+    plan = machine.ask("DryRun", snapshot=line["id"])
     steps = [(step["group"], step["name"], step["verdict"]) for step in plan["steps"]]
     assert steps == [
         ("switch-on", f"{SEPTUM}/State", "write"),
         ("gradients", f"{QUAD}/CurrentSetpoint", "write"),
         ("dipoles", f"{DIPOLE}/CurrentSetpoint", "write"),
     ]
-    assert shown(facility, QUAD) == 55.0
-    record = facility.ask("Restore", plan=plan["plan"], comment="back")
+    assert shown(machine, QUAD) == 55.0
+    record = machine.ask("Restore", plan=plan["plan"], comment="back")
     assert record["state"] == "DONE" and record["written"] == [name for _group, name, _verdict in steps]
-    assert (facility.value(f"{QUAD}/CurrentSetpoint"), facility.value(f"{DIPOLE}/CurrentSetpoint")) == (
+    assert (machine.value(f"{QUAD}/CurrentSetpoint"), machine.value(f"{DIPOLE}/CurrentSetpoint")) == (
         100.0,
         100.0,
     )
-    assert facility.state_of(SEPTUM) == "ON"
+    assert machine.state_of(SEPTUM) == "ON"
     audit = [
         (entry["user"], entry["by"], entry["device"], entry["what"])
-        for entry in hashchain.entries(facility.state / "audit" / "all.log")
+        for entry in hashchain.entries(machine.state / "audit" / "all.log")
         if "by" in entry
     ]
     assert audit[-3:] == [
@@ -154,136 +154,136 @@ def test_a_restore_writes_what_the_dry_run_showed_in_order_and_as_the_user(facil
         ("otto", SETTINGS, QUAD, "CurrentSetpoint"),
         ("otto", SETTINGS, DIPOLE, "CurrentSetpoint"),
     ]
-    back = facility.ask("Rollback", restore=record["id"])
+    back = machine.ask("Rollback", restore=record["id"])
     assert back["rollback_of"] == record["id"] and len(back["written"]) == 3
-    assert facility.value(f"{QUAD}/CurrentSetpoint") == 55.0 and facility.state_of(SEPTUM) == "OFF"
-    states = {row["id"]: row["state"] for row in json.loads(facility.proxy(SETTINGS).Restores())}
+    assert machine.value(f"{QUAD}/CurrentSetpoint") == 55.0 and machine.state_of(SEPTUM) == "OFF"
+    states = {row["id"]: row["state"] for row in json.loads(machine.proxy(SETTINGS).Restores())}
     assert states[record["id"]] == "ROLLED_BACK"
-    assert "cannot" in facility.fail("Rollback", restore=record["id"])
+    assert "cannot" in machine.fail("Rollback", restore=record["id"])
 
 
-def test_what_cannot_be_written_is_told_before_and_refuses_the_restore(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    moved(facility, DIPOLE, 66.0)
-    set_fake(facility, DIPOLE, fault=1.0)
-    wait_until(lambda: json.loads(facility.proxy("crate/server/all").Devices)[DIPOLE][0] == "FAULT", "fault")
+def test_what_cannot_be_written_is_told_before_and_refuses_the_restore(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    moved(machine, DIPOLE, 66.0)
+    set_fake(machine, DIPOLE, fault=1.0)
+    wait_until(lambda: json.loads(machine.proxy("crate/server/all").Devices)[DIPOLE][0] == "FAULT", "fault")
     only = ["*/CurrentSetpoint"]
-    plan = facility.ask("DryRun", snapshot=line["id"], only=only)
+    plan = machine.ask("DryRun", snapshot=line["id"], only=only)
     refused = {step["name"]: step["why"] for step in plan["steps"] if step["verdict"] == "refused"}
     assert list(refused) == [f"{DIPOLE}/CurrentSetpoint"] and "fault" in refused[f"{DIPOLE}/CurrentSetpoint"]
-    assert "cannot be written" in facility.fail("Restore", plan=plan["plan"])
-    assert shown(facility, QUAD) == 55.0
-    plan = facility.ask("DryRun", snapshot=line["id"], only=only)
-    assert facility.ask("Restore", plan=plan["plan"], partial=True)["written"] == [f"{QUAD}/CurrentSetpoint"]
+    assert "cannot be written" in machine.fail("Restore", plan=plan["plan"])
+    assert shown(machine, QUAD) == 55.0
+    plan = machine.ask("DryRun", snapshot=line["id"], only=only)
+    assert machine.ask("Restore", plan=plan["plan"], partial=True)["written"] == [f"{QUAD}/CurrentSetpoint"]
 
 
-def test_a_user_without_the_right_sees_it_in_the_dry_run(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    facility.login("petra", "physicist")
-    plan = facility.ask("DryRun", snapshot=line["id"])
+def test_a_user_without_the_right_sees_it_in_the_dry_run(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    machine.login("petra", "physicist")
+    plan = machine.ask("DryRun", snapshot=line["id"])
     assert [step["verdict"] for step in plan["steps"]] == ["refused"]
     assert "accelerator" in plan["steps"][0]["why"]
-    assert facility.fail("Restore", plan=plan["plan"], partial=True)
-    assert shown(facility, QUAD) == 55.0
-    facility.login("otto", "operator")
-    assert "petra" in facility.fail("Restore", plan=plan["plan"])
+    assert machine.fail("Restore", plan=plan["plan"], partial=True)
+    assert shown(machine, QUAD) == 55.0
+    machine.login("otto", "operator")
+    assert "petra" in machine.fail("Restore", plan=plan["plan"])
 
 
-def test_what_somebody_changed_after_the_dry_run_is_noticed(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    plan = facility.ask("DryRun", snapshot=line["id"])
-    moved(facility, QUAD, 56.0)
-    assert f"{QUAD}/CurrentSetpoint" in facility.fail("Restore", plan=plan["plan"])
-    assert shown(facility, QUAD) == 56.0
-    record = facility.ask("Restore", plan=plan["plan"], force=True)
-    moved(facility, QUAD, 57.0)
-    assert "neither" in facility.fail("Rollback", restore=record["id"])
-    facility.ask("Rollback", restore=record["id"], force=True)
-    assert facility.value(f"{QUAD}/CurrentSetpoint") == 55.0
+def test_what_somebody_changed_after_the_dry_run_is_noticed(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    plan = machine.ask("DryRun", snapshot=line["id"])
+    moved(machine, QUAD, 56.0)
+    assert f"{QUAD}/CurrentSetpoint" in machine.fail("Restore", plan=plan["plan"])
+    assert shown(machine, QUAD) == 56.0
+    record = machine.ask("Restore", plan=plan["plan"], force=True)
+    moved(machine, QUAD, 57.0)
+    assert "neither" in machine.fail("Rollback", restore=record["id"])
+    machine.ask("Rollback", restore=record["id"], force=True)
+    assert machine.value(f"{QUAD}/CurrentSetpoint") == 55.0
 
 
-def test_a_value_that_does_not_arrive_is_rolled_back(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    moved(facility, DIPOLE, 66.0)
-    plan = facility.ask("DryRun", snapshot=line["id"])
-    facility.tell(f"d = drivers[{DIPOLE!r}]; d.put = lambda **v: (_ for _ in ()).throw(OSError('gone'))")
+def test_a_value_that_does_not_arrive_is_rolled_back(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    moved(machine, DIPOLE, 66.0)
+    plan = machine.ask("DryRun", snapshot=line["id"])
+    machine.tell(f"d = drivers[{DIPOLE!r}]; d.put = lambda **v: (_ for _ in ()).throw(OSError('gone'))")
     try:
-        why = facility.fail("Restore", plan=plan["plan"])
+        why = machine.fail("Restore", plan=plan["plan"])
     finally:
-        facility.tell(f"del drivers[{DIPOLE!r}].put")
+        machine.tell(f"del drivers[{DIPOLE!r}].put")
     assert DIPOLE in why
-    record = json.loads(facility.proxy(SETTINGS).Restores())[0]
+    record = json.loads(machine.proxy(SETTINGS).Restores())[0]
     assert record["state"] in ("FAILED", "ROLLED_BACK")
-    assert facility.value(f"{QUAD}/CurrentSetpoint") == 55.0
+    assert machine.value(f"{QUAD}/CurrentSetpoint") == 55.0
 
 
 def test_a_device_that_goes_in_the_middle_fails_the_restore_and_what_was_written_goes_back(
-    facility: Facility,
+    machine: Facility,
 ) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    moved(facility, DIPOLE, 66.0)
-    plan = facility.ask("DryRun", snapshot=line["id"])
-    facility.tell(
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    moved(machine, DIPOLE, 66.0)
+    plan = machine.ask("DryRun", snapshot=line["id"])
+    machine.tell(
         f"q, d = drivers[{QUAD!r}], drivers[{DIPOLE!r}]\n".replace("\n", "; ")
         + "old = q.put; q.put = lambda **v: (setattr(d, 'link_up', False), old(**v))[1]"
     )
     try:
-        why = facility.fail("Restore", plan=plan["plan"])
+        why = machine.fail("Restore", plan=plan["plan"])
     finally:
-        facility.tell(f"del drivers[{QUAD!r}].put")
+        machine.tell(f"del drivers[{QUAD!r}].put")
     assert (DIPOLE in why and "rolled back" in why) or "roll-back incomplete" in why
-    assert facility.value(f"{QUAD}/CurrentSetpoint") == 55.0
+    assert machine.value(f"{QUAD}/CurrentSetpoint") == 55.0
 
 
-def test_nothing_is_restored_while_there_is_beam(facility: Facility) -> None:
-    line = take(facility)
-    moved(facility, QUAD, 55.0)
-    plan = facility.ask("DryRun", snapshot=line["id"])
-    facility.tell("drivers['room1/beam/nozzle'].values.update(beam=1.0)")
-    wait_until(lambda: facility.value("room1/beam/nozzle/Beam"), "beam")
-    wait_until(lambda: "there is beam" in facility.fail("Restore", plan=plan["plan"]), "the refusal")
-    facility.tell("drivers['room1/beam/nozzle'].link_up = False")
-    wait_until(lambda: "is not known" in facility.fail("Restore", plan=plan["plan"]), "unknown refuses")
-    facility.tell("drivers['room1/beam/nozzle'].link_up = True")
-    assert shown(facility, QUAD) == 55.0
+def test_nothing_is_restored_while_there_is_beam(machine: Facility) -> None:
+    line = take(machine)
+    moved(machine, QUAD, 55.0)
+    plan = machine.ask("DryRun", snapshot=line["id"])
+    machine.tell("drivers['room1/beam/nozzle'].values.update(beam=1.0)")
+    wait_until(lambda: machine.value("room1/beam/nozzle/Beam"), "beam")
+    wait_until(lambda: "there is beam" in machine.fail("Restore", plan=plan["plan"]), "the refusal")
+    machine.tell("drivers['room1/beam/nozzle'].link_up = False")
+    wait_until(lambda: "is not known" in machine.fail("Restore", plan=plan["plan"]), "unknown refuses")
+    machine.tell("drivers['room1/beam/nozzle'].link_up = True")
+    assert shown(machine, QUAD) == 55.0
 
 
-def test_a_server_that_is_gone_leaves_its_rows_unreadable(facility: Facility) -> None:
-    line = take(facility)
-    facility.kill("all")
+def test_a_server_that_is_gone_leaves_its_rows_unreadable(machine: Facility) -> None:
+    line = take(machine)
+    machine.kill("all")
     try:
-        found = facility.ask("Compare", left=line["id"])
+        found = machine.ask("Compare", left=line["id"])
         assert {row["kind"] for row in found["differences"]} == {"unknown"}
         assert len(found["differences"]) == line["count"]
-        assert "no attribute" in facility.fail("Take", configuration="magnets")
+        assert "no attribute" in machine.fail("Take", configuration="magnets")
     finally:
-        facility.start_fakes()
+        machine.start_fakes()
 
 
-def test_a_killed_server_keeps_every_snapshot_it_acknowledged(facility: Facility) -> None:
-    line = take(facility, comment="before the kill")
-    facility.kill("services")
-    (facility.state / "settings" / "snapshots" / ".half").write_bytes(b"{")
-    facility.start_services()
-    facility.login("otto", "operator")
-    found = json.loads(facility.proxy(SETTINGS).Find(json.dumps({"text": "before the kill"})))
+def test_a_killed_server_keeps_every_snapshot_it_acknowledged(machine: Facility) -> None:
+    line = take(machine, comment="before the kill")
+    machine.kill("services")
+    (machine.state / "settings" / "snapshots" / ".half").write_bytes(b"{")
+    machine.start_services()
+    machine.login("otto", "operator")
+    found = json.loads(machine.proxy(SETTINGS).Find(json.dumps({"text": "before the kill"})))
     assert [row["id"] for row in found] == [line["id"]]
-    assert json.loads(facility.proxy(SETTINGS).Show(line["id"]))["id"] == line["id"]
-    path = facility.state / "settings" / "snapshots" / f"{line['id']}.json"
+    assert json.loads(machine.proxy(SETTINGS).Show(line["id"]))["id"] == line["id"]
+    path = machine.state / "settings" / "snapshots" / f"{line['id']}.json"
     path.chmod(0o644)
     path.write_bytes(path.read_bytes().replace(b"100.0", b"100.1", 1))
     with pytest.raises(tango.DevFailed, match="changed"):
-        facility.proxy(SETTINGS).Show(line["id"])
+        machine.proxy(SETTINGS).Show(line["id"])
 
 
-def test_without_a_session_nothing_is_taken(facility: Facility) -> None:
-    facility.login("rita", "therapist")
-    refusal(facility.proxy(SETTINGS).Take, json.dumps({"configuration": "magnets"}))
-    facility.login("otto", "operator")
-    refusal(facility.proxy(SETTINGS).Take, json.dumps({"configuration": "none"}))
-    refusal(facility.proxy(SETTINGS).Take, "[]")
+def test_without_a_session_nothing_is_taken(machine: Facility) -> None:
+    machine.login("rita", "therapist")
+    refusal(machine.proxy(SETTINGS).Take, json.dumps({"configuration": "magnets"}))
+    machine.login("otto", "operator")
+    refusal(machine.proxy(SETTINGS).Take, json.dumps({"configuration": "none"}))
+    refusal(machine.proxy(SETTINGS).Take, "[]")
