@@ -15,7 +15,7 @@ from device_servers.classes import CLASSES
 from device_servers.sessions import is_without_session, open_sessions
 
 MAGNET = "acs/magnet/ring-dipole"
-SESSION_COMMANDS = {"JobStatus", "OpenSession", "CloseSession", "WhoAmI", "WriteAs"}
+SESSION_COMMANDS = {"JobStatus", "OpenSession", "CloseSession", "WhoAmI", "WriteAs", "BreakGlass"}
 QUESTIONS = {"Components", "Devices", "EventLog", "History", "Record", "Show", "ShowSequence", "Uptime"}
 """Commands that change nothing: they answer what does not fit into an attribute."""
 OPEN_COMMANDS = SESSION_COMMANDS | QUESTIONS
