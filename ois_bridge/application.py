@@ -1,7 +1,6 @@
 """The web application: pages and REST interface on one port, errors in one form."""
 
 import logging
-from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.routers import API as REST
 from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn, PasswordMustChange
+from ois_bridge.web import expired
 from ois_bridge.web.render import HERE, page
 from ois_bridge.web.routers import PAGES
 
@@ -76,8 +76,7 @@ async def _told(request: Request, error: Exception) -> Response:
         log.error("request failed: %s", type(error).__name__, exc_info=error)
         text = _("The OIS cannot do this now (disk or database); nothing was kept. Try again later.")
     if isinstance(error, NotLoggedIn) and not _is_api(request):
-        wanted = request.url.path if request.method == "GET" else "/"
-        return RedirectResponse(f"/login?next={quote(wanted)}", 303)
+        return await expired.not_logged_in(request, error)
     if isinstance(error, PasswordMustChange) and not _is_api(request):
         return RedirectResponse("/account", 303)
     return _answer(request, status, text)

@@ -9,6 +9,7 @@ from ois_bridge.models.base import Base, Key, OptionalTime, Text64, Time
 class Account(Base):
     """A person who may log in. `password_hash`: Argon2id, encoded.
 
+    `last_log_in`: the last time its password was right, at a log-in or a signature.
     `must_change`: the password was set by somebody else; nothing but a new one is taken until then.
     """
 

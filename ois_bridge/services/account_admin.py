@@ -66,7 +66,7 @@ def create(context: Context, caller: Caller, user: str, full_name: str, roles: I
             must_change=True,
             created=context.now(),
         )
-        account.role_rows = [AccountRole(role=role) for role in _roles(roles)]
+        account.role_rows = [_given(context, caller, role) for role in _roles(roles)]
         session.add(account)
     return first
 
@@ -80,7 +80,9 @@ def set_roles(context: Context, caller: Caller, user: str, roles: Iterable[str],
     detail = ", ".join(sorted(wanted)) + ("" if active else "; closed")
     with context.permitted(caller, Action.MANAGE_ACCOUNTS, user, detail) as session:
         account = _by_name(session, user)
-        account.role_rows = [AccountRole(role=role) for role in wanted]
+        kept = [row for row in account.role_rows if row.role in wanted]
+        new = set(wanted) - {row.role for row in kept}
+        account.role_rows = [*kept, *(_given(context, caller, role) for role in sorted(new))]
         account.active = active
         session.flush()
         if not _administrators(session):
@@ -128,6 +130,10 @@ def change_password(context: Context, caller: Caller, old: str, new: str) -> Non
         row.password_hash, row.must_change = context.hasher.hash(new), False
         row.password_changed = context.now()
         _end_sessions(session, row)
+
+
+def _given(context: Context, caller: Caller, role: str) -> AccountRole:
+    return AccountRole(role=role, since=context.now(), given_by=caller.user)
 
 
 def _roles(roles: Iterable[str]) -> Sequence[str]:

@@ -16,6 +16,7 @@ from common.logs import opaque
 from common.text import _
 from ois_bridge.domain import lockout
 from ois_bridge.models.accounts import Account, AccountRole, WebSession
+from ois_bridge.services import kept_forms
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotLoggedIn, PasswordMustChange
 
@@ -25,6 +26,7 @@ IDLE = timedelta(minutes=30)
 
 _SITTING = (
     select(
+        WebSession.account_key,
         WebSession.csrf_token,
         WebSession.created,
         WebSession.last_seen,
@@ -57,6 +59,7 @@ class WebUser:
     full_name: str
     csrf_token: str
     must_change: bool = False
+    account_key: str = ""
 
 
 def log_in(context: Context, user: str, password: str) -> LogIn:
@@ -104,6 +107,7 @@ def _count(account: Account, right: bool, now: datetime) -> Unauthorised | None:
         )
     if right and account.active:
         account.failures, account.locked_until = 0, None
+        account.last_log_in = now
         return None
     account.failures, account.locked_until = lockout.after_failure(account.failures, now)
     return _wrong()
@@ -136,7 +140,7 @@ def open_web_session(context: Context, user: str, password: str) -> str:
             WebSession(
                 secret_hash=_digest(secret),
                 account_key=account.key,
-                csrf_token=secrets.token_urlsafe(32),
+                csrf_token=kept_forms.new_token(context, account.key),
                 created=now,
                 last_seen=now,
             )
@@ -155,7 +159,8 @@ def web_user(context: Context, secret: str, awake: bool = True) -> WebUser:
     if over or not found.active:
         raise NotLoggedIn(_("Please log in."))
     roles = frozenset(row.role for row in rows if row.role is not None)
-    who = WebUser(Caller(found.user, roles), found.full_name, found.csrf_token, found.must_change)
+    caller = Caller(found.user, roles)
+    who = WebUser(caller, found.full_name, found.csrf_token, found.must_change, found.account_key)
     if awake and now - found.last_seen > timedelta(minutes=1):
         with context.database.writing() as session:
             kept = session.get(WebSession, _digest(secret))
@@ -168,6 +173,12 @@ def close_web_session(context: Context, secret: str) -> None:
     """Log out of the pages."""
     with context.database.writing() as session:
         session.execute(delete(WebSession).where(WebSession.secret_hash == _digest(secret)))
+
+
+def user_name(context: Context, account_key: str) -> str:
+    """The user name of an account; empty for one that is gone."""
+    with context.database.reading() as session:
+        return session.scalar(select(Account.user).where(Account.key == account_key)) or ""
 
 
 def none_yet(context: Context) -> bool:
@@ -188,7 +199,7 @@ def create_accounts(context: Context, rows: Sequence[Mapping[str, Any]], passwor
                 password_hash=context.hasher.hash(passwords[row["user"]]),
                 created=context.now(),
             )
-            account.role_rows = [AccountRole(role=role) for role in row["roles"]]
+            account.role_rows = [AccountRole(role=role, since=context.now()) for role in row["roles"]]
             session.add(account)
             context.audit.note(session, context.now(), "start", "create account", opaque(row["user"]), "done")
     context.audit.flush()

@@ -8,12 +8,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.authority import ROLES
 from common.errors import BadInput, Refused, Unauthorised
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain.permissions import MAY, Action
-from ois_bridge.services import account_admin, keys
+from ois_bridge.services import account_admin, keys, permission_audit
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
-from ois_bridge.web.render import page
+from ois_bridge.services.search.export import as_csv
+from ois_bridge.web.render import ENVIRONMENT, page
 from ois_bridge.web.session import COOKIE, Form, ManyForm, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -89,6 +90,30 @@ def rights(request: Request, user: User) -> HTMLResponse:
     return page(request, "accounts/rights.html", actions=list(Action), may=MAY, roles=ROLES)
 
 
+@router.get("/accounts/audit")
+def audit(request: Request, context: Means, user: User) -> HTMLResponse:
+    """Who holds which role since when, and the keys of other systems."""
+    return page(request, "accounts/audit.html", audit=permission_audit.taken(context, user.caller))
+
+
+@router.get("/accounts/audit.csv")
+def audit_table(context: Means, user: User) -> Response:
+    """The audit as a table."""
+    content = as_csv(permission_audit.lines(permission_audit.taken(context, user.caller)))
+    return _file(content, "text/csv", f"permissions-{context.now():%Y%m%d}.csv")
+
+
+@router.get("/accounts/audit.pdf")
+def audit_paper(context: Means, user: User) -> Response:
+    """The audit on paper."""
+    from common.links.pdf import render  # noqa: PLC0415 - slow to import
+
+    html = ENVIRONMENT.get_template("accounts/audit_paper.html").render(
+        audit=permission_audit.taken(context, user.caller), lang=language(), may=MAY, roles=ROLES
+    )
+    return _file(render(html), "application/pdf", f"permissions-{context.now():%Y%m%d}.pdf")
+
+
 @router.get("/keys")
 def all_keys(request: Request, context: Means, user: User) -> HTMLResponse:
     """The keys of other systems."""
@@ -132,6 +157,11 @@ def _keys_page(
     return page(
         request, "accounts/keys.html", status, keys=found, offered=keys.offered(), now=context.now(), **shown
     )
+
+
+def _file(content: bytes, kind: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=kind, headers=headers)
 
 
 def _texts(form: FormData, name: str) -> list[str]:

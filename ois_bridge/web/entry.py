@@ -1,13 +1,14 @@
 """Log in, log out, choose the language."""
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import Refused
-from common.text import LANGUAGES
+from common.text import LANGUAGES, _
 from ois_bridge.services import accounts
-from ois_bridge.web import menu, session
-from ois_bridge.web.render import page
+from ois_bridge.services.errors import PasswordMustChange
+from ois_bridge.web import expired, menu, session
 
 router = APIRouter(include_in_schema=False)
 YEAR_S = 365 * 24 * 3600
@@ -27,20 +28,27 @@ def start(user: session.User) -> Response:
 @router.get("/login")
 def log_in_page(request: Request, next: str = "/") -> HTMLResponse:  # noqa: A002 - name in the address
     """The log-in page."""
-    return _log_in_page(request, local(next))
+    return expired.log_in_page(request, local(next))
 
 
 @router.post("/login")
-def log_in(request: Request, context: session.Means, form: session.LogInForm) -> Response:
-    """Open a session."""
-    target = local(form.get("next", "/"))
+async def log_in(request: Request, context: session.Means, form: session.LogInForm) -> Response:
+    """Open a session; what its user was about to do when the last one ended goes on."""
+    target, user, kept = local(form.get("next", "/")), form.get("user", ""), form.get("kept", "")
     try:
-        secret = accounts.open_web_session(context, form.get("user", ""), form.get("password", ""))
+        secret = await run_in_threadpool(accounts.open_web_session, context, user, form.get("password", ""))
     except Refused as why:
-        return _log_in_page(request, target, 403, str(why), form.get("user", ""))
-    answer = RedirectResponse(target, 303)
+        return expired.log_in_page(request, target, 403, str(why), user, kept)
+    answer: Response | None = None
+    try:
+        answer = await expired.go_on(request, context, secret, kept) if kept else None
+    except PasswordMustChange:
+        wish = _("Choose a password of your own first, on the account page in another tab; then log in here.")
+        answer = expired.log_in_page(request, target, 403, wish, user, kept)
+    answer = answer or RedirectResponse(target, 303)
     session.set_cookie(request, answer, session.COOKIE, secret)
-    answer.delete_cookie(session.BEFORE_LOG_IN)
+    if session.BEFORE_LOG_IN not in answer.headers.get("set-cookie", ""):
+        answer.delete_cookie(session.BEFORE_LOG_IN)
     return answer
 
 
@@ -59,13 +67,4 @@ def choose_language(code: str, next: str = "/") -> Response:  # noqa: A002 - nam
     answer = RedirectResponse(local(next), 303)
     if code in LANGUAGES:
         answer.set_cookie(session.LANGUAGE, code, max_age=YEAR_S, httponly=True, samesite="strict", path="/")
-    return answer
-
-
-def _log_in_page(
-    request: Request, target: str, status: int = 200, error: str = "", name: str = ""
-) -> HTMLResponse:
-    token = session.new_token()
-    answer = page(request, "login.html", status, csrf=token, next=target, error=error, name=name)
-    session.set_cookie(request, answer, session.BEFORE_LOG_IN, token)
     return answer

@@ -25,7 +25,7 @@ from ois_bridge.web import (
     reviews,
     tasks,
 )
-from ois_bridge.web.appointments import calendar, plans, sheet, visits
+from ois_bridge.web.appointments import calendar, downtime, plans, sheet, visits
 from ois_bridge.web.queue import kiosk, notices, order, screens, therapist
 
 PAGES: Sequence[APIRouter] = tuple(
@@ -58,6 +58,7 @@ PAGES: Sequence[APIRouter] = tuple(
         sheet,
         plans,
         calendar,
+        downtime,
         visits,
     )
 )

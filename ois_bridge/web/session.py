@@ -10,19 +10,26 @@ from starlette.responses import Response
 
 from common.errors import Unauthorised
 from common.text import _
-from ois_bridge.services import accounts
+from ois_bridge.services import accounts, kept_forms
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
-from ois_bridge.services.errors import PasswordMustChange
+from ois_bridge.services.errors import NotLoggedIn, PasswordMustChange
 
 COOKIE = "ptcs_session"
 BEFORE_LOG_IN = "ptcs_form"
 LANGUAGE = "ptcs_lang"
+UNATTENDED = "x-ptcs-unattended"
+"""Header of what a page asks by itself (static/told.js): it keeps no session awake."""
 
 
-def context_of(request: Request) -> Context:
+def means_of(request: Request) -> Context:
     """The means that the process put into the application."""
     return cast(Context, request.app.state.context)
+
+
+async def context_of(request: Request) -> Context:
+    """`means_of` as a dependency; no thread is needed for it."""
+    return means_of(request)
 
 
 Means = Annotated[Context, Depends(context_of)]
@@ -30,7 +37,8 @@ Means = Annotated[Context, Depends(context_of)]
 
 def user_of(request: Request, context: Means) -> WebUser:
     """The logged-in user of a request. Raises NotLoggedIn, PasswordMustChange except on the own account."""
-    who = accounts.web_user(context, request.cookies.get(COOKIE, ""))
+    awake = UNATTENDED not in request.headers
+    who = accounts.web_user(context, request.cookies.get(COOKIE, ""), awake)
     request.state.web_user = who
     if who.must_change and request.url.path not in ("/account", "/account/password", "/logout"):
         raise PasswordMustChange(_("Please choose a password of your own first."))
@@ -40,14 +48,19 @@ def user_of(request: Request, context: Means) -> WebUser:
 User = Annotated[WebUser, Depends(user_of)]
 
 
-async def many_form_of(request: Request, user: User) -> FormData:
-    """A form whose fields may have several values. It carries the session's token, as a field or a header.
+async def many_form_of(request: Request, context: Means, user: User) -> FormData:
+    """A form whose fields may have several values. It carries a token of its user, as a field or a header:
+    this session's, or that of an earlier one, whose page was still open.
 
-    Raises Unauthorised for another token.
+    Raises NotLoggedIn for a page of somebody else, Unauthorised for a token that is none of ours.
     """
+    await request.body()  # kept, should it have to wait for a log-in
     async with request.form(max_files=0, max_fields=400) as form:
         sent = str(form.get("csrf", "")) or request.headers.get("x-csrf-token", "")
-        if not _same(sent, user.csrf_token):
+        owner = user.account_key if _same(sent, user.csrf_token) else kept_forms.owner_of(context, sent)
+        if owner and owner != user.account_key:
+            raise NotLoggedIn(_("This page is another person's; log in under the name that opened it."))
+        if not owner:
             raise Unauthorised(_("This form was not sent from a page of this session; open the page again."))
         return FormData([pair for pair in form.multi_items() if pair[0] != "csrf"])
 
@@ -55,7 +68,7 @@ async def many_form_of(request: Request, user: User) -> FormData:
 ManyForm = Annotated[FormData, Depends(many_form_of)]
 
 
-def form_of(form: ManyForm) -> dict[str, str]:
+async def form_of(form: ManyForm) -> dict[str, str]:
     """The fields of a form, one value each. Raises Unauthorised."""
     return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 

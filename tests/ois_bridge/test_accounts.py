@@ -143,3 +143,41 @@ def test_rights_page_shows_the_table(admin: Browser) -> None:
     text = admin.get("/accounts/rights").text
     assert "approve plans" in text
     assert "receptionist" in text
+
+
+def test_audit_of_permissions_tells_roles_keys_and_log_ins(
+    ois: Ois, admin: Browser, browser: Callable[[], Browser], kind: str
+) -> None:
+    user = f"dora.{kind}"
+    first = created(admin, user, "therapist")
+    admin.post(f"/accounts/{user}/roles", "/accounts", roles=["therapist", "physicist"], active="yes")
+    admin.post("/keys", "/keys", name=f"=sum(1) {kind}", days="30", scopes=["READ_PLAN"])
+    with ois.as_user("admin") as rest:
+        found = ok(rest.get("/permissions"))
+        assert rest.get("/permissions").status_code == 200
+    (dora,) = [one for one in found["people"] if one["user"] == user]
+    assert [(one["role"], one["given_by"]) for one in dora["roles"]] == [
+        ("physicist", "admin"),
+        ("therapist", "admin"),
+    ]
+    assert dora["roles"][1]["since"] <= dora["roles"][0]["since"], "a role that stays keeps its date"
+    assert (dora["last_log_in"], "SUBMIT_PLAN" in dora["rights"]) == ("", True)
+    assert "PRESCRIBE" not in dora["rights"]
+    (key,) = [one for one in found["systems"] if one["name"] == f"=sum(1) {kind}"]
+    assert (key["scopes"], key["state"], key["created_by"]) == (["READ_PLAN"], "in use", "admin")
+    table = admin.get("/accounts/audit.csv").text
+    assert f"Account,{user},Some Body,must change the password,physicist," in table
+    assert f",=sum(1) {kind}," not in table, "no cell is a formula"
+    paper = admin.get("/accounts/audit.pdf")
+    assert (paper.status_code, paper.content[:5]) == (200, b"%PDF-")
+    assert user in admin.get("/accounts/audit").text
+    with ois.as_user("physician") as rest:
+        refused(rest.get("/permissions"), 403, "administrator")
+    # an administrator gives a new password to who forgot theirs; it must be changed
+    reset = admin.post(f"/accounts/{user}/password", "/accounts")
+    fresh = re.search(r'class="mono secret">([^<]+)<', reset.text)
+    assert fresh
+    assert "wrong" in browser().log_in(user, first).text
+    assert "password of your own" in browser().log_in(user, fresh[1]).text
+    seen = ois.query('SELECT last_log_in FROM account WHERE "user" = :user', user=user)
+    assert seen[0][0] is not None

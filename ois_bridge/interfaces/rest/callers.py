@@ -13,7 +13,7 @@ from ois_bridge.services.errors import NotLoggedIn
 _bearer = HTTPBearer(auto_error=False, description="Token from POST /api/v1/login, or the key of a system")
 
 
-def context_of(request: Request) -> Context:
+async def context_of(request: Request) -> Context:
     """The means that the process put into the application."""
     return cast(Context, request.app.state.context)
 

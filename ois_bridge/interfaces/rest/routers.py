@@ -12,6 +12,7 @@ from ois_bridge.interfaces.rest import (
     forms,
     merging,
     patients,
+    permissions,
     plans,
     queue,
     record,
@@ -36,5 +37,6 @@ API: Sequence[APIRouter] = tuple(
         appointments,
         department,
         archive,
+        permissions,
     )
 )

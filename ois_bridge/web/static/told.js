@@ -1,5 +1,7 @@
 // What becomes of a partial update that was not done: the answer's own words stand above the page.
-// An answer that is the log-in page (the session is over) is shown as a page, not inside a table.
+// When the session is over, one logs in beside the page (again.js) and the update is asked for once more.
+import { logInAgain, offer, over } from "/static/again.js";
+
 function tell(text) {
   const main = document.getElementById("main") ?? document.body;
   document.getElementById("told")?.remove();
@@ -17,12 +19,29 @@ function words(xhr) {
   return said.trim() || `${xhr.status} ${xhr.statusText}`;
 }
 
+// What the page asks by itself: it keeps no session awake, and opens no dialog while somebody types.
+function unattended(event) {
+  return !event || event.type === "load" || event.type.startsWith("live:");
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (unattended(event.detail.triggeringEvent)) event.detail.headers["X-PTCS-Unattended"] = "1";
+});
 document.addEventListener("htmx:beforeSwap", (event) => {
-  document.getElementById("told")?.remove();
-  if (new URL(event.detail.xhr.responseURL || location.href).pathname === "/login") {
-    event.detail.shouldSwap = false;
-    location.href = `/login?next=${encodeURIComponent(location.pathname)}`;
+  const { xhr, requestConfig, target } = event.detail;
+  if (!over(xhr.status, xhr.getResponseHeader("X-PTCS-Log-In"))) {
+    document.getElementById("told")?.remove();
+    return;
   }
+  event.detail.shouldSwap = false;
+  event.detail.isError = false;
+  if (unattended(requestConfig.triggeringEvent)) {
+    offer();
+    return;
+  }
+  logInAgain().then((done) => {
+    if (done) window.htmx.ajax(requestConfig.verb, requestConfig.path, { source: requestConfig.elt, event: requestConfig.triggeringEvent, target });
+  });
 });
 document.addEventListener("htmx:responseError", (event) => tell(words(event.detail.xhr)));
 document.addEventListener("htmx:sendError", () => tell(document.documentElement.lang === "en"
