@@ -32,11 +32,13 @@ from device_servers.central.beam_allocation import BeamAllocation
 from device_servers.central.beam_catalogue import BeamCatalogue
 from device_servers.central.interlock import Interlock
 from device_servers.central.machine_mode import MachineMode
+from device_servers.central.physics_beam import PhysicsBeam
 from device_servers.central.post_mortem import PostMortem
 from device_servers.central.session import TreatmentSession
 from device_servers.central.timing import Timing
 from device_servers.crate import Crate
 from device_servers.room.couch import Couch
+from device_servers.room.dosimeter import LayerChamber, ReferenceChamber
 from device_servers.room.environment_station import EnvironmentStation
 from device_servers.room.gantry import Gantry
 from device_servers.room.nozzle import Nozzle
@@ -51,7 +53,9 @@ from device_servers.services.archiver import Archiver
 from device_servers.services.control_authority import ControlAuthority
 from device_servers.services.epics_gateway import EpicsGateway
 from device_servers.services.facility_health import FacilityHealth
+from device_servers.services.logbook_device import Logbook
 from device_servers.services.maintenance_device import Maintenance
+from device_servers.services.settings_server import SettingsServer
 
 CLASSES: dict[str, Any] = {
     kind.__name__: kind
@@ -80,10 +84,13 @@ CLASSES: dict[str, Any] = {
         IonPump,
         IonSource,
         KickerSupply,
+        LayerChamber,
+        Logbook,
         MachineMode,
         MagnetSupply,
         Maintenance,
         Nozzle,
+        PhysicsBeam,
         PostMortem,
         ProfileMonitor,
         RadiationMonitor,
@@ -91,11 +98,13 @@ CLASSES: dict[str, Any] = {
         RespirationMonitor,
         RfAmplifier,
         RfCavity,
+        ReferenceChamber,
         RfKnockOut,
         SafetyDoor,
         ScanningSupply,
         SearchStation,
         SectorValve,
+        SettingsServer,
         Slit,
         Snout,
         StripperFoil,

@@ -37,6 +37,8 @@ FAULTS: Mapping[str, Mapping[int, str]] = {
     "ProfileMonitor": {1: "stuck", 2: "electronics"},
     "FaradayCup": {1: "stuck", 2: "electrometer"},
     "BeamLossMonitor": {1: "high voltage"},
+    "LayerChamber": {1: "electrometer"},
+    "ReferenceChamber": {1: "electrometer"},
     "BeamStopper": {1: "stuck", 2: "open switch", 3: "closed switch", 4: "air"},
     "Slit": {1: "drive", 2: "collision"},
     "Degrader": {1: "drive", 2: "communication"},

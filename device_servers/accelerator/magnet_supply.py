@@ -2,10 +2,12 @@
 
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 from tango.server import attribute, command
 
+from common.site import Device
 from device_servers.accelerator.waveform import checked_waveform
 from device_servers.channel import channel, derived
 from device_servers.kinds.supply import Supply, set_channel
@@ -16,6 +18,8 @@ SETTLE_S = 0.5
 FLOOR_SHARE = 0.01
 """Below this share of the highest current, the tolerance is that of this share."""
 POINTS = 4096
+TRIM_PART = 0.05
+"""A trim is at most this part of the span of a supply's limits, as the hardware has it."""
 
 
 class MagnetSupply(Supply):
@@ -33,6 +37,21 @@ class MagnetSupply(Supply):
         self.driver.set("ramp", float(value))
 
     RampRate = channel("ramp", unit="A/s", format="%8.1f", fset=_set_ramp, doc="steepest change of current")
+
+    def _set_trim(self, value: float) -> None:
+        self.check_settable()
+        self.driver.set("trim", float(value))
+
+    CurrentTrim = channel(
+        "trim", unit="A", format="%9.4f", fset=_set_trim, doc="added to the program of every machine cycle"
+    )
+
+    def _site_device(self) -> Device:
+        """With limits of the trim: a twentieth of the span; all of it for one that steers both ways."""
+        site: Device = super()._site_device()
+        low, high = site.limits.get("current", (0.0, 0.0))
+        most = high if low < 0 else TRIM_PART * (high - low)
+        return replace(site, limits={**site.limits, "trim": (-most, most)})
 
     @derived(dtype=float, unit="A", format="%9.4f", deadband=0.005)
     def Deviation(self) -> float | None:

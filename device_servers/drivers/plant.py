@@ -72,6 +72,15 @@ class PlantDevice(FrameView):
         held = self.link.request("profile", {"device": self._wire}).arrays
         return held["x"], held["y"]
 
+    def zero(self) -> None:
+        """Forget the charge collected so far."""
+        self._do("zero")
+
+    def layers(self) -> tuple[Floats, Floats]:
+        """Depth in mm of water, and charge in nC since `zero`, of each layer, (n,) each."""
+        held = self.link.request("layers", {"device": self._wire}).arrays
+        return held["depth"], held["charge"]
+
     def _do(self, verb: str) -> None:
         self.link.request(verb, {"device": self._wire})
 

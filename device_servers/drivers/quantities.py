@@ -2,7 +2,7 @@
 
 SUPPLY = ("setpoint", "on", "fault")
 QUANTITIES: dict[str, tuple[str, ...]] = {
-    "MagnetSupply": ("current", "voltage", "setpoint", "on", "temperature", "ramp", "fault"),
+    "MagnetSupply": ("current", "voltage", "setpoint", "on", "temperature", "ramp", "trim", "fault"),
     "KickerSupply": ("voltage", *SUPPLY, "pulses"),
     "ScanningSupply": ("current", "voltage", "on", "temperature", "fault"),
     "IonSource": ("current", *SUPPLY),
@@ -24,6 +24,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "BeamStopper": ("position", "open", "closed", "permit", "fault"),
     "Slit": ("centre", "gap", "moving", "fault"),
     "Degrader": ("thickness", "energy", "moving", "fault"),
+    "LayerChamber": ("charge", "on", "fault"),
+    "ReferenceChamber": ("charge", "on", "fault"),
     "SafetyDoor": ("a", "b", "fault"),
     "EmergencyStop": ("a", "b", "fault"),
     "SearchStation": ("state", "button", "fault"),

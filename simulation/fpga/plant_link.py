@@ -78,6 +78,7 @@ class PlantLink:
         self._bits = self._told = NO_PLANT
         self._was_alive = False
         self._permits: dict[str, bool] = {}
+        self._counts: dict[tuple[str, float], int] = {}
         self._permitted = -math.inf
         self._k_tp = 1.0
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
@@ -140,12 +141,20 @@ class PlantLink:
         self._cycle = phase
         self._request({**cycle_message(phase), "room": self.room})
 
+    def deliver(self, room: str, energy: float, counts: int) -> None:
+        """Pass on that spots have ended, for the instruments in the beam; told with the permits."""
+        key = (room, energy)
+        self._counts[key] = self._counts.get(key, 0) + counts
+
     def permit(self, permits: Mapping[str, bool]) -> None:
         """Pass the interlock's outputs on to the actuators that follow them, at changes and repeatedly."""
         now = time.monotonic()
         if permits != self._permits or now - self._permitted >= REPEAT_S:
             self._permits, self._permitted = dict(permits), now
             self._request({"do": "permits", "permits": self._permits})
+            for (room, energy), counts in self._counts.items():
+                self._request({"do": "delivered", "room": room, "energy": energy, "counts": counts})
+            self._counts.clear()
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""

@@ -15,6 +15,7 @@ from common.wire.frame import Frame
 from simulation.fpga.beamline import Sense
 from simulation.fpga.channels import Channels
 from simulation.fpga.core import Core
+from simulation.fpga.delivery import Delivery
 from simulation.fpga.guard import LINK_PLANT
 from simulation.fpga.interlock_keeper import InterlockKeeper
 from simulation.fpga.keeper import Keeper
@@ -70,6 +71,8 @@ class FpgaCrate:
         self._plant = plant
         self._dogs = dogs
         self._sample_due = 0.0
+        self._counted_of: Delivery | None = None
+        self._counted = np.zeros(0, dtype=np.int64)
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -88,6 +91,10 @@ class FpgaCrate:
     def settle(self) -> None:
         """Keep and tell what the core has done."""
         outputs = self.core.drain()
+        if self.core.delivery is not self._counted_of:  # what a restart has recovered was told before
+            self._counted_of = self.core.delivery
+            rows = None if self._counted_of is None else self._counted_of.rows
+            self._counted = np.zeros(0, np.int64) if rows is None else rows["primary"].copy()
         origin = self.clock.rate.origin_wall_ns
         self._keeper.keep(self.core, origin)
         self._latches.keep(self.core.guard.interlock, self.core.tick, origin)
@@ -132,8 +139,17 @@ class FpgaCrate:
         arrays["index"] = output.index.astype("<i4")
         body = {"event": "spots", "layer": output.layer, "wall_ns": wall_ns}
         body |= {"beam_number": delivery.spots.beam_number, "room": delivery.spots.room}
+        self._tell_plant(delivery, output)
         self.push(body, arrays, output.tick)
         return float(rows["x"][-1]), float(rows["y"][-1])
+
+    def _tell_plant(self, delivery: Delivery, output: SpotsEnded) -> None:
+        """Instruments in the beam see what was counted since spots were told last."""
+        new = delivery.rows["primary"][output.index] - self._counted[output.index]
+        self._counted[output.index] += new
+        energy = float(delivery.spots.energy[output.layer])
+        if (counts := int(new.sum())) > 0:
+            self._plant.deliver(delivery.spots.room, energy, counts)
 
     # --- the crate -----------------------------------------------------------------------------
 

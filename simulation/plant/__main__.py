@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,16 @@ BEAM_HARDWARE = "fpga"
 """Name of the client that passes the interlock's outputs on."""
 PERMIT_LIFE_S = 0.5
 """Wall time that permits hold for; the beam hardware repeats them ten times a second."""
-PLANT_VERBS = frozenset({"cycle", "permits", "fault", "clear", "faults", "hello"})
+PLANT_VERBS = frozenset({"cycle", "delivered", "permits", "fault", "clear", "faults", "hello"})
 LONGEST_LAG_S = 0.5
 """Wall time of a phase that is made up for at most."""
 DEVICE_VERBS = frozenset(
-    {"set", "on", "off", "reset", "open", "close", "insert", "retract", "move", "stop", "press", "release"}
+    {
+        *("set", "on", "off", "reset", "zero", "open", "close", "insert", "retract", "move", "stop"),
+        *("press", "release"),
+    }
 )
-ARRAY_VERBS = frozenset({"waveform", "profile"})
+ARRAY_VERBS = frozenset({"waveform", "profile", "layers"})
 
 
 class PlantCrate:
@@ -80,6 +84,8 @@ class PlantCrate:
             self._finish_phase(tick)
             self.plant.cycle(text(body, "phase"), number(body, "energy"), room, ion, tick)
             self._wake.set()
+        elif verb == "delivered":
+            self._deliver(client, body)
         elif verb == "permits":
             self._permit(client, body.get("permits"))
         elif verb == "fault":
@@ -92,6 +98,13 @@ class PlantCrate:
             allowed = sorted({*DEVICE_VERBS, *ARRAY_VERBS, *PLANT_VERBS})
             raise Refused(f"unknown verb {verb!r}: allowed are {', '.join(allowed)}")
         return {}, {}
+
+    def _deliver(self, client: Client, body: Mapping[str, Any]) -> None:
+        """Take what the beam hardware has delivered; nobody else makes dose."""
+        if client.name != BEAM_HARDWARE:
+            raise Refused(f"delivered spots come from {BEAM_HARDWARE} alone")
+        room = text(body, "room") if body.get("room") else ""
+        self.plant.deliver(room, number(body, "energy"), int(number(body, "counts")))
 
     def _permit(self, client: Client, permits: object) -> None:
         """Take the interlock's outputs from the beam hardware; without its link there are none."""

@@ -1,5 +1,6 @@
 """The whole plant: families of devices stepped in order, their channels, and the verbs on them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from common.text import _
 from simulation.plant.beam import beam_of
 from simulation.plant.family import Family, Floats
 from simulation.plant.registry import FAMILIES, GROUPS
-from simulation.plant.world import World
+from simulation.plant.world import Delivered, World
 from timing.cycle import Phase
 
 AIR: tuple[tuple[str, str], ...] = (("beam.temperature", "degC"), ("beam.pressure", "hPa"))
@@ -50,6 +51,7 @@ class Plant:
         self.world.phase_age += dt * self.world.clock_factor
         for family in self.present:
             family.advance(dt, self.world)
+        self.world.delivered.clear()
         self.beam.advance(dt)
 
     def values(self) -> Floats:
@@ -84,6 +86,15 @@ class Plant:
         self.world.room = self.world.room if room is None else room
         self.world.phase, self.world.energy, self.world.phase_age = Phase[phase], energy, 0.0
         self.beam.follow()
+
+    def deliver(self, room: str, energy: float, counts: int) -> None:
+        """Spots have ended in a room ("": the only one): what instruments there have seen. Raises Refused."""
+        if not 0.0 < energy <= 1000.0 or counts < 0:
+            raise Refused(f"delivered {counts} counts at {energy:g} MeV: neither may be below 0")
+        here = room or (self.site.rooms[0] if self.site.rooms else "")
+        temperature, pressure = (float(value) for value in self._air())
+        if math.isfinite(temperature) and math.isfinite(pressure):
+            self.world.delivered.append(Delivered(here, energy, counts, temperature, pressure))
 
     def permit(self, permits: Mapping[str, bool]) -> None:
         """The interlock's outputs, as hard-wired to the actuators that follow them."""

@@ -14,6 +14,7 @@ from simulation.plant.diagnostics import (
     ProfileMonitors,
     Transformers,
 )
+from simulation.plant.dosimetry import LayerChambers, ReferenceChambers
 from simulation.plant.family import Family
 from simulation.plant.kickers import Kickers
 from simulation.plant.motion import Couches, Gantries, RangeShifters, Snouts
@@ -63,6 +64,8 @@ FAMILIES: Mapping[str, type[Family]] = {
     "RangeShifter": RangeShifters,
     "RespirationMonitor": RespirationMonitors,
     "EnvironmentStation": Environment,
+    "LayerChamber": LayerChambers,
+    "ReferenceChamber": ReferenceChambers,
     "SafetyDoor": Doors,
     "EmergencyStop": EmergencyStops,
     "SearchStation": SearchStations,

@@ -11,9 +11,9 @@ from common.site import Device
 from common.text import _
 from simulation.plant.family import Effect, Fault, Floats, setting
 from simulation.plant.supply_physics import Heat, Player, Ripple
-from simulation.plant.switched import Switched
+from simulation.plant.supply_program import Programmed, trim_setting
 from simulation.plant.waveform import ramped_rigidity
-from simulation.plant.world import INJECTION_MEV, World, rigidity
+from simulation.plant.world import World
 from timing.cycle import Phase
 
 LOOP_S = 0.005
@@ -23,11 +23,8 @@ DRIFT_ERROR = 7e-4
 """Relative errors of current: a supply that lost regulation, and one that drifts unnoticed."""
 SHORTED_TURNS = 0.05
 """Part of a magnet's field that a short between turns takes at the same current."""
-TOLERANCE = 1e-3
-"""Relative error of current within which a magnet stands at its energy."""
 READ_NOISE = 2e-6
 RIPPLE_FAULT = 50.0
-KINDS = ("dipole", "quad", "sextupole", "corrector", "septum", "solenoid")
 
 QUANTITIES = (
     ("current", "A"),
@@ -36,6 +33,7 @@ QUANTITIES = (
     ("on", ""),
     ("temperature", "degC"),
     ("ramp", "A/s"),
+    ("trim", "A"),
 )
 FAULTS: Mapping[str, Fault] = {
     "overcurrent": Fault(1, "the current passes its limit; the supply switches off"),
@@ -51,12 +49,6 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-def kind_of(device: Device) -> str:
-    """What a supply feeds: `kind` of its `plant` section, else by its wire."""
-    by_name = next((kind for kind in KINDS if kind in device.wire), "")
-    return str(device.plant.get("kind", by_name))
-
-
 def ramp_setting(device: Device, fastest: float, body: Mapping[str, Any]) -> float:
     """The ramp of a `set` request, A/s. Raises Refused unless it is above 0 and at most `fastest`."""
     rate = setting(device, ("ramp",), "ramp", body)
@@ -69,7 +61,7 @@ def ramp_setting(device: Device, fastest: float, body: Mapping[str, Any]) -> flo
     return rate
 
 
-class Supplies(Switched):
+class Supplies(Programmed):
     """`plant` section: kind, resistance_ohm, inductance_h, ramp_a_s, ripple, role (injector, ring, transport,
     room), ampere_per_tm, rigidity (`injection`: stays at the injection's); `limits`: current, temperature.
 
@@ -78,7 +70,7 @@ class Supplies(Switched):
 
     quantities = QUANTITIES
     faults = FAULTS
-    retained = ("on", "setpoint", "ramp")
+    retained = ("on", "setpoint", "ramp", "trim")
     tripping = frozenset({1, 2, 4, 6})
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -88,23 +80,8 @@ class Supplies(Switched):
         self.fastest = self.parameter("ramp_a_s", 1000.0)
         self.ramp = self.fastest.copy()
         self.ripple = self.parameter("ripple", 1e-5)
-        self.per_tm = self.parameter("ampere_per_tm", 0.0)
-        self.roles = np.array([str(device.plant.get("role", "transport")) for device in devices])
-        self.ring = self.roles == "ring"
-        self.fixed = (self.roles == "injector") | np.array(
-            [device.plant.get("rigidity") == "injection" for device in devices], dtype=np.bool_
-        )
-        self.lowest, self.highest = self.limit("current", 0, -np.inf), self.limit("current", 1, np.inf)
         self.hottest = self.limit("temperature", 1, 80.0)
-        kinds = [kind_of(device) for device in devices]
-        self.bend = next((i for i, kind in enumerate(kinds) if self.ring[i] and kind == "dipole"), None)
         self.reference: Floats = np.zeros(self.count)
-        self.current: Floats = np.zeros(self.count)
-        """Mean current without ripple."""
-        self.share: Floats = np.ones((1, self.count))
-        """Per room (row 0: no room): the part of its nominal current that the catalogue gives a supply."""
-        self.tracks = False
-        """Whether the ring's currents follow one curve of field in the ramp, not each its own limit."""
         self._heat = Heat(list(self.roles), self.highest)
         self._ripple = Ripple(self.count)
         self._player = Player()
@@ -114,23 +91,6 @@ class Supplies(Switched):
         """Current that would make the present field in a sound magnet, A (n,)."""
         field: Floats = self.current * (1.0 - SHORTED_TURNS * self.has("turn_short"))
         return field
-
-    def wanted(self, world: World, ring_rho: float) -> Floats:
-        """Currents of the beam catalogue, A (n,); ring_rho: rigidity that the ring is driven to, T m."""
-        rho = np.where(self.ring, ring_rho, world.rho)
-        rho[self.fixed] = rigidity(world.ion, INJECTION_MEV)
-        share = self.share[min(world.room, len(self.share) - 1)]
-        wanted: Floats = np.clip(rho * self.per_tm * share, self.lowest, self.highest)
-        return wanted
-
-    def follow(self, world: World) -> None:
-        """A phase of the cycle begins: setpoints as the beam catalogue has them for its rigidity."""
-        if world.phase is Phase.IDLE:
-            return
-        wanted = self.wanted(world, world.ring_rho)
-        if self.tracks and world.phase is Phase.RAMP:
-            wanted[self.ring] = self.setpoint[self.ring]
-        self.setpoint = np.where(self.per_tm > 0, wanted, self.setpoint)
 
     def step(self, dt: float, world: World) -> None:
         """Currents follow in beam time: wall time x clock factor."""
@@ -156,7 +116,7 @@ class Supplies(Switched):
         """Setpoints that move by themselves: the ring in the ramp, and loaded waveforms."""
         if self.tracks and world.phase is Phase.RAMP:
             moving = self.ring & ~self.fixed & (self.per_tm > 0)
-            self.setpoint[moving] = self.wanted(world, ramped_rigidity(world))[moving]
+            self.setpoint[moving] = self.programmed(world, ramped_rigidity(world))[moving]
         self._player.step(world.seconds, self.on, self.setpoint)
 
     def _watch(self) -> None:
@@ -177,35 +137,20 @@ class Supplies(Switched):
         self.values[:, 1] = np.where(blind, np.nan, np.where(self.on, voltage, 0.0))
         self.values[:, 2], self.values[:, 3] = self.setpoint, self.on
         self.values[:, 4] = np.where(blind, np.nan, self._heat.temperature)
-        self.values[:, 5] = self.ramp
+        self.values[:, 5], self.values[:, 6] = self.ramp, self.trim
 
     @property
     def ripples(self) -> Floats:
         """Relative rms ripple of each current as it is, (n,)."""
         return self.ripple * np.where(self.has("ripple"), RIPPLE_FAULT, 1.0)
 
-    def errors(self, world: World) -> Floats:
-        """Relative error of each magnet's mean current from the catalogue at the cycle's energy, (n,)."""
-        wanted = self.wanted(world, world.ring_rho)
-        return np.divide(self.current - wanted, wanted, out=np.zeros(self.count), where=wanted > 0)
-
-    def standing(self, world: World) -> bool:
-        """Whether every magnet stands at the cycle's energy within tolerance."""
-        used: NDArray[np.bool_] = self.per_tm > 0
-        return bool(self.on.all() and np.all(np.abs(self.errors(world)[used]) < TOLERANCE))
-
-    def settled(self, which: NDArray[np.intp]) -> bool:
-        """Whether these supplies are on, sound and at their own setpoints within tolerance."""
-        gap = np.abs(self.current[which] - self.setpoint[which])
-        least = 0.01 * np.minimum(self.highest[which], 1e6)
-        near = gap <= TOLERANCE * np.maximum(np.abs(self.setpoint[which]), least)
-        return bool(np.all(near & self.on[which] & (self.code[which] == 0)))
-
     def do(self, verb: str, i: int, body: Mapping[str, Any]) -> None:
-        """Set (setpoint A, ramp A/s), on, off, reset."""
+        """Set (setpoint A, ramp A/s, trim A), on, off, reset."""
         device = self.devices[i]
         if verb == "set" and body.get("name") == "ramp":
             self.ramp[i] = ramp_setting(device, float(self.fastest[i]), body)
+        elif verb == "set" and body.get("name") == "trim":
+            self.set_trim(i, trim_setting(device, float(self.per_tm[i]), body))
         elif verb == "set":
             self.setpoint[i] = setting(device, ("setpoint", "current"), "current", body)
             self._player.end(i)

@@ -15,6 +15,20 @@ INJECTION_MEV = 7.0
 """Energy per nucleon at injection (machine.md: 7 MeV/u)."""
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """Spots that the beam hardware has ended in a room: monitor counts at an energy in MeV.
+
+    temperature degC, pressure hPa: of the air that the monitor counted in.
+    """
+
+    room: str
+    energy: float
+    counts: int
+    temperature: float
+    pressure: float
+
+
 @dataclass
 class World:
     """The instant. Written by the plant and by the families in the order in which they step.
@@ -30,7 +44,7 @@ class World:
     a nominal fill. blocked: optics elements that stop the beam now (stoppers, inserted cups).
     permits: outputs of the interlock as the beam hardware last told them; None before it ever did.
     gaps: optics element of a slit -> (centre, gap) in mm. degraded: energy behind the degrader in MeV
-    (0: no degrader). picture: the beam at each element of the optics.
+    (0: no degrader). picture: the beam at each element of the optics. delivered: spots since the last step.
     """
 
     ion: str
@@ -58,6 +72,7 @@ class World:
     gaps: dict[str, tuple[float, float]] = field(default_factory=dict)
     permits: Mapping[str, bool] | None = None
     picture: Picture = field(default_factory=Picture)
+    delivered: list[Delivered] = field(default_factory=list)
 
     def permitted(self, output: str) -> bool:
         """Whether an actuator may follow its command. One that names no output always may."""

@@ -1,0 +1,1 @@
+"""Commissioning: scans, corrections and calibrations of a running facility, archived and reported."""

@@ -1,0 +1,1 @@
+"""Fits of what was measured: pure functions of arrays, with uncertainties."""
