@@ -38,9 +38,9 @@ class Source:
         """Reads what was written. Raises Refused when nothing was yet."""
         if self.place == "hdf5" and not self.state.archive.is_dir():
             raise Refused(
-                _(
-                    "there is no archive in {folder}; `ptcs up --state` starts a facility that writes one"
-                ).format(folder=self.state.root)
+                _("there is no archive in {folder}; `ptcs up` starts a facility that writes one").format(
+                    folder=self.state.root
+                )
             )
         return open_reader(self.place, self.state.archive)
 
