@@ -10,7 +10,7 @@ from time import monotonic
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.errors import PtcsError
-from ois_bridge.services import devices, outbox
+from ois_bridge.services import devices, downtime, outbox
 from ois_bridge.services.context import Context
 from ois_bridge.services.queue import calling
 from ois_bridge.services.workflow import reminders
@@ -33,6 +33,7 @@ CHORES: Sequence[Chore] = (
     Chore("outbox", 1.0, outbox.send_due),
     Chore("voice", 3600.0, lambda context: context.voice.sweep()),
     Chore("missed", 600.0, calling.close_days),
+    Chore("downtime lists", 120.0, downtime.keep_lists),
 )
 """All chores of the OIS; each room adds its own."""
 

@@ -54,6 +54,7 @@ class Action(StrEnum):
     BOOK_APPOINTMENT = N_("book appointments")
     BOOK_QA = N_("book machine QA")
     PLAN_SHEET = N_("plan the appointment sheet")
+    TAKE_PAPER = N_("enter the paper of a downtime")
     EDIT_CALENDAR = N_("edit holidays and device hours")
     RESTRICT_RECORD = N_("restrict records")
     SEED_DEPARTMENT = N_("fill a demonstration department")
@@ -121,6 +122,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.BOOK_APPOINTMENT: frozenset({"receptionist", "therapist"}),
     Action.BOOK_QA: frozenset({"physicist", "therapist"}),
     Action.PLAN_SHEET: frozenset({"receptionist", "therapist", "physicist"}),
+    Action.TAKE_PAPER: frozenset({"receptionist", "therapist"}),
     Action.EDIT_CALENDAR: frozenset({"physicist", "administrator"}),
     Action.RESTRICT_RECORD: frozenset({"physician"}),
     Action.SEED_DEPARTMENT: frozenset({"administrator"}),

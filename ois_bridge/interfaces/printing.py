@@ -28,14 +28,17 @@ class Documents:
 
     def pdf(self, template: str, content: Mapping[str, Any], language: str) -> bytes:
         """A4 in the house's style."""
+        return pdf.render(self.html(template, content, language))
+
+    def html(self, template: str, content: Mapping[str, Any], language: str) -> str:
+        """The same as one page for a browser, which needs nothing else."""
 
         def text(message: str) -> str:
             return translate(message, language)
 
-        html = self._environment.get_template(template).render(
+        return self._environment.get_template(template).render(
             _=text, lang="zh-CN" if language == "zh" else "en", **content
         )
-        return pdf.render(html)
 
 
 def _time(value: datetime | str | None) -> datetime | None:

@@ -6,6 +6,7 @@ from typing import Any
 from common.yaml_file import CONFIG, load_checked
 from ois_bridge.domain import staging
 from ois_bridge.interfaces.charging import HttpCharging
+from ois_bridge.interfaces.downtime import DiskLists
 from ois_bridge.interfaces.other_ois import OtherDatabase, sqlite_file
 from ois_bridge.interfaces.printing import Documents
 from ois_bridge.services.record_means import RecordMeans, Settings
@@ -31,6 +32,7 @@ def build(root: Path) -> RecordMeans:
             for row in links["other_ois"]
         ],
         charging=HttpCharging(charging["url"]) if charging else None,
+        downtime=DiskLists(root / "downtime"),
     )
 
 

@@ -32,6 +32,18 @@ class Printer(Protocol):
         """A4 in the house's style."""
         ...
 
+    def html(self, template: str, content: Mapping[str, Any], language: str) -> str:
+        """The same as one page for a browser, which needs nothing else."""
+        ...
+
+
+class DowntimeFolder(Protocol):
+    """Where lists lie that are read when the OIS is away."""
+
+    def keep(self, files: Mapping[str, str]) -> int:
+        """Have exactly these files (name -> content); returns how many were written. Raises OSError."""
+        ...
+
 
 class OtherOis(Protocol):
     """Another oncology information system, read and never written."""
@@ -64,3 +76,4 @@ class RecordMeans:
     printer: Printer
     others: Sequence[OtherOis]
     charging: ChargingSource | None
+    downtime: DowntimeFolder

@@ -10,6 +10,7 @@ from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Patient
+from ois_bridge.models.merging import PatientMerge
 from ois_bridge.services import access, merging, patient_changes, patients
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
@@ -57,7 +58,7 @@ def merge(request: Request, context: Means, user: User, key: str, form: Form) ->
 def undo(request: Request, context: Means, user: User, key: str, _form: Form) -> Response:
     """Undo a merge."""
     with context.reading(user.caller, Action.MERGE_PATIENTS) as session:
-        kept = patients.must(session.get(merging.PatientMerge, key)).kept_key
+        kept = patients.must(session.get(PatientMerge, key)).kept_key
     try:
         merging.undo(context, user.caller, key)
     except Refused as why:

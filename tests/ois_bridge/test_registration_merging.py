@@ -46,10 +46,14 @@ def whose(context: Context) -> dict[str, set[str]]:
     """Owner's key -> what is theirs, by table and key."""
     found: dict[str, set[str]] = {}
     with context.database.reading() as session:
-        for model in (Course, Appointment, Plan, DicomSeries):
-            for row in session.scalars(select(model)):
-                key = getattr(row, "key", None) or getattr(row, "sop_uid", None) or row.series_uid
-                found.setdefault(row.patient_key or "", set()).add(f"{model.__tablename__} {key}")
+        for course in session.scalars(select(Course)):
+            found.setdefault(course.patient_key, set()).add(f"course {course.key}")
+        for visit in session.scalars(select(Appointment)):
+            found.setdefault(visit.patient_key or "", set()).add(f"appointment {visit.key}")
+        for plan in session.scalars(select(Plan)):
+            found.setdefault(plan.patient_key, set()).add(f"plan {plan.sop_uid}")
+        for series in session.scalars(select(DicomSeries)):
+            found.setdefault(series.patient_key or "", set()).add(f"series {series.series_uid}")
     return found
 
 
@@ -75,12 +79,12 @@ def test_everything_follows_and_goes_back(record: Record) -> None:
     with context.database.reading() as session:
         stays = session.get_one(Patient, kept)
         assert (stays.alerts, stays.phone, stays.hospital_number) == ("pacemaker", "13900001234", "ZY77")
-        assert patients.by_id(session, "DUP-1").key == kept
+        assert patients.must(patients.by_id(session, "DUP-1")).key == kept
         assert people.find(session, "DUP-1", context.desk.barcodes, now.date()).key == kept
         assert [row.key for row in find.page(session, find.Query()).patients] == [kept]
         assert [row.key for row in find.page(session, find.Query("13900001234")).patients] == [kept]
-        assert session.get(Contact, ("patient", kept)).wechat == "w"
-        assert session.get(BiometricTemplate, "F1").patient_key == kept
+        assert session.get_one(Contact, ("patient", kept)).wechat == "w"
+        assert session.get_one(BiometricTemplate, "F1").patient_key == kept
         said = session.scalars(
             select(AuditRow).where(AuditRow.action == Action.MERGE_PATIENTS.value)
         ).all()
@@ -102,8 +106,8 @@ def test_everything_follows_and_goes_back(record: Record) -> None:
     with context.database.reading() as session:
         one, two = session.get_one(Patient, kept), session.get_one(Patient, double.key)
         assert (one.alerts, one.phone, two.phone, two.hospital_number) == ("", "", "13900001234", "ZY77")
-        assert patients.by_id(session, "DUP-1").key == double.key
-        assert session.get(Contact, ("patient", double.key)).wechat == "w"
+        assert patients.must(patients.by_id(session, "DUP-1")).key == double.key
+        assert session.get_one(Contact, ("patient", double.key)).wechat == "w"
         assert [row.key for row in find.page(session, find.Query("13900001234")).patients] == [double.key]
     with pytest.raises(Refused, match="undone before"):
         merging.undo(context, DESK, done.key)

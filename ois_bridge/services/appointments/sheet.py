@@ -29,7 +29,7 @@ from ois_bridge.domain.scheduling.plan import (
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Prescription
 from ois_bridge.models.scheduling import CalendarDay
-from ois_bridge.services import alerts
+from ois_bridge.services import alerts, deliveries
 from ois_bridge.services.appointments import book, settings
 
 VIEWS = ("day", "three", "week")
@@ -46,7 +46,10 @@ SYMBOL = {
 
 @dataclass(frozen=True)
 class Shown:
-    """One card: texts, and which colour it has. `mine`: the looker's own patient, or no filter is on."""
+    """One card: texts, and which colour it has. `mine`: the looker's own patient, or no filter is on.
+
+    `plan`: its label; `partial`: the fraction was begun and is not whole.
+    """
 
     key: str
     revision: int
@@ -64,6 +67,8 @@ class Shown:
     hue: int
     movable: bool
     mine: bool
+    plan: str
+    partial: bool
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,13 @@ def days_of(held: Book, choice: Choice) -> list[date]:
     week = [monday + timedelta(days=n) for n in range(7)]
     used = {book.day_of(visit.start) for visit in held.visits}
     return [day for day in week if day.weekday() < 5 or calendar.is_working(held.days, day) or day in used]
+
+
+def shown_days(session: Session, choice: Choice) -> list[date]:
+    """The days of a view, from the database. Raises BadInput."""
+    monday = choice.day - timedelta(days=choice.day.weekday())
+    week = (monday, monday + timedelta(days=6)) if choice.view == "week" else (choice.day, choice.day)
+    return days_of(book.load(session, *week), choice)
 
 
 def view(session: Session, choice: Choice) -> View:
@@ -209,8 +221,8 @@ def _cards(session: Session, rows: Sequence[Appointment], choice: Choice) -> tup
     by = _colouring(choice.colour)
     values = sorted({by(row) for row in rows})
     hues = {value: number % HUES for number, value in enumerate(values)}
-    totals = _fractions(session, rows)
-    shown = [_shown(row, hues[by(row)], totals, choice.mine) for row in rows]
+    totals, named = _fractions(session, rows), deliveries.named(session, rows)
+    shown = [_shown(row, hues[by(row)], totals, choice.mine, named.get(row.key)) for row in rows]
     return shown, [Key(hues[value], value, sum(by(row) == value for row in rows)) for value in values]
 
 
@@ -244,7 +256,16 @@ def _fractions(session: Session, rows: Sequence[Appointment]) -> dict[str, int]:
     return {row.course_key: row.fractions for row in session.execute(query)}
 
 
-def _shown(row: Appointment, hue: int, totals: dict[str, int], mine: str) -> Shown:
+def _fraction(row: Appointment, total: int, given: deliveries.Named | None) -> str:
+    """Number of the fraction out of so many; the record's where something was delivered."""
+    if given is not None:
+        return f"{given.number}/{given.total}"
+    return f"{row.fraction}/{total}" if row.fraction and total else str(row.fraction or "")
+
+
+def _shown(
+    row: Appointment, hue: int, totals: dict[str, int], mine: str, given: deliveries.Named | None
+) -> Shown:
     zone = settings.rules().zone
     start, end = row.start.astimezone(zone), (row.start + timedelta(minutes=row.minutes)).astimezone(zone)
     total = totals.get(row.course_key or "", 0)
@@ -255,7 +276,9 @@ def _shown(row: Appointment, hue: int, totals: dict[str, int], mine: str) -> Sho
         name=readable_name(row.patient.name) if row.patient else row.note or _(KIND_TEXT[row.kind]),
         time=f"{start:%H:%M}–{end:%H:%M}",
         kind=_(KIND_TEXT[row.kind]),
-        fraction=f"{row.fraction}/{total}" if row.fraction and total else str(row.fraction or ""),
+        fraction=_fraction(row, total, given),
+        plan=given.label if given else "",
+        partial=given is not None and given.state == "PARTIAL",
         particle=PARTICLE_SIGN.get(row.particle, ""),
         particle_text=_(PARTICLE_TEXT[row.particle]) if row.particle else "",
         disease=disease(row),

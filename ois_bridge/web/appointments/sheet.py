@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -11,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
-from ois_bridge.services.appointments import book, booking, sheet
+from ois_bridge.services.appointments import book, booking, handling, sheet
 from ois_bridge.services.appointments.sheet import Choice
 from ois_bridge.services.context import Context
 from ois_bridge.web.appointments import means, paper
@@ -88,9 +89,28 @@ def printed(context: Means, user: User, choice: Asked) -> Response:
     return Response(paper.pdf(shown, choice, context.now(), user.full_name), media_type="application/pdf")
 
 
+@router.get("/appointments/left")
+def left(request: Request, context: Means, user: User, choice: Asked) -> HTMLResponse:
+    """The list of visits to handle, as a part of the sheet's page."""
+    with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
+        return means.show(
+            request,
+            "left.html",
+            left=_left(context, session, sheet.shown_days(session, choice)),
+            today=booking.today(context),
+            **means.rights(user),
+        )
+
+
+def _left(context: Context, session: Session, days: Sequence[date]) -> list[handling.Left]:
+    return handling.of_days(session, days[0], days[-1], context.now())
+
+
 def _content(context: Context, session: Session, user: WebUser, choice: Choice) -> dict[str, Any]:
+    view = sheet.view(session, choice)
     return {
-        "view": sheet.view(session, choice),
+        "view": view,
+        "left": _left(context, session, [one.day for one in view.days]),
         "choice": choice,
         "today": booking.today(context),
         "devices": list(means.devices_of(session).values()),

@@ -9,7 +9,8 @@ from common.errors import BadInput, Refused
 from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.scheduling.plan import Kind
-from ois_bridge.services import alerts
+from ois_bridge.models.delivery import PaperEntry
+from ois_bridge.services import alerts, deliveries, downtime
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.appointments import book, booking, finding, sheet
 from ois_bridge.services.appointments.booking import Wanted
@@ -159,6 +160,9 @@ def _visit_page(
             form=form,
             error=error,
             alerts=alerts.of(row.patient) if row.patient else [],
+            given=deliveries.named(session, [row]).get(row.key),
+            paper=session.get(PaperEntry, row.key),
+            paper_words=downtime.OUTCOME,
             devices=book.devices(session),
             may_move=user.caller.may(booking.action_for(row.kind)),
         )
