@@ -258,7 +258,12 @@ def _of_file(path: Path, previous: str | None) -> Iterator[Link]:
 
 def _is_bare(number: int, body: bytes) -> bool:
     """Whether a line only joins its file to the one before."""
-    return number == 1 and b'"continues":' in body and CONTINUES in json.loads(body)
+    if number != 1 or b'"continues":' not in body:
+        return False
+    try:
+        return CONTINUES in json.loads(body)
+    except ValueError:
+        return False  # its digest will not fit either
 
 
 def _require(path: Path, number: int, digest: str, previous: str, body: bytes) -> None:
