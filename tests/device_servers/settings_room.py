@@ -18,6 +18,7 @@ from device_servers.sessions import close_sessions, open_sessions
 
 SETTINGS = "services/settings/1"
 LOGBOOK = "services/logbook/1"
+CATALOGUE = "central/beam/catalogue"
 OURS = {"SettingsServer": SETTINGS, "Logbook": LOGBOOK}
 LEFT_OUT = {"TreatmentSession", "Archiver", "AlarmServer", "ControlAuthority", "PhysicsBeam"}
 
@@ -37,6 +38,10 @@ class Facility(Bench):
         content["devices"] = [
             row | {"server": "services" if row["class"] in OURS else "all"} for row in devices
         ]
+        if not any(row["class"] == "BeamCatalogue" for row in devices):
+            content["devices"].append(
+                {"name": CATALOGUE, "class": "BeamCatalogue", "server": "all", "area": "central"}
+            )
         content["archive"]["blocks"] = ["crate/server/all"]
         self.site_file = state / "site.yaml"
         self.site_file.write_text(yaml.safe_dump(content))
