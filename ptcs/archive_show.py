@@ -45,18 +45,18 @@ def show(overview: Overview, words: Sequence[Word], attribute: str) -> None:
     """As a table."""
     table = Table(title=attribute)
     if words:
-        for title in (_("time"), _("text")):
+        for title in (_("time (UTC)"), _("text")):
             table.add_column(title)
         for word in words:
             table.add_row(*iso(np.array([word.time])), word.text if word.known else _("unknown"))
     elif overview.raw:
-        for title in (_("time"), _("value")):
+        for title in (_("time (UTC)"), _("value")):
             table.add_column(title, justify="right")
         before = [] if overview.before is None else [overview.before]
         for when, value in [*before, *zip(overview.times, overview.last, strict=True)]:
             table.add_row(*iso(np.array([when])), _number(value))
     else:
-        for title in (_("time"), _("samples"), _("minimum"), _("mean"), _("maximum")):
+        for title in (_("time (UTC)"), _("samples"), _("minimum"), _("mean"), _("maximum")):
             table.add_column(title, justify="right")
         for when, count, _unknown, low, high, mean, _last in _rows(overview):
             table.add_row(
