@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from device_servers.services.alarms.engine import EMPTY, Engine
+from device_servers.services.alarms.conditions import EMPTY
+from device_servers.services.alarms.engine import Engine
 from device_servers.services.alarms.inputs import Indices
 from device_servers.services.alarms.keeper import NOBODY, Note
 from device_servers.services.alarms.rules import Rule

@@ -155,8 +155,8 @@ GUIDANCE_LEVEL = Words(
     "与趋势及相邻设备的读数比较。若属实, 停止其来源; 若传感器有误, 将设备设为 MAINTENANCE 并通知维修。",
 )
 GUIDANCE_STATE = Words(
-    "Read the Status of the device: it names the fault. Remove the cause, then send Reset. If it comes again, "
-    "set the device to MAINTENANCE and call service.",
+    "Read the Status of the device: it names the fault. Remove the cause, then send Reset. If it comes "
+    "again, set the device to MAINTENANCE and call service.",
     "查看设备的 Status, 其中写明故障。排除原因后发送 Reset。若再出现, 设为 MAINTENANCE 并报修。",
 )
 GUIDANCE_SERVER = Words(

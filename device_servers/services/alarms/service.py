@@ -84,6 +84,12 @@ class Service:
 
     def start(self) -> None:
         """Put kept alarms back and begin."""
+        self.restore()
+        for thread in self._threads:
+            thread.start()
+
+    def restore(self) -> None:
+        """Put kept alarms back."""
         try:
             self.store.open()
             kept = self.store.standing()
@@ -96,8 +102,6 @@ class Service:
                 self.store.write(strangers)
             except (sqlite3.Error, OSError) as why:
                 self.trouble = str(why)
-        for thread in self._threads:
-            thread.start()
 
     def stop(self) -> None:
         """End the threads and write what waits."""
@@ -107,7 +111,7 @@ class Service:
         for thread in self._threads[:2]:
             if thread.is_alive():
                 thread.join(timeout=3.0)
-        self._attempt()
+        self.flush()
         self.store.close()
 
     def step(self, now: float, wall: float) -> None:
@@ -175,11 +179,11 @@ class Service:
             self._dirty.clear()
             if self._end.is_set():
                 return
-            while not self._attempt() and not self._end.wait(RETRY_S):
+            while not self.flush() and not self._end.wait(RETRY_S):
                 pass
             self._end.wait(WRITE_PERIOD_S)
 
-    def _attempt(self) -> bool:
+    def flush(self) -> bool:
         """Write what waits; whether the disk took it."""
         with self._writing:
             with self.lock:
