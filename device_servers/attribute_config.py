@@ -12,16 +12,16 @@ from device_servers.channel import channel
 LEVELS = ("min_alarm", "min_warning", "max_warning", "max_alarm")
 
 
-def configure(shown: Any, shape: channel, site: Device) -> None:
-    """Give a tango.Attribute the site's limits (minimum, maximum) and alarm levels, at the server's start.
+def configure(shown: Any, shape: channel, site: Device) -> bool:
+    """Give a tango.Attribute the site's limits (minimum, maximum) and alarm levels; whether it had others.
 
     A write outside minimum and maximum is refused by Tango itself.
     """
     if shape.shown_as not in (int, float):
-        return
+        return False
     limits, alarms = site.limits.get(shape.limit), site.alarms.get(shape.quantity)
     if limits is None and alarms is None:
-        return
+        return False
     wanted = shown.get_properties()
     texts = {}
     if limits is not None and limits[0] < limits[1]:
@@ -29,11 +29,12 @@ def configure(shown: Any, shape: channel, site: Device) -> None:
     if alarms is not None:
         texts |= {name: _text(level, shape) for name, level in zip(LEVELS, alarms, strict=True)}
     if all(getattr(wanted, name) == text for name, text in texts.items()):
-        return
+        return False
     for name, text in texts.items():
         setattr(wanted, name, text)
     with _unrecorded():
         shown.set_properties(wanted)
+    return True
 
 
 @contextmanager

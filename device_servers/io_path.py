@@ -10,6 +10,7 @@ import tango
 from device_servers.base import PtcsDevice
 from device_servers.block import Block, Floats
 from device_servers.context import Context
+from device_servers.restore import Restore
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class IoPath:
         self._context, self._block, self._push_block = context, block, push_block
         self._pending: dict[str, set[str]] = {}
         self._broken: set[str] = set()
+        self._restore = Restore(context.guard)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="crate", daemon=True)
 
@@ -80,6 +82,8 @@ class IoPath:
                 self._push_device(device)
         self._push_attributes()
         self._context.unseen.settle(self._context.devices)
+        if sweep:
+            self._restore.look(self._context.devices)
 
     def _push_device(self, device: PtcsDevice) -> None:
         name = device.site.name

@@ -17,7 +17,7 @@ from device_servers.server import register
 from device_servers.sessions import close_sessions, open_sessions
 
 SERVER = "all"
-NOT_HERE = ("TreatmentSession", "Archiver")
+NOT_HERE = ("TreatmentSession", "Archiver", "PhysicsBeam")
 
 
 class FakeFacility(Bench):

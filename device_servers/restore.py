@@ -1,0 +1,59 @@
+"""Limits and alarm levels that a client has changed in Tango: put back as the site file has them, recorded.
+
+Tango lets every client change an attribute's configuration, and asks no code of ours. The limits that count
+are checked where a value is written; what clients see and what Tango itself refuses follows within as many
+seconds as the server has devices.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import tango
+
+from common.text import _
+from device_servers.attribute_config import configure
+from device_servers.guard import Client, Guard
+from device_servers.unseen import LINE
+
+log = logging.getLogger(__name__)
+
+DEPTH = 50
+"""Calls of a device that are searched for whoever did it."""
+
+
+class Restore:
+    """Looks at one device at each call. The Crate's thread only."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._waiting: list[str] = []
+
+    def look(self, devices: Mapping[str, Any]) -> None:
+        """Compare the next device's attributes with the site file, and put back what differs."""
+        if not self._waiting:
+            self._waiting = list(devices)
+        device = devices.get(self._waiting.pop())
+        if device is None or device.busy:
+            return
+        for name, shape in device.channels.items():
+            if configure(device.get_device_attr().get_attr_by_name(name), shape, device.site):
+                client = _who(device)
+                log.warning("limits of %s/%s were changed by %s", device.site.name, name, client)
+                why = _(
+                    "the configuration of the attribute was changed in Tango; it is as the site says again"
+                )
+                self._guard.record(client, device.site.name, name, "", why)
+
+
+def _who(device: Any) -> Client:
+    """Whoever changed an attribute's configuration last, as far as the black box still knows."""
+    try:
+        lines = tango.DeviceProxy(device.get_name()).black_box(DEPTH)
+    except tango.DevFailed:
+        return Client("", 0)
+    for line in lines:
+        found = LINE.match(line)
+        if found is not None and found["pid"] and found["what"].startswith("set_attribute_config"):
+            return Client(found["host"], int(found["pid"]))
+    return Client("", 0)

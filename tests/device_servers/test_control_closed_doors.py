@@ -1,0 +1,101 @@
+"""Whoever has no log-in writes nothing: every command and every writable attribute of a facility is tried."""
+
+import json
+from typing import Any
+
+import pytest
+import tango
+from bench import wait_until
+from conftest import SERVER, FakeFacility
+
+from common import hashchain
+from device_servers.admin_port import CLOSED, KEPT
+
+MAGNET = "acs/magnet/ring-dipole"
+READ_ONLY = {"State", "Status"}
+SESSIONS = {"OpenSession", "CloseSession", "WhoAmI", "WriteAs"}
+"""Commands of a Crate that ask for a token, or tell whose session this is."""
+SAMPLES: dict[Any, Any] = {
+    tango.DevVoid: None,
+    tango.DevString: "x",
+    tango.DevBoolean: True,
+    tango.DevEnum: 0,
+    tango.DevVarStringArray: ["x"],
+    tango.DevVarDoubleArray: [1.0],
+}
+
+
+def outcome(call: Any, *arguments: Any) -> str:
+    """Reason of a failure; "" when the call was accepted."""
+    try:
+        call(*arguments)
+    except tango.DevFailed as why:
+        return f"{why.args[0].reason} {why.args[0].origin}"
+    return ""
+
+
+@pytest.mark.requirement("SYS-ACCESS")
+def test_nobody_writes_without_a_log_in_to_any_device(facility: FakeFacility) -> None:
+    database = tango.Database("127.0.0.1", facility.port)
+    names = [name for name in database.get_device_exported("*").value_string if not name.startswith("sys/")]
+    tried, open_ones = 0, set()
+    for name in names:
+        proxy = facility.proxy(name)
+        if name.startswith("dserver/"):
+            assert {command.cmd_name for command in proxy.command_list_query()} == KEPT
+            assert all(outcome(proxy.command_inout, closed) for closed in CLOSED)
+            continue
+        kind = proxy.info().dev_class
+        for command in proxy.command_list_query():
+            if command.cmd_name in READ_ONLY or (kind == "Crate" and command.cmd_name in SESSIONS):
+                continue
+            value = SAMPLES.get(command.in_type, 1)
+            tried += 1
+            found = outcome(proxy.command_inout, command.cmd_name, *([] if value is None else [value]))
+            if found != "Refused authority":
+                open_ones.add(f"{kind}.{command.cmd_name}")
+        for attribute in proxy.attribute_list_query():
+            if attribute.writable == tango.AttrWriteType.READ:
+                continue
+            value = SAMPLES.get(attribute.data_type, 1)
+            value = value if attribute.data_format == tango.AttrDataFormat.SCALAR else [value]
+            tried += 1
+            found = outcome(proxy.write_attribute, attribute.name, value)
+            assert found.startswith(("Refused authority", "API_WAttrOutsideLimit")), (
+                f"{name}/{attribute.name}"
+            )
+        assert not proxy.get_pipe_list()
+    assert tried > 60
+    questions = {"JobStatus", "EventLog", "ShowSequence", "Show", "History", "Record"}
+    assert {entry.partition(".")[2] for entry in open_ones} <= questions
+
+
+@pytest.mark.requirement("SYS-ACCESS")
+def test_limits_that_somebody_changes_in_tango_limit_nothing_and_are_put_back(facility: FakeFacility) -> None:
+    magnet = facility.proxy(MAGNET)
+    facility.tell(f"drivers[{MAGNET!r}].values.update(on=1.0)")
+    wider = magnet.get_attribute_config("CurrentSetpoint")
+    wider.max_value = "1000000"
+    magnet.set_attribute_config(wider)
+    facility.login("otto", "operator")
+    assert outcome(magnet.write_attribute, "CurrentSetpoint", 1e5) != ""
+    wait_until(
+        lambda: magnet.get_attribute_config("CurrentSetpoint").max_value == "1500", "the limits", 120.0
+    )
+
+    def recorded() -> bool:
+        log = hashchain.entries(facility.state / "audit" / f"{SERVER}.log")
+        return any("changed in Tango" in str(entry.get("why")) for entry in log)
+
+    wait_until(recorded, "the record", 20.0)
+
+
+@pytest.mark.requirement("SYS-ACCESS")
+def test_a_token_of_somebody_else_is_worth_nothing_without_its_signature(facility: FakeFacility) -> None:
+    """Writing as another through the gateway's door: the token decides, whoever passes it on."""
+    crate = facility.proxy(f"crate/server/{SERVER}")
+    good = facility.token("otto", "operator")
+    head, body, signature = good.split(".")
+    for token in ("", good[:-1], f"{head}.{body}.", f"{head}.{body}.{signature[::-1]}", "a.b.c"):
+        wish = {"token": token, "device": MAGNET, "command": "Off", "by": "somebody"}
+        assert outcome(crate.WriteAs, json.dumps(wish)).startswith("Refused"), token
