@@ -4,12 +4,14 @@ An entry's version 0 is the one that the site's file and the rigidity of its bea
 the current of each supply. Time, and who asks, are arguments.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from common.errors import BadInput, Refused, Unauthorised
+from common.text import _
 
 
 class State(StrEnum):
@@ -95,8 +97,9 @@ class Versions:
         for version in self.of(entry):
             if version.number == number and not isinstance(number, bool):
                 return version
-        known = ", ".join(str(version.number) for version in self.of(entry)) or "none but the base"
-        raise Refused(f"entry {entry} has no version {number}: there are {known}")
+        known = ", ".join(str(version.number) for version in self.of(entry)) or _("none but the base")
+        text = _("entry {entry} has no version {number}: there are {known}")
+        raise Refused(text.format(entry=entry, number=number, known=known))
 
     def in_force(self, entry: str) -> Version | None:
         """The version in force; None for the base."""
@@ -114,15 +117,15 @@ class Versions:
         """Raise Refused or Unauthorised unless this user may do this to a version now."""
         _require_role(act, roles)
         if act not in TABLE[version.state]:
-            allowed = ", ".join(TABLE[version.state]) or "nothing"
-            raise Refused(
-                f"version {version.number} of {version.entry} is {version.state}: {act} is not possible, "
-                f"possible is {allowed}"
-            )
+            allowed = ", ".join(_(possible) for possible in TABLE[version.state]) or _("nothing")
+            text = _("version {number} of {entry} is {state}: {act} is not possible, possible is {allowed}")
+            told = {"number": version.number, "entry": version.entry, "state": _(version.state)}
+            raise Refused(text.format(act=_(act), allowed=allowed, **told))
         if act is Act.APPROVE and user == version.user:
-            raise Unauthorised("a proposal is approved by another person than the one who made it")
+            raise Unauthorised(_("a proposal is approved by another person than the one who made it"))
         if act is Act.WITHDRAW and user != version.user:
-            raise Unauthorised(f"only {version.user} withdraws this proposal; a physicist may reject it")
+            text = _("only {user} withdraws this proposal; a physicist may reject it")
+            raise Unauthorised(text.format(user=version.user))
 
     # --- The log
 
@@ -171,24 +174,33 @@ def check_proposal(
     limits: lowest and highest current of each supply, A. large: it may be far from the base.
     """
     if not isinstance(settings, Mapping) or not settings:
-        raise BadInput('settings must be an object {"supply": current in A, ...}')
+        raise BadInput(_('settings must be an object {{"supply": current in A, ...}}').format())
     strange = sorted(set(settings) - set(base))
     if strange:
-        raise BadInput(f"no supply {strange[0]} in this entry: there are {', '.join(sorted(base))}")
+        text = _("no supply {name} in this entry: there are {known}")
+        raise BadInput(text.format(name=strange[0], known=", ".join(sorted(base))))
     found = dict(base)
     for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
-            raise BadInput(f"{name}: {value!r} is not a finite number of A")
-        low, high = limits.get(name, (-float("inf"), float("inf")))
-        if not low <= value <= high or abs(value) == float("inf"):
-            raise Refused(f"{name} {value:g} A: allowed are {low:g} .. {high:g} A")
-        if not large and abs(value - base[name]) > LARGEST_CHANGE * max(abs(base[name]), 1e-9):
-            raise Refused(
-                f"{name} {value:g} A is more than {LARGEST_CHANGE:.0%} from the base, {base[name]:g} A; "
-                "if that is meant, say so (large)"
-            )
+        _check_current(name, value, base[name], limits.get(name, (-math.inf, math.inf)), large=large)
         found[name] = float(value)
     return found
+
+
+def _check_current(
+    name: str, value: object, base: float, limits: tuple[float, float], *, large: bool
+) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInput(_("{name}: {value!r} is not a finite number of A").format(name=name, value=value))
+    low, high = limits
+    if not low <= value <= high:
+        text = _("{name} {value:g} A: allowed are {low:g} .. {high:g} A")
+        raise Refused(text.format(name=name, value=value, low=low, high=high))
+    if not large and abs(value - base) > LARGEST_CHANGE * max(abs(base), 1e-9):
+        text = _(
+            "{name} {value:g} A is more than {share:.0%} from the base, {base:g} A; "
+            "if that is meant, say so (large)"
+        )
+        raise Refused(text.format(name=name, value=value, share=LARGEST_CHANGE, base=base))
 
 
 def differences(left: Mapping[str, float], right: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -197,10 +209,8 @@ def differences(left: Mapping[str, float], right: Mapping[str, float]) -> list[d
     for name in sorted(set(left) | set(right)):
         a, b = left.get(name), right.get(name)
         if a != b:
-            share = abs(b - a) / max(abs(a), 1e-9) if a is not None and b is not None else float("inf")
-            rows.append(
-                {"name": name, "left": a, "right": b, "share": share if share != float("inf") else None}
-            )
+            share = abs(b - a) / max(abs(a), 1e-9) if a is not None and b is not None else math.inf
+            rows.append({"name": name, "left": a, "right": b, "share": share if share != math.inf else None})
     return sorted(rows, key=lambda row: (row["share"] is not None, -(row["share"] or 0.0), row["name"]))
 
 
@@ -211,4 +221,5 @@ def may_propose(roles: Iterable[str]) -> None:
 
 def _require_role(act: str, roles: frozenset[str]) -> None:
     if not roles & ROLES[act]:
-        raise Unauthorised(f"to {act} a version is for: {', '.join(sorted(ROLES[act]))}")
+        text = _("to {act} a version is for: {roles}")
+        raise Unauthorised(text.format(act=_(act), roles=", ".join(sorted(ROLES[act]))))

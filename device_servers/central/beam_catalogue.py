@@ -158,7 +158,8 @@ class CatalogueDisplay(PtcsDevice):
 
     def _plan(self, ion: str) -> TimingPlan:
         site = self.context.site
-        return load(locate(site.path.parent, site.name, "timing.yaml"), self._catalogue.cycle_s[ion])
+        switch_s = self._catalogue.cycle_s.get(ion, float(site.delivery["layer_switch_s"]))
+        return load(locate(site.path.parent, site.name, "timing.yaml"), switch_s)
 
     def _state(self) -> tuple[DevState, str]:
         if self._book.broken:

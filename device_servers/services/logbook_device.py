@@ -57,7 +57,7 @@ class Logbook(PtcsDevice):
     def Latest(self) -> str:
         """JSON of the latest entry; "" for none."""
         found = self._book.find({"limit": 1})
-        return json.dumps(found[0], ensure_ascii=False) if found else ""
+        return json.dumps(found[0]) if found else ""
 
     # --- Writing
 
@@ -111,13 +111,13 @@ class Logbook(PtcsDevice):
     )
     def Find(self, text: str) -> str:
         """JSON: entries that fit, latest first, each in its newest version."""
-        return json.dumps(self._book.find(json_object(text or "{}")), ensure_ascii=False)
+        return json.dumps(self._book.find(json_object(text or "{}")))
 
     @rule(read=True)
     @command(dtype_in=int, doc_in="number", dtype_out=str)
     def Show(self, number: int) -> str:
         """JSON: all versions of an entry, newest first."""
-        return json.dumps(self._book.versions(number), ensure_ascii=False)
+        return json.dumps(self._book.versions(number))
 
     @rule(read=True)
     @command(dtype_in=str, doc_in='JSON {"number", "name"}', dtype_out=str, doc_out="base64")

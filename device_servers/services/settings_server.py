@@ -103,7 +103,7 @@ class SettingsDisplay(JobDevice):
             }
             for name, part in self._desk.settings.configurations.items()
         }
-        return json.dumps(found, ensure_ascii=False)
+        return json.dumps(found)
 
     @derived(dtype=int, unit="1", format="%d")
     def Snapshots(self) -> int:
@@ -133,25 +133,25 @@ class SettingsDisplay(JobDevice):
     )
     def Find(self, wish: str) -> str:
         """JSON: lines of the snapshots that fit, newest first."""
-        return json.dumps(self._store.find(json_object(wish or "{}")), ensure_ascii=False)
+        return json.dumps(self._store.find(json_object(wish or "{}")))
 
     @rule(read=True)
     @command(dtype_in=str, doc_in="id of a snapshot, its beginning, or golden:CONFIGURATION", dtype_out=str)
     def Show(self, name: str) -> str:
         """JSON: a snapshot as it is kept; refused when its file was changed."""
-        return snapshots.to_bytes(self._store.read(name)).decode()
+        return json.dumps(json.loads(snapshots.to_bytes(self._store.read(name))))
 
     @rule(read=True)
     @command(dtype_out=str)
     def Restores(self) -> str:
         """JSON: restores and rollbacks, newest first."""
-        return json.dumps(list(reversed(self._store.index.restores.values())), ensure_ascii=False)
+        return json.dumps(list(reversed(self._store.index.restores.values())))
 
     @rule(read=True)
     @command(dtype_in=str, doc_in="id of a restore, or its beginning", dtype_out=str)
     def ShowRestore(self, name: str) -> str:
         """JSON: the whole record of a restore."""
-        return json.dumps(self._store.restore(name), ensure_ascii=False)
+        return json.dumps(self._store.restore(name))
 
     @rule(read=True)
     @command(dtype_in=str, doc_in='JSON {"left": snapshot, "right": snapshot; without: live}', dtype_out=str)
@@ -167,7 +167,7 @@ class SettingsDisplay(JobDevice):
         answer = Answer()
 
         def act(stop: threading.Event) -> None:
-            answer.text = json.dumps(work(stop), ensure_ascii=False)
+            answer.text = json.dumps(work(stop))
 
         number = self.start_job(act)
         self._answers[number] = answer

@@ -45,12 +45,18 @@ def machine(site: Facility) -> Facility:
         set_fake(site, name, on=1.0, setpoint=100.0, current=100.0, ramp=50.0, fault=0.0)
         site.tell(f"drivers[{name!r}].link_up = True")
     site.tell("drivers['room1/beam/nozzle'].values.update(beam=0.0)")
-    wait_until(lambda: shown(site, QUAD) == 100.0, "the block")
+    wait_until(lambda: all(shown(site, name) == 100.0 for name in MAGNETS), "the block")
+    wait_until(lambda: {standing(site, name) for name in MAGNETS} == {"ON"}, "the states")
     return site
 
 
 def set_fake(site: Facility, device: str, **values: float) -> None:
     site.tell(f"drivers[{device!r}].values.update(**{values!r})")
+
+
+def standing(site: Facility, device: str) -> str:
+    """A State as the crate has it."""
+    return str(json.loads(site.proxy("crate/server/all").Devices)[device][0])
 
 
 def shown(site: Facility, device: str) -> float:
@@ -73,9 +79,7 @@ def take(site: Facility, **more: Any) -> dict[str, Any]:
 def test_a_snapshot_keeps_values_times_states_and_what_cannot_be_read(machine: Facility) -> None:
     machine.tell(f"drivers[{SEPTUM!r}].link_up = False")
     wait_until(lambda: machine.state_of(SEPTUM) == "UNKNOWN", "the lost link")
-    wait_until(
-        lambda: json.loads(machine.proxy("crate/server/all").Devices)[SEPTUM][0] == "UNKNOWN", "it told"
-    )
+    wait_until(lambda: standing(machine, SEPTUM) == "UNKNOWN", "it told")
     began = time.time()
     line = take(machine, tags=["test", "first"])
     assert (line["user"], line["comment"], line["tags"]) == ("otto", "as found", ["test", "first"])
@@ -128,7 +132,7 @@ def test_a_restore_writes_what_the_dry_run_showed_in_order_and_as_the_user(machi
     moved(machine, DIPOLE, 66.0)
     set_fake(machine, SEPTUM, on=0.0)
     wait_until(lambda: machine.state_of(SEPTUM) == "OFF", "off")
-    wait_until(lambda: json.loads(machine.proxy("crate/server/all").Devices)[SEPTUM][0] == "OFF", "it told")
+    wait_until(lambda: standing(machine, SEPTUM) == "OFF", "it told")
     plan = machine.ask("DryRun", snapshot=line["id"])
     steps = [(step["group"], step["name"], step["verdict"]) for step in plan["steps"]]
     assert steps == [
@@ -167,7 +171,7 @@ def test_what_cannot_be_written_is_told_before_and_refuses_the_restore(machine: 
     moved(machine, QUAD, 55.0)
     moved(machine, DIPOLE, 66.0)
     set_fake(machine, DIPOLE, fault=1.0)
-    wait_until(lambda: json.loads(machine.proxy("crate/server/all").Devices)[DIPOLE][0] == "FAULT", "fault")
+    wait_until(lambda: standing(machine, DIPOLE) == "FAULT", "fault")
     only = ["*/CurrentSetpoint"]
     plan = machine.ask("DryRun", snapshot=line["id"], only=only)
     refused = {step["name"]: step["why"] for step in plan["steps"] if step["verdict"] == "refused"}
