@@ -168,7 +168,7 @@ def as_data(design: Design) -> dict[str, Any]:
         "kind": design.kind,
         "title": _as(design.title),
         "sections": [
-            {"title": _as(section.title), "fields": [_field_data(one) for one in section.fields]}
+            {"title": _as(section.title), "fields": [field_data(one) for one in section.fields]}
             for section in design.sections
         ],
     }
@@ -178,7 +178,8 @@ def _as(words: Words) -> dict[str, str]:
     return {"en": words.en, "zh": words.zh}
 
 
-def _field_data(one: Field) -> dict[str, Any]:
+def field_data(one: Field) -> dict[str, Any]:
+    """A field as data, as `read` takes it."""
     row: dict[str, Any] = {"name": one.name, "kind": one.kind, "label": _as(one.label)}
     if one.unit:
         row["unit"] = one.unit

@@ -12,7 +12,7 @@ from common.text import _
 Texts = Mapping[str, str]
 """A text by language: en, zh."""
 
-UNKNOWN = frozenset({"TX", "NX"})
+UNKNOWN = frozenset({"TX", "NX", "PSAX", "GGX"})
 """Categories that were not assessed: no group follows from them, and that is no contradiction."""
 
 

@@ -13,7 +13,7 @@ from ois_bridge.domain.process_steps import DEED, OUTCOME
 from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
-from ois_bridge.services.workflow import board, designs, log, processes, rights
+from ois_bridge.services.workflow import board, designs, log, processes, rights, shipped
 from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
@@ -90,6 +90,7 @@ def all_designs(request: Request, context: Means, user: User, done: str = "") ->
             "forms": form_designs.all_versions(session),
             "titles": {row.key: form_designs.parsed(row).title for row in form_designs.all_versions(session)},
         }
+        content["offered"] = len(shipped.offers(session)) if user.caller.may(Action.DESIGN) else 0
         message = _("The new version is in use.") if done == "published" else ""
         return page(request, "processes/designs.html", done=message, **content)
 

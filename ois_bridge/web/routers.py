@@ -23,6 +23,7 @@ from ois_bridge.web import (
     record,
     registration,
     reviews,
+    shipped,
     tasks,
 )
 from ois_bridge.web.appointments import calendar, downtime, plans, sheet, visits
@@ -35,6 +36,7 @@ PAGES: Sequence[APIRouter] = tuple(
         expired,
         tasks,
         forms,
+        shipped,
         processes,
         form_designs,
         board,
