@@ -34,8 +34,17 @@ class Postgres:
             "initdb", "-N", "-D", f"{folder}/data", "-U", "ptcs", "--auth=trust", "-E", "UTF8",
             "--locale=C.UTF-8",
         )  # fmt: skip
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        self._do("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+        self.go()
+
+    def go(self) -> None:
+        """Start it, or start it again."""
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
+        log = f"{self._folder}/log"
+        self._do("pg_ctl", "-D", f"{self._folder}/data", "-w", "-l", log, "-o", options, "start")
+
+    def halt(self) -> None:
+        """End all its processes at once, as a crash does; the data stay."""
+        self._do("pg_ctl", "-D", f"{self._folder}/data", "-m", "immediate", "-w", "stop")
 
     def new_database(self) -> str:
         """URL of a new, empty database."""
