@@ -2,20 +2,33 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import tango
 from tango import DevState
 from tango.server import command
 
-from common.errors import Refused
+from common.errors import BadInput, Refused
 from common.text import _
-from device_servers.base import JobDevice, derived
+from device_servers.base import JobDevice, derived, rule
 from device_servers.parse import json_object, number_field, text_field
+from device_servers.services.archive.answer import to_json
 from device_servers.services.archive.export import export
+from device_servers.services.archive.keeper import retention
+from device_servers.services.archive.keeping import Keeping
 from device_servers.services.archive.recorder import Recorder
-from device_servers.services.sources import CHECK_PERIOD_S, BlockSource, Source, SpotSource, TextSource
+from device_servers.services.archive.stores import (
+    FOLDER,
+    HDF5,
+    StoreWriter,
+    open_reader,
+    open_writer,
+    place_of,
+)
+from device_servers.services.sources import CHECK_PERIOD_S, BlockSource, SpotSource, TextSource
+from device_servers.services.states import StateSource
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +44,23 @@ TEXTS: dict[str, tuple[str, ...]] = {
 """Device class -> words that belong to the history of a fraction. Nothing that names a patient."""
 
 
+MOST_POINTS = 20_000
+"""Rows of one answer."""
+
+
+class Checked(Protocol):
+    """A source as the thread that looks after it sees it."""
+
+    device: str
+    up: bool
+
+    def check(self) -> None:
+        """See whether it is there."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class Archiver(JobDevice):
     """Subscribes to the blocks named by the site's section `archive` and writes them."""
 
@@ -39,17 +69,24 @@ class Archiver(JobDevice):
     def init_device(self) -> None:
         """Begin to write, and to look for the sources."""
         super().init_device()
-        self._folder = self.context.state / "archive"
-        self._recorder = Recorder(self._folder, on_change=self.refresh)
         archive = self.context.site.archive
-        blocks: list[Source[Any]] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
-        texts: list[Source[Any]] = [
+        self._folder = self.context.state / FOLDER
+        self._place = place_of(archive)
+        self._reader = open_reader(self._place, self._folder)
+        self._keeping = Keeping(self._folder, retention(archive)) if self._place == HDF5 else None
+        self._recorder = Recorder(
+            self._folder, on_change=self.refresh, keeping=self._keeping, open_store=self._opener()
+        )
+        blocks: list[Checked] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
+        texts = [
             TextSource(device.name, attribute, self._recorder)
             for device in self.context.site.devices
             for attribute in TEXTS.get(device.tango_class, ())
         ]
         spots = [SpotSource(nozzle, self._recorder) for nozzle in archive["spots"]]
-        self._sources = [*blocks, *spots, *texts]
+        heard = {f"{source.device}/{source.attribute}" for source in texts}
+        states = [StateSource(name, self._recorder, heard, self._quiet()) for name in archive["blocks"]]
+        self._sources = [*blocks, *spots, *texts, *states]
         self._end = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="archive sources", daemon=True)
         self._recorder.start()
@@ -91,6 +128,46 @@ class Archiver(JobDevice):
         """Write and commit everything that has arrived. Refused when the disk does not take it."""
         self._flush()
 
+    @rule(read=True)
+    @command(
+        dtype_in=str,
+        doc_in='JSON {"attribute": "device/attribute", "start", "end": s since the epoch, "points"}',
+        dtype_out=str,
+        doc_out="JSON: width of the bins (0: samples), arrays of times and values; see archive.md",
+    )
+    def Query(self, wish: str) -> str:
+        """One attribute over any range in at most `points` rows (2000 without it)."""
+        values = json_object(wish)
+        start, end = number_field(values, "start"), number_field(values, "end")
+        attribute, points = (
+            text_field(values, "attribute"),
+            int(number_field({"points": 2000} | values, "points")),
+        )
+        if not 2 <= points <= MOST_POINTS:
+            raise Refused(
+                _("{points} points: allowed are 2 to {most}").format(points=points, most=MOST_POINTS)
+            )
+        if start > end:
+            raise Refused(_("the range ends before it starts"))
+        try:
+            return to_json(self._reader.query(attribute, start, end, points), attribute, start, end)
+        except (OSError, BadInput) as why:
+            raise Refused(_("the archive cannot be read ({why})").format(why=why)) from why
+
+    @rule(read=True)
+    @command(
+        dtype_in=str,
+        doc_in="pattern: * and ? as in file names, no case",
+        dtype_out=(str,),
+        doc_out="names of archived attributes, device/attribute, in order",
+    )
+    def Names(self, pattern: str) -> list[str]:
+        """Which attributes are archived."""
+        try:
+            return self._reader.names(pattern or "*")
+        except (OSError, BadInput) as why:
+            raise Refused(_("the archive cannot be read ({why})").format(why=why)) from why
+
     @command(
         dtype_in=str,
         doc_in='JSON {"start", "end": s since the epoch, "path": absolute, ending in .h5}',
@@ -108,6 +185,8 @@ class Archiver(JobDevice):
             raise Refused(_("an export does not go into the archive itself; choose another folder"))
         if start > end:
             raise Refused(_("the range ends before it starts"))
+        if self._place != HDF5:
+            raise Refused(_("this archive is in PostgreSQL; use `ptcs archive export`"))
         return self.start_job(lambda _cancel: self._export(start, end, path))
 
     # --- Inner
@@ -117,10 +196,24 @@ class Archiver(JobDevice):
             return DevState.FAULT, _("cannot write: {why}").format(why=self._recorder.trouble)
         if not self._recorder.segment:
             return DevState.INIT, _("opening the archive")
+        if self._keeping is not None and self._keeping.trouble:
+            return DevState.ALARM, self._keeping.trouble
+        if self._keeping is not None and self._keeping.low:
+            return DevState.ALARM, _("the disk is nearly full: the oldest days are removed before their time")
         missing = sorted({source.device for source in self._sources if not source.up})
         if missing:
             return DevState.ALARM, _("no data from {devices}").format(devices=", ".join(missing))
         return DevState.RUNNING, _("archiving {count} sources").format(count=len(self._sources))
+
+    def _opener(self) -> Callable[[float], StoreWriter] | None:
+        """How to open a store that is no folder of HDF5 files."""
+        if self._place == HDF5:
+            return None
+        return lambda now: open_writer(self._place, self._folder, now, control_system=self.context.site.name)
+
+    def _quiet(self) -> set[str]:
+        """Devices whose Status is not kept: it may tell of a patient's treatment."""
+        return {device.name for device in self.context.site.devices if device.area == "treatment"}
 
     def _flush(self) -> None:
         try:

@@ -1,5 +1,7 @@
 """The archive at any scale: merged or not, an overview is what brute force over the samples gives."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -27,6 +29,15 @@ EVER = (T0 - 400 * DAY, T0 + 400 * DAY)
 ALL = Retention()
 
 Sample = tuple[float, str, float]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Nothing here waits for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _handle: None)
+        patch.setattr(os, "fdatasync", lambda _handle: None)
+        yield
 
 
 def fill(folder: Path, samples: list[Sample], every: int = 20) -> None:

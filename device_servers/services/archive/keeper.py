@@ -8,11 +8,11 @@ priority, see keeping.py.
 import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from device_servers.services.archive.layout import (
     DAY_PREFIX,
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST_INPUTS = 48
 """Files merged at once; each needs a handle and its list of channels in memory."""
+FREE_GB = 2.0
 HOUR_SETTLED_S, DAY_SETTLED_S = 60.0, 900.0
 """How long after its end an hour or a day is merged."""
 _HOUR, _DAY = "%Y%m%dT%H", "%Y%m%d"
@@ -55,6 +56,13 @@ class Retention:
     raw_days: int = 0
     levels_days: int = 0
     free_bytes: int = 0
+
+
+def retention(archive: Mapping[str, Any]) -> Retention:
+    """What a site's section `archive` says is kept; without a word everything, and 2 GB stay free."""
+    said = archive.get("retention", {})
+    free = int(float(said.get("free_gb", FREE_GB)) * 1e9)
+    return Retention(int(said.get("raw_days", 0)), int(said.get("levels_days", 0)), free)
 
 
 class Keeper:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from common.errors import BadInput, PtcsError
 from common.text import _
+from device_servers.services.archive.keeping import Keeping
 from device_servers.services.archive.layout import TEXT, TEXT_BYTES, Floats, Limits, Rows
 from device_servers.services.archive.segment import encode_name
 from device_servers.services.archive.store import Store
+from device_servers.services.archive.stores import StoreWriter
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +44,31 @@ class Batch:
 
 
 class Recorder:
-    """Takes batches from any thread and writes them; `on_change` is called after every write."""
+    """Takes batches from any thread and writes them; `on_change` is called after every write.
+
+    keeping: closes and merges segments in a process of its own; without one they are closed while they are
+    written, and not merged. open_store: opens another store than HDF5 files, given the time.
+    """
 
     def __init__(
-        self, folder: Path, limits: Limits | None = None, on_change: Callable[[], None] = lambda: None
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        keeping: Keeping | None = None,
+        open_store: Callable[[float], StoreWriter] | None = None,
     ) -> None:
-        self._folder = folder
-        self._limits = limits
         self._on_change = on_change
+        self._keeping = keeping
+        on_full = None if keeping is None else keeping.full
+        self._open_store = open_store or (lambda now: Store(folder, now, limits, on_full))
         self._waiting: deque[Batch] = deque()
         self._waiting_size = 0
         self._intake = threading.Lock()
         self._writing = threading.Lock()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
-        self._store: Store | None = None
+        self._store: StoreWriter | None = None
         self._numbers: dict[tuple[str, ...], NDArray[np.int32]] = {}
         self._history: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self.values = 0
@@ -90,6 +102,9 @@ class Recorder:
         with self._writing:
             if self._store is not None:
                 self._attempt()
+            if self._keeping is not None:
+                self._keeping.stop()
+            if self._store is not None:
                 store, self._store = self._store, None
                 try:
                     store.close()
@@ -159,7 +174,7 @@ class Recorder:
     def _cycle(self) -> None:
         now = time.time()
         if self._store is None:
-            self._store = Store(self._folder, now, self._limits)
+            self._store = self._open_store(now)
         refused: BadInput | None = None
         while self._waiting:
             batch = self._waiting[0]
@@ -170,13 +185,15 @@ class Recorder:
                 refused = why
                 self._drop(lost=True)
         self._store.commit(now)
+        if self._keeping is not None:
+            self._keeping.tick(now)
         self._history.append((time.monotonic(), self.values))
         while self._history[-1][0] - self._history[0][0] > RATE_PERIOD_S:
             self._history.popleft()
         if refused is not None:
             raise refused
 
-    def _write(self, store: Store, batch: Batch) -> int:
+    def _write(self, store: StoreWriter, batch: Batch) -> int:
         written = 0
         if batch.triples is not None and len(batch.triples):
             key = tuple(batch.names)
