@@ -1,6 +1,7 @@
 """`ptcs control`: who has control of which area, who is logged in, and what to do while the OIS is silent."""
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from common.errors import Refused
 from common.site import Site
 from common.text import _, language
 from device_servers.services.control.break_glass import hashed
-from ptcs.client import connect, connect_with
+from ptcs.client import TOKEN_VARIABLE, connect, connect_with
 from ptcs.maintenance_command import call, password_option, site_of, user_option
 from ptcs.running import find, state_option
 
@@ -234,7 +235,9 @@ def _act(state: Path, user: str, password: str, command: str, wish: dict[str, An
 
 
 def _typed(user: str, password: str) -> str:
-    return password or str(click.prompt(_("password of {user}").format(user=user), hide_input=True))
+    if password or os.environ.get(TOKEN_VARIABLE):
+        return password
+    return str(click.prompt(_("password of {user}").format(user=user), hide_input=True))
 
 
 def _name(site: Site) -> str:
