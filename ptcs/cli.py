@@ -26,6 +26,7 @@ ELSEWHERE = {
     "beam-model": "ptcs.beam_model_command:beam_model",
     "catalogue": "ptcs.catalogue_command:catalogue",
     "checklist": "ptcs.maintenance_command:checklist",
+    "commission": "ptcs.commission_command:commission",
     "components": "ptcs.components_command:components",
     "console": "ptcs.console:console_command",
     "control": "ptcs.control_command:control",

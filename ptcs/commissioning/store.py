@@ -64,14 +64,14 @@ class Store:
         write_json(self.root / number / HEAD, head)
         return Measured(number, plan, start, ())
 
-    def append(self, measured: Measured, point: Point) -> Measured:
-        """The measurement with one more point, which is on disk. Raises OSError."""
-        line = json.dumps(_plain(asdict(point)), separators=(",", ":"))
+    def append(self, measured: Measured, *points: Point) -> Measured:
+        """The measurement with more points, which are on disk. Raises OSError."""
+        lines = [json.dumps(_plain(asdict(point)), separators=(",", ":")) for point in points]
         with (self.folder(measured.id) / POINTS).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.writelines(f"{line}\n" for line in lines)
             file.flush()
             os.fsync(file.fileno())
-        return Measured(measured.id, measured.plan, measured.start, (*measured.points, point))
+        return Measured(measured.id, measured.plan, measured.start, (*measured.points, *points))
 
     def load(self, number: str) -> Measured:
         """A measurement with all its points. A last line that a kill has torn is dropped. Raises BadInput."""

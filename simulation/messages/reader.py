@@ -4,18 +4,28 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 
 class FakeReader:
-    """The device. `template`: whom it sees; empty for nobody."""
+    """The device. `template`: whom it sees, or empty. `forgotten`: templates it was told to delete."""
 
     def __init__(self, port: int = 0) -> None:
         self.template = ""
+        self.forgotten: list[str] = []
         reader = self
 
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
                 """Nothing: it would say who stood there."""
+
+            def do_DELETE(self) -> None:
+                asked = parse_qs(urlsplit(self.path).query).get("template", [])
+                reader.forgotten += asked
+                if reader.template in asked:
+                    reader.template = ""
+                self.send_response(204)
+                self.end_headers()
 
             def do_GET(self) -> None:
                 body = json.dumps({"template": reader.template}).encode()

@@ -24,24 +24,27 @@ LEAK_NC_S = 2e-3
 """Charge per second that a leaking electrometer adds."""
 
 
-@cache
-def depth_curve(model: str, energy: float, error: float) -> tuple[Floats, Floats]:
-    """Depths (n,) mm of water and integral depth dose (n,) Gy mm2 per MU of a nominal energy in MeV.
+DEPTH: Floats = np.arange(0.0, 400.0, 0.5)
+"""Depths of the curves below, mm of water."""
 
-    The planning library's depth dose of the beam model, at the energy that the beam really has.
+
+@cache
+def depth_curves(model: str, error: float) -> tuple[Floats, Floats]:
+    """Nominal energies (e,) MeV of a beam model, and its integral depth dose (e, n) Gy mm2 per MU at DEPTH.
+
+    The planning library's depth dose, at the energy that the beam really has: nominal times 1 + error.
     """
     # the planning library takes a second to load; a site without these instruments does not wait for it
     from tps_engine.beamdata.bragg import integral_depth_dose  # noqa: PLC0415
     from tps_engine.beamdata.model import load  # noqa: PLC0415
 
     beam = load(model)
-    row = int(np.argmin(np.abs(beam.energies - energy)))
-    depth = np.arange(0.0, 400.0, 0.5)
-    spread = float(beam.spread[row])
-    dose = integral_depth_dose(
-        beam.water, float(beam.mean_energy[row]) * (1.0 + error), spread, beam.depth_dose, depth
-    )
-    return depth, dose * float(beam.protons_per_mu[row])
+    beams = zip(beam.mean_energy, beam.spread, strict=True)
+    shape = beam.depth_dose
+    curves = [
+        integral_depth_dose(beam.water, mean * (1.0 + error), spread, shape, DEPTH) for mean, spread in beams
+    ]
+    return beam.energies, np.array(curves) * beam.protons_per_mu[:, None]
 
 
 class Dosimeters(Switched):
@@ -65,6 +68,15 @@ class Dosimeters(Switched):
         self.monitor_error = self.parameter("monitor_error", 0.0)
         self.energy_error = self.parameter("energy_error", 0.0)
         self.noise = self.parameter("noise", 1e-3)
+        self._curves = [
+            depth_curves(m, float(e)) for m, e in zip(self.models, self.energy_error, strict=True)
+        ]
+
+    def dose(self, i: int, energy: float, depth: Floats | float) -> Floats:
+        """Integral depth dose in Gy mm2 per MU of device i at depths (n,) mm in a beam of `energy` MeV."""
+        energies, curves = self._curves[i]
+        row = int(np.argmin(np.abs(energies - energy)))
+        return np.asarray(np.interp(depth, DEPTH, curves[row]))
 
     @property
     def good(self) -> NDArray[np.bool_]:
@@ -119,10 +131,9 @@ class LayerChambers(Dosimeters):
         """Collect what was delivered."""
         for i, spots, mu in self.mine(world):
             k_tp = air_density_correction(spots.temperature, spots.pressure)
-            depth, dose = depth_curve(self.models[i], spots.energy, float(self.energy_error[i]))
-            clean = mu * np.interp(self.depths[i], depth, dose) * self.gain[i] * self.own[i] / k_tp
+            clean = mu * self.dose(i, spots.energy, self.depths[i]) * self.gain[i] * self.own[i] / k_tp
             self.charge[i] += clean * (1.0 + self.noise[i] * world.rng.standard_normal(len(clean)))
-        for i in np.flatnonzero(self.has("leakage") & self.on):
+        for i in map(int, np.flatnonzero(self.has("leakage") & self.on)):
             self.charge[i] += LEAK_NC_S * dt
         total = np.array([charge.sum() for charge in self.charge])
         self.values[:, 0] = np.where(self.has("electrometer"), np.nan, total)
@@ -159,8 +170,7 @@ class ReferenceChambers(Dosimeters):
         """Collect what was delivered; a vented chamber, so thin air gives less charge."""
         for i, spots, mu in self.mine(world):
             k_tp = air_density_correction(spots.temperature, spots.pressure)
-            depth, dose = depth_curve(self.models[i], spots.energy, float(self.energy_error[i]))
-            clean = mu * float(np.interp(self.depth[i], depth, dose)) / self.coefficient[i] / k_tp
+            clean = mu * float(self.dose(i, spots.energy, self.depth[i])) / self.coefficient[i] / k_tp
             self.charge[i] += clean * (1.0 + self.noise[i] * float(world.rng.standard_normal()))
         self.charge += LEAK_NC_S * dt * (self.has("leakage") & self.on)
         self.values[:, 0] = np.where(self.has("electrometer"), np.nan, self.charge)

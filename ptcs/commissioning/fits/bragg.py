@@ -60,12 +60,13 @@ def fit_peak(depth: Floats, charge: Floats, error: Floats | None = None, from_pa
     """
     good = np.isfinite(depth) & np.isfinite(charge)
     depth, charge = depth[good], charge[good]
-    sigma_y = None if error is None else np.maximum(error[good], 1e-9 * np.max(np.abs(charge), initial=1.0))
-    if len(depth) < 12 or not charge.max() > 0:
+    floor = 1e-9 * float(np.max(np.abs(charge), initial=1.0))
+    sigma_y = None if error is None else np.maximum(error[good], floor)
+    if len(depth) < 12 or not float(charge.max()) > 0.0:
         raise BadInput(_("a depth dose needs 12 layers with charge"))
     top = int(np.argmax(charge))
     near = depth >= from_part * depth[top]
-    behind = np.flatnonzero(charge[top:] < 0.3 * charge[top])
+    behind = np.flatnonzero(charge[top:] < 0.3 * float(charge[top]))
     if top < 3 or not len(behind):
         raise BadInput(_("the peak lies outside the layers: energy too low or too high for this chamber"))
     guess = (float(depth[top] + 1.5), max(0.12 * (depth[top] / 10.0) ** 0.935, 0.8))
@@ -110,4 +111,5 @@ def _error(found: Floats, covariance: Floats, level: float) -> float:
         high[i] += step
         low[i] -= step
         gradient[i] = (_level(high, level) - _level(low, level)) / (2.0 * step)
-    return float(np.hypot(np.sqrt(max(gradient @ covariance @ gradient, 0.0)), MODEL_MM))
+    variance = float(gradient @ covariance @ gradient)
+    return float(np.hypot(np.sqrt(max(variance, 0.0)), MODEL_MM))
