@@ -202,7 +202,7 @@ def test_unknown_names_and_hopeless_acts_are_refused(tmp_path: Path) -> None:
 
 
 def worker(folder: Path, said: "multiprocessing.connection.Connection") -> None:
-    """Raises alarms and acknowledges, shelves and disables them as fast as it can; tells what was answered."""
+    """Raises, acknowledges and shelves alarms as fast as it can; tells what was answered."""
     rules = [level(f"k/{i}") for i in range(30)]
     service = Kept(folder, rules)
     service.start()
@@ -247,7 +247,7 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path) -
     answered: list[tuple[str, str, str]] = []
     for _kill in range(KILLS):
         answered += killed_at_random(tmp_path, worker)
-        store, by_otto = Store(tmp_path), Question(user="otto", most=10_000)
+        store = Store(tmp_path)
         store.open()
         kept = {
             (row["name"], row["event"], row["note"]) for row in store.find(Question(user="otto", most=10_000))

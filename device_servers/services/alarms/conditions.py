@@ -21,19 +21,26 @@ NOWHERE = -1
 class Table:
     """Many-to-many from one kind of index to another: which expressions an input has, and so on."""
 
-    def __init__(self, keys: Indices, values: Indices, count: int) -> None:
+    def __init__(self, keys: Indices, values: Indices, count: int, size: int) -> None:
+        """Pairs (key, value) with keys below `count` and values below `size`."""
         order = np.argsort(keys, kind="stable")
         self._values = values[order]
         self._starts = np.searchsorted(keys[order], np.arange(count + 1))
+        self._marks = np.zeros(size, dtype=bool)
 
     def of(self, keys: Indices) -> Indices:
         """All values of some keys, sorted, each once."""
-        starts, sizes = self._starts[keys], self._starts[keys + 1] - self._starts[keys]
+        starts = self._starts[keys]
+        sizes = self._starts[keys + 1] - starts
         total = int(sizes.sum())
         if not total:
             return EMPTY
-        offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
-        return np.unique(self._values[offsets + np.arange(total)])
+        offsets = np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
+        values = self._values[offsets + np.arange(total)]
+        self._marks[values] = True
+        found = np.flatnonzero(self._marks)
+        self._marks[values] = False
+        return found
 
 
 class Conditions:
@@ -51,10 +58,10 @@ class Conditions:
         place = np.append(self.programs.place, NOWHERE)
         self._main, self._aside = place[np.array(main, np.intp)], place[np.array(aside, np.intp)]
         every = np.arange(len(rules))
-        self._readers = Table(*self.programs.users(), len(self.inputs.names))
-        self._mains = Table(self._main, every, len(nodes))
+        self._readers = Table(*self.programs.users(), len(self.inputs.names), len(nodes))
+        self._mains = Table(self._main, every, len(nodes), len(rules))
         inhibited = self._aside != NOWHERE
-        self._asides = Table(self._aside[inhibited], every[inhibited], len(nodes))
+        self._asides = Table(self._aside[inhibited], every[inhibited], len(nodes), len(rules))
         self._on = np.array([rule.delays.active for rule in rules], dtype=float)
         self._off = np.array([rule.delays.clear for rule in rules], dtype=float)
         self._unknown = np.array([rule.delays.unknown for rule in rules], dtype=float)
@@ -110,6 +117,10 @@ class Conditions:
     def _judge(self, rules: Indices, now: float) -> None:
         """Find raw conditions and begin, go on with or drop delays."""
         raw = self._levels.conditions(rules, self.values(rules), self.raw[rules])
+        busy = (raw != self.settled[rules]) | np.isfinite(self._due[rules])
+        if not busy.any():
+            return  # as settled, and no delay runs
+        rules, raw = rules[busy], raw[busy]
         settled = self.settled[rules]
         worse = self._levels.severities[rules, raw] > self._levels.severities[rules, settled]
         better = self._levels.severities[rules, raw] < self._levels.severities[rules, settled]

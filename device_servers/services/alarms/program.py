@@ -79,10 +79,10 @@ class Columns:
     inputs: Indices
     constants: Floats
 
-    def run(self, some: Indices, values: Inputs) -> Floats:
-        """The results of some of the expressions, NaN where unknown."""
+    def run(self, some: Indices, read: Indices, values: Inputs) -> Floats:
+        """The results of some of the expressions, NaN where unknown; `read`: their inputs (k, n)."""
         stack: list[Floats] = []
-        inputs, constants = iter(self.inputs[:, some]), iter(self.constants[:, some])
+        inputs, constants = iter(read), iter(self.constants[:, some])
         for step in self.steps:
             if step == "input":
                 stack.append(values.numbers[next(inputs)])
@@ -157,15 +157,17 @@ class Programs:
 
     def _run_shape(self, columns: Columns, start: int, places: Indices, values: Inputs) -> Indices:
         some = places - start
-        results = columns.run(some, values)
         read = columns.inputs[:, some]
-        lost = values.lost[read].any(axis=0)
+        results = columns.run(some, read, values)
+        lost = np.zeros(len(places), dtype=bool)
+        if values.lost.any():
+            lost = values.lost[read].any(axis=0)
         before = self.results[places]
         same = (results == before) | (np.isnan(results) & np.isnan(before))
         same &= lost == self.lost[places]
         self.results[places], self.lost[places] = results, lost
         if len(read):
-            self.times[places] = values.times[read].max(axis=0)
+            self.times[places] = np.maximum.reduce([values.times[row] for row in read])
         return places[~same]
 
 

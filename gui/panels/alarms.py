@@ -1,0 +1,199 @@
+"""The alarm panel: what stands, where, since when, what to do; acknowledging and shelving by keyboard."""
+
+from collections.abc import Callable
+from typing import Any
+
+from PyQt5.QtCore import Qt, QTimer
+from PyQt5.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMainWindow,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from common.errors import PtcsError
+from common.text import _
+from gui import theme
+from gui.panels.alarm_parts import AreaTree, Past, Side
+from gui.panels.alarm_table import TABLE_STYLE, AlarmModel, table
+from gui.viewmodels.alarms import AlarmView, words
+
+FRAME_MS = 100
+"""Ten pictures a second, whatever the alarms do."""
+QUIET_S = 300.0
+Ask = Callable[..., Any]
+"""A command of the alarm server with its wish; answers its JSON. Raises PtcsError."""
+
+
+class AlarmPanel(QMainWindow):
+    """Alarms of the site. `ask` puts commands to the alarm server; `user` is "" for reading only."""
+
+    def __init__(self, ask: Ask, user: str = "", site: str = "") -> None:
+        super().__init__()
+        self.setWindowTitle(f"{_('Alarms')} {site}".strip())
+        self.resize(1500, 900)
+        self.setStyleSheet(theme.STYLE + TABLE_STYLE)
+        self.view = AlarmView()
+        self._ask, self._guided = ask, ""
+        self.model = AlarmModel(self.view)
+        self.tree = AreaTree()
+        self.tree.chosen.connect(self._choose_area)
+        acts = {
+            "ack": self.acknowledge,
+            "all": self.acknowledge_all,
+            "shelve": self.shelve,
+            "unshelve": self.unshelve,
+            "silence": self.silence,
+        }
+        self.side = Side(acts, enabled=bool(user))
+        self.past = Past(self._search)
+        self._lay_out()
+        self._say(user or _("read only: nobody is logged in"))
+        self.draw()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.tick)
+        self._timer.start(FRAME_MS)
+
+    def _lay_out(self) -> None:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        self._banner = QLabel()
+        self._banner.setObjectName("banner")
+        column.addWidget(self._banner)
+        tabs = QTabWidget()
+        tabs.addTab(self._alarms(), _("Alarms"))
+        tabs.addTab(self.past, _("History"))
+        split = QSplitter(Qt.Horizontal)
+        for part in (self.tree, tabs, self.side):
+            split.addWidget(part)
+        split.setSizes([230, 970, 300])
+        column.addWidget(split, 1)
+        self.setCentralWidget(page)
+
+    def _alarms(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        bar = QHBoxLayout()
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(_("Filter alarms"))
+        self.filter.textChanged.connect(self._choose)
+        self.aside = QCheckBox(_("Show shelved and suppressed"))
+        self.aside.toggled.connect(self._choose)
+        bar.addWidget(self.filter, 1)
+        bar.addWidget(self.aside)
+        column.addLayout(bar)
+        self.table = table(self.model, (140, 190, 280, 70, 70, 260), _("Alarms"))
+        picked = self.table.selectionModel()
+        if picked is not None:
+            picked.selectionChanged.connect(lambda *_change: self._guide())
+        column.addWidget(self.table, 1)
+        return page
+
+    # --- Acts
+
+    def acknowledge(self) -> None:
+        """Acknowledge the chosen alarms."""
+        self._do("Acknowledge", names=self.chosen(), comment=self.side.note.text())
+
+    def acknowledge_all(self) -> None:
+        """Acknowledge every alarm that is shown."""
+        self._do("Acknowledge", names=self.view.waiting(), comment=self.side.note.text())
+
+    def shelve(self) -> None:
+        """Put the chosen alarms aside for some hours; that needs a reason."""
+        self._do("Shelve", names=self.chosen(), reason=self.side.note.text(), seconds=self.side.seconds())
+
+    def unshelve(self) -> None:
+        """Bring the chosen alarms back."""
+        self._do("Unshelve", names=self.chosen())
+
+    def silence(self) -> None:
+        """No voice for five minutes."""
+        self._attempt("Silence", QUIET_S)
+
+    def chosen(self) -> list[str]:
+        """Names of the chosen alarms."""
+        picked = self.table.selectionModel()
+        rows = [] if picked is None else sorted({index.row() for index in picked.selectedRows()})
+        return [self.model.rows[row]["name"] for row in rows if row < len(self.model.rows)]
+
+    def _do(self, command: str, **wish: Any) -> None:
+        if not wish["names"]:
+            self._say(_("Choose an alarm."))
+            return
+        told = self._attempt(command, **wish)
+        if told is not None:
+            left = "; ".join(f"{name}: {why}" for name, why in list(told["not"].items())[:3])
+            self._say(f"{_('done: {count}').format(count=len(told['done']))} {left}")
+            self.side.note.clear()
+            self.tick()
+
+    def _search(self, text: str) -> Any:
+        rows = self._attempt("History", text=text, most=1000)
+        if rows is not None:
+            self._say(_("{count} events").format(count=len(rows)))
+        return rows
+
+    def _attempt(self, command: str, *plain: Any, **wish: Any) -> Any:
+        try:
+            return self._ask(command, *plain, **wish)
+        except PtcsError as why:
+            self._say(f"{theme.BAD.symbol} {why}")
+            return None
+
+    def _say(self, text: str) -> None:
+        bar = self.statusBar()
+        if bar is not None:
+            bar.showMessage(text)
+
+    # --- Pictures
+
+    def tick(self) -> None:
+        """Ask what changed and show it."""
+        try:
+            told = self._ask("ActiveSince", self.view.changes if self.view.linked else 0)
+        except PtcsError:
+            told = None
+        was = self.view.linked
+        self.view.take(told)
+        if was != self.view.linked or (told and (told["all"] or told["rows"] or told["gone"])):
+            self.draw()
+        elif last := self.model.rowCount():
+            self.model.dataChanged.emit(
+                self.model.index(0, 3), self.model.index(last - 1, 3), [Qt.DisplayRole]
+            )
+
+    def draw(self) -> None:
+        """Show the view."""
+        text, mark = self.view.banner()
+        self._banner.setText(text)
+        self._banner.setStyleSheet(f"color: {theme.PAPER}; background: {mark.colour};")
+        self.model.draw()
+        self.tree.draw(self.view.tree())
+        self._guide()
+
+    def _choose_area(self, area: str) -> None:
+        self.view.area = area
+        self.draw()
+
+    def _choose(self) -> None:
+        self.view.filter, self.view.aside = self.filter.text(), self.aside.isChecked()
+        self.draw()
+
+    def _guide(self) -> None:
+        names = self.chosen()
+        name = names[0] if names else ""
+        if name != self._guided:
+            self._guided = name
+            told = self._attempt("Guidance", name) if name else None
+            self.side.guidance.setText(f"{name}\n\n{words(told)}" if told else _("Choose an alarm."))
+
+    def closeEvent(self, event: Any) -> None:
+        """No more pictures."""
+        self._timer.stop()
+        super().closeEvent(event)
