@@ -64,7 +64,6 @@ def test_nobody_writes_without_a_log_in_to_any_device(facility: FakeFacility) ->
             assert found.startswith(("Refused authority", "API_WAttrOutsideLimit")), (
                 f"{name}/{attribute.name}"
             )
-        assert not proxy.get_pipe_list()
     assert tried > 60
     questions = {"JobStatus", "EventLog", "ShowSequence", "Show", "History", "Record"}
     assert {entry.partition(".")[2] for entry in open_ones} <= questions
@@ -79,9 +78,11 @@ def test_limits_that_somebody_changes_in_tango_limit_nothing_and_are_put_back(fa
     magnet.set_attribute_config(wider)
     facility.login("otto", "operator")
     assert outcome(magnet.write_attribute, "CurrentSetpoint", 1e5) != ""
-    wait_until(
-        lambda: magnet.get_attribute_config("CurrentSetpoint").max_value == "1500", "the limits", 120.0
-    )
+
+    def limit() -> float:
+        return float(magnet.get_attribute_config("CurrentSetpoint").max_value)
+
+    wait_until(lambda: limit() == 1500.0, "the limits", 120.0)
 
     def recorded() -> bool:
         log = hashchain.entries(facility.state / "audit" / f"{SERVER}.log")
