@@ -85,19 +85,21 @@ class Logbook(PtcsDevice):
         """An entry by a service of this facility; with a token, in the name of its user."""
         wish, client = json_object(text), self.client
         source, key = text_field(wish, "source"), str(wish.get("key") or "")
-        said, guard = f"{source} {key}".strip(), self.context.guard
+        said, guard, session = f"{source} {key}".strip(), self.context.guard, None
         try:
-            token = wish.pop("token", "")
-            user = guard.identity(str(token)).user if token else ""
+            user = ""
+            if token := str(wish.pop("token", "")):
+                user = guard.identity(token).user
+                session = guard.vouched(client, token, source)
             if source == HAND or "attachments" in wish or not _of_facility(client):
                 raise Unauthorised(
                     _("automatic entries are for services of this facility; log in and use Add")
                 )
             made = self._book.add(wish, user, source)
         except Refused as why:
-            guard.record(client, self.site.name, "Log", said, str(why))
+            guard.record(client, self.site.name, "Log", said, str(why), session=session)
             raise
-        guard.record(client, self.site.name, "Log", said)
+        guard.record(client, self.site.name, "Log", said, session=session)
         self.refresh()
         return made.number
 

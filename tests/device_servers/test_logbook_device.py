@@ -2,17 +2,23 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tango
 from bench import wait_until
+from click.testing import CliRunner, Result
 from conftest import refusal
 from settings_room import CATALOGUE, LOGBOOK, Facility, host_before, put_back
 
 from common import hashchain
-from device_servers.sessions import close_sessions
+from common.files import write_json
+from device_servers.sessions import Opened, close_sessions
+from ptcs.cli import main
+from ptcs.client import Client
 
 pytestmark = pytest.mark.requirement("ACS-SNAPSHOT")
 
@@ -128,3 +134,111 @@ def test_only_an_approved_version_is_selected(machine: Facility) -> None:
     assert hashchain.verify(machine.state / "catalogue" / "catalogue.log") == 4
     with pytest.raises(tango.DevFailed):
         catalogue.Propose(json.dumps({**wish, "settings": {"no/such/supply": 1.0}}))
+
+
+# --- The command line
+
+
+@pytest.fixture
+def run(machine: Facility, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `ptcs` against the facility; a log-in gives the token of the user's roles without an OIS."""
+    facility = {"tango_host": machine.host, "site_file": str(machine.site_file), "phase": "UP"}
+    write_json(machine.state / "facility.json", facility | {"supervisor_pid": os.getpid()})
+    monkeypatch.setenv("PTCS_LANG", "en")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def connect(_state: Path, user: str, _password: str) -> Client:
+        machine.login(user, ROLES[user])
+        return Client(machine.host, "", user, "", Opened(user, (), {}))
+
+    monkeypatch.setattr("ptcs.service_calls.connect", connect)
+
+    def ptcs(*words: str, user: str = "", status: int = 0) -> Result:
+        who = ["--user", user, "--password", "-"] if user else []
+        result = CliRunner().invoke(main, [*words, "--state", str(machine.state), *who])
+        assert result.exit_code == status, result.output
+        return result
+
+    return ptcs
+
+
+ROLES = {"otto": "operator", "petra": "physicist", "paula": "physicist"}
+
+
+def test_ptcs_snapshot_takes_compares_restores_and_rolls_back(
+    machine: Facility, run: Callable[..., Result]
+) -> None:
+    quad = "acs/magnet/ring-quad-f"
+    machine.tell(f"drivers[{quad!r}].values.update(on=1.0, setpoint=100.0, current=100.0)")
+    wait_until(
+        lambda: machine.value(f"{quad}/CurrentSetpoint") == 100.0 and machine.state_of(quad) == "ON", "on"
+    )
+    wait_until(
+        lambda: '"ON"' in json.dumps(json.loads(machine.proxy("crate/server/all").Devices)[quad]), "told"
+    )
+    assert "machine" in run("snapshot", "configurations").output
+    taken = run("snapshot", "take", "magnets", "--comment", "早上", "--tag", "am", user="otto").output
+    number = taken.split()[1].rstrip(":")
+    row = json.loads(run("snapshot", "list", "--tag", "am", "--json").output)[0]
+    assert (row["id"], row["comment"], row["user"]) == (number, "早上", "otto")
+    assert f"{quad}/CurrentSetpoint" in run("snapshot", "show", number, "--only", f"{quad}/*").output
+    machine.tell(f"drivers[{quad!r}].values.update(setpoint=90.0, current=90.0)")
+    wait_until(
+        lambda: f"{quad}/CurrentSetpoint" in run("snapshot", "compare", number).output, "the difference"
+    )
+    dry = run("snapshot", "restore", number, "--dry-run", user="otto").output
+    assert "1 to write" in dry and machine.value(f"{quad}/CurrentSetpoint") == 90.0
+    done = run("snapshot", "restore", number, "--yes", "--comment", "back", user="otto").output
+    assert "1 of 1 written" in done and machine.value(f"{quad}/CurrentSetpoint") == 100.0
+    last = json.loads(run("snapshot", "restores", "--json").output)[0]
+    run("snapshot", "rollback", last["id"], user="otto")
+    assert machine.value(f"{quad}/CurrentSetpoint") == 90.0
+    assert "golden snapshots are for" in run("snapshot", "golden", number, user="otto", status=1).output
+    assert run("snapshot", "show", "nothing", status=1).output.startswith("refused")
+
+
+def test_ptcs_logbook_adds_searches_and_exports(run: Callable[..., Result], tmp_path: Path) -> None:
+    picture = tmp_path / "scope.txt"
+    picture.write_text("trace")
+    words = ("--text", "功率模块已更换", "--tag", "night", "--file", str(picture))
+    number = run("logbook", "add", "二极磁铁 repaired", *words, user="otto").output.split()[-1]
+    assert "repaired" in run("logbook", "search", "磁铁").output
+    assert json.loads(run("logbook", "search", "铁磁", "--json").output) == []
+    run("logbook", "amend", number, "--reason", "more", "--text", "两个模块", user="petra")
+    shown = run("logbook", "show", number, "--save", str(tmp_path / "saved")).output
+    assert "两个模块" in shown and "功率模块已更换" in shown
+    assert (tmp_path / "saved" / "scope.txt").read_text() == "trace"
+    for ending in (".md", ".pdf", ".json"):
+        run("logbook", "export", str(tmp_path / f"book{ending}"))
+    assert "二极磁铁 repaired" in (tmp_path / "book.md").read_text()
+    assert (tmp_path / "book.pdf").read_bytes().startswith(b"%PDF-")
+    run("logbook", "export", str(tmp_path / "book.exe"), status=1)
+
+
+def test_ptcs_catalogue_proposes_a_snapshot_and_another_person_approves(
+    machine: Facility, run: Callable[..., Result]
+) -> None:
+    offers = entry_of(machine)
+    entry = ":".join(str(offers[key]) for key in ("ion", "energy", "intensity", "room"))
+    base = json.loads(run("catalogue", "show", entry, "--json").output)
+    number = json.loads(run("snapshot", "list", "--tag", "am", "--json").output)[0]["id"]
+    words = ("--why", "as measured", "--snapshot", number, "--large")
+    version = run("catalogue", "propose", entry, *words, user="petra").output.split()[1]
+    assert (
+        "another person"
+        in run("catalogue", "approve", entry, version, "--why", "x", user="petra", status=1).output
+    )
+    run("catalogue", "approve", entry, version, "--why", "seen", user="paula")
+    run("catalogue", "enforce", entry, version, "--why", "now", user="otto")
+    found = json.loads(run("catalogue", "show", entry, "--json").output)
+    assert found["version"] == int(version) and found["settings"]["ring-quad-f"] == 100.0
+    differ = json.loads(run("catalogue", "compare", entry, "0", "--json").output)
+    assert "ring-quad-f" in [row["name"] for row in differ]
+    assert (
+        "enforce" in run("catalogue", "history", entry).output
+        and base["id"] in run("catalogue", "list").output
+    )
+    path = str(machine.state / "export.json")
+    run("catalogue", "export", path)
+    assert "is proposed" in run("catalogue", "import", path, "--why", "again", "--large", user="petra").output
+    assert "write ION:ENERGY" in run("catalogue", "show", "proton", status=1).output

@@ -285,6 +285,46 @@ def test_a_killed_server_keeps_every_snapshot_it_acknowledged(machine: Facility)
         machine.proxy(SETTINGS).Show(line["id"])
 
 
+def slow_restore(machine: Facility) -> str:
+    """A restore that waits for a supply which does not take its value; the id of its plan."""
+    line = take(machine)
+    moved(machine, DIPOLE, 66.0)
+    moved(machine, QUAD, 55.0)
+    plan = machine.ask("DryRun", snapshot=line["id"])["plan"]
+    machine.tell(f"drivers[{DIPOLE!r}].put = lambda **v: None")
+    machine.proxy(SETTINGS).Restore(json.dumps({"plan": plan}))
+    wait_until(lambda: json.loads(machine.proxy(SETTINGS).Progress).get("group") == "dipoles", "the dipole")
+    return str(plan)
+
+
+def test_two_restores_at_once_are_refused_and_one_can_be_stopped(machine: Facility) -> None:
+    plan = slow_restore(machine)
+    try:
+        assert "under way" in refusal(machine.proxy(SETTINGS).Restore, json.dumps({"plan": plan})).desc
+        machine.proxy(SETTINGS).Stop()
+        wait_until(lambda: restores(machine)[0]["state"] == "STOPPED", "the stop")
+    finally:
+        machine.tell(f"del drivers[{DIPOLE!r}].put")
+    assert machine.value(f"{QUAD}/CurrentSetpoint") == 100.0  # a stop writes nothing more
+
+
+def test_a_restore_whose_server_is_killed_can_be_rolled_back(machine: Facility) -> None:
+    slow_restore(machine)
+    machine.kill("services")
+    machine.tell(f"del drivers[{DIPOLE!r}].put")
+    machine.start_services()
+    machine.login("otto", "operator")
+    record = restores(machine)[0]
+    assert record["state"] == "INTERRUPTED" and machine.value(f"{QUAD}/CurrentSetpoint") == 100.0
+    back = machine.ask("Rollback", restore=record["id"])
+    assert back["written"] == [f"{QUAD}/CurrentSetpoint"]
+    assert machine.value(f"{QUAD}/CurrentSetpoint") == 55.0
+
+
+def restores(machine: Facility) -> list[dict[str, Any]]:
+    return list(json.loads(machine.proxy(SETTINGS).Restores()))
+
+
 def test_without_a_session_nothing_is_taken(machine: Facility) -> None:
     machine.login("rita", "therapist")
     refusal(machine.proxy(SETTINGS).Take, json.dumps({"configuration": "magnets"}))

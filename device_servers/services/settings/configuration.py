@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Configuration:
     title: Mapping[str, str]
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The first digits of the SHA-256 of the rows: changes with any of them."""
         text = json.dumps([asdict(row) for row in self.rows], sort_keys=True, separators=(",", ":"))
