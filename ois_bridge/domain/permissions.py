@@ -64,6 +64,7 @@ class Action(StrEnum):
     SIGN_IN = N_("sign patients in by their own number")
     SIGN_IN_FOR = N_("sign patients in")
     CALL_PATIENTS = N_("call patients")
+    ENROL_FEATURES = N_("enrol faces and fingerprints")
     PUT_FORWARD = N_("put patients forward")
     SET_QUEUE_RULE = N_("set the order of the queues")
     WRITE_NOTICES = N_("write notices for the screens")
@@ -132,6 +133,7 @@ MAY: dict[Action, frozenset[str]] = {
     Action.SIGN_IN: frozenset({"therapist", "receptionist", "screen"}),
     Action.SIGN_IN_FOR: frozenset({"therapist", "receptionist"}),
     Action.CALL_PATIENTS: frozenset({"therapist"}),
+    Action.ENROL_FEATURES: frozenset({"receptionist", "therapist"}),
     Action.PUT_FORWARD: frozenset({"therapist", "physician"}),
     Action.SET_QUEUE_RULE: frozenset({"therapist", "administrator"}),
     Action.WRITE_NOTICES: frozenset({"therapist", "receptionist", "administrator"}),

@@ -204,3 +204,9 @@ class FeatureReader(Protocol):
         Raises LinkLost, Refused where no reader is configured.
         """
         ...
+
+    def forget(self, template: str) -> int:
+        """Have every reader delete the features of a template; returns how many did. Raises LinkLost when
+        one does not answer.
+        """
+        ...

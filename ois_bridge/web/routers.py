@@ -27,7 +27,7 @@ from ois_bridge.web import (
     tasks,
 )
 from ois_bridge.web.appointments import calendar, downtime, plans, sheet, visits
-from ois_bridge.web.queue import kiosk, notices, order, screens, therapist
+from ois_bridge.web.queue import features, kiosk, notices, order, pictures, screens, therapist
 
 PAGES: Sequence[APIRouter] = tuple(
     room.router
@@ -50,6 +50,8 @@ PAGES: Sequence[APIRouter] = tuple(
         order,
         notices,
         kiosk,
+        features,
+        pictures,
         screens,
         therapist,
         record,

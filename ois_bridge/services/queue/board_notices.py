@@ -12,7 +12,7 @@ from common.text import LANGUAGES, _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.queue import Contact, ScreenNotice
-from ois_bridge.services import events, notices
+from ois_bridge.services import access, events, notices
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 
@@ -68,8 +68,11 @@ def announce_fault(context: Context, caller: Caller, device: str, until: datetim
         return notices.device_fault(session, device, until, caller.user, now)
 
 
-def patient_contact(session: Session, patient_key: str) -> tuple[Patient, Contact | None]:
-    """A patient and how they are told. Raises NotFound."""
+def patient_contact(
+    session: Session, context: Context, caller: Caller, patient_key: str
+) -> tuple[Patient, Contact | None]:
+    """A patient and how they are told. Raises NotFound, RecordClosed."""
+    access.check(session, caller, patient_key, context)
     return must(session.get(Patient, patient_key)), session.get(Contact, ("patient", patient_key))
 
 
@@ -79,6 +82,7 @@ def set_patient_contact(
     """How a patient wants to be told; both ways off is an opt-out. Raises BadInput, NotFound."""
     with context.permitted(caller, Action.EDIT_NOTICE_WAYS, patient_key) as session:
         must(session.get(Patient, patient_key))
+        access.check(session, caller, patient_key, context)
         _set(context, session, caller, ("patient", patient_key), "", wechat, sms, wechat_on, language)
 
 

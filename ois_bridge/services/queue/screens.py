@@ -19,7 +19,7 @@ from ois_bridge.services import events
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn
 from ois_bridge.services.patients import must
-from ois_bridge.services.queue import listing
+from ois_bridge.services.queue import listing, pictures
 from ois_bridge.services.queue.listing import Queue
 from ois_bridge.services.queue.settings import Both, settings, title, titles
 
@@ -59,11 +59,12 @@ class Called:
 
 @dataclass(frozen=True)
 class Board:
-    """All that a screen shows. `fresh`: keys of calls that a voice says now."""
+    """All that a screen shows. `pictures`: key and seconds of those of the hall."""
 
     queues: tuple[Queue, ...]
     calls: tuple[Called, ...]
     notices: tuple[Both, ...]
+    pictures: tuple[tuple[str, int], ...] = ()
 
 
 def all_of_them(session: Session) -> Sequence[Screen]:
@@ -152,6 +153,7 @@ def board(context: Context, shown: Shown) -> Board:
             tuple(listing.of_devices(session, devices, now)),
             tuple(_called(session, row) for row in newest.values()),
             tuple({"zh": row.text_zh, "en": row.text_en} for row in notices),
+            tuple((row.key, row.seconds) for row in pictures.shown(session)) if shown.kind == "hall" else (),
         )
 
 

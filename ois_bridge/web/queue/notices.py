@@ -102,7 +102,7 @@ def patient_contact(
 ) -> HTMLResponse:
     """How a patient wants to be told."""
     with context.reading(user.caller, Action.EDIT_NOTICE_WAYS) as session:
-        patient, contact = board_notices.patient_contact(session, patient_key)
+        patient, contact = board_notices.patient_contact(session, context, user.caller, patient_key)
     return _contact_page(request, contact, patient=patient, done=SAID[said]() if said in SAID else "")
 
 
@@ -123,7 +123,7 @@ def set_patient_contact(
         )
     except BadInput as why:
         with context.reading(user.caller, Action.EDIT_NOTICE_WAYS) as session:
-            patient, contact = board_notices.patient_contact(session, patient_key)
+            patient, contact = board_notices.patient_contact(session, context, user.caller, patient_key)
         return _contact_page(request, contact, patient=patient, status=422, error=str(why), form=form)
     return RedirectResponse(f"/queue/contact/{patient_key}?said=told", 303)
 

@@ -35,9 +35,26 @@ function show(fresh) {
   const newTicker = fresh.querySelector(".ticker");
   // the same notices go on where they are
   if (ticker && newTicker && ticker.textContent === newTicker.textContent) newTicker.replaceWith(ticker);
+  const pictures = document.querySelector(".pictures");
+  const newPictures = fresh.querySelector(".pictures");
+  if (pictures && newPictures && addresses(pictures) === addresses(newPictures)) newPictures.replaceWith(pictures);
   document.getElementById("board").replaceWith(fresh);
   look(fresh);
 }
+
+function addresses(pictures) { return [...pictures.children].map((one) => one.src).join(" "); }
+
+// the next picture when the time of the one before is over; a board without pictures waits
+function turn() {
+  const now = document.querySelector(".pictures .now");
+  const next = now && (now.nextElementSibling ?? now.parentElement.firstElementChild);
+  if (next && next !== now && now.parentElement.offsetParent) {
+    now.classList.remove("now");
+    next.classList.add("now");
+  }
+  setTimeout(turn, 1000 * Number((next ?? now)?.dataset.seconds || 5));
+}
+setTimeout(turn, 1000 * Number(document.querySelector(".pictures .now")?.dataset.seconds || 5));
 
 function look(board) {
   for (const call of board.querySelectorAll("[data-call]")) {
