@@ -31,6 +31,7 @@ CHORES: Sequence[Chore] = (
     Chore("late tasks", 60.0, reminders.remind),
     Chore("devices", 5.0, devices.watch),
     Chore("outbox", 1.0, outbox.send_due),
+    Chore("old messages", 3600.0, outbox.purge),
     Chore("voice", 3600.0, lambda context: context.voice.sweep()),
     Chore("missed", 600.0, calling.close_days),
     Chore("downtime lists", 120.0, downtime.keep_lists),
@@ -39,16 +40,16 @@ CHORES: Sequence[Chore] = (
 
 
 @contextmanager
-def working(context: Context) -> Iterator[None]:
-    """Do the chores in a thread for the time of a `with` block."""
-    stopping = threading.Event()
+def working(context: Context, stopping: threading.Event) -> Iterator[None]:
+    """Do the chores in a thread for the time of a `with` block, or until `stopping` is set."""
     thread = threading.Thread(target=_run, args=(context, CHORES, stopping), name="chores", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stopping.set()
-        thread.join(5.0)
+        # what it was about to do is done or is not: both are whole
+        thread.join(1.0)
 
 
 def _run(context: Context, chores: Sequence[Chore], stopping: threading.Event) -> None:

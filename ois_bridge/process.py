@@ -52,7 +52,8 @@ def build(state: StateDir, site: Site) -> Context:
     if not state.signing_key.exists():
         authority.new_key(state.signing_key, state.public_key)
     with ExitStack() as undo:
-        database = Database(settings.load(state).database)
+        own = settings.load(state)
+        database = Database(own.database)
         undo.callback(database.close)
         audit = Audit(database, root / "audit.log")
         undo.callback(audit.close)
@@ -74,6 +75,7 @@ def build(state: StateDir, site: Site) -> Context:
             readers=HttpReaders(root / "readers.yaml"),
             desk=open_desk(root),
             machines=Watch(TangoFacility(state, site)),
+            keep_messages=own.keep_messages,
             machine_key=state.machine_public_key,
         )
         _make_ready(context, state, site)
@@ -123,7 +125,7 @@ def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
         listener = stack.enter_context(bound("127.0.0.1", port))
         public = settings.load(state).public
         context = stack.enter_context(closing(build(state, site)))
-        stack.enter_context(chores.working(context))
+        stack.enter_context(chores.working(context, stopping))
         app = application.create(context, frozenset({public.host}) if public else frozenset())
         webs = [WebServer(app, listener)]
         if public is not None:

@@ -1,6 +1,7 @@
 """What one installation of the OIS says of itself: where its data lie, and who may reach it from outside."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ class Public:
 @dataclass(frozen=True)
 class Settings:
     """`database`: a SQLite file, or the URL of a PostgreSQL database. Without `public` only this computer
-    reaches the pages.
+    reaches the pages. `keep_messages`: how long messages that were sent are kept.
     """
 
     database: Path | str
     public: Public | None
+    keep_messages: timedelta
 
 
 def load(state: StateDir) -> Settings:
@@ -36,6 +38,7 @@ def load(state: StateDir) -> Settings:
     return Settings(
         database=content.get("database") or state.root / "ois" / "ois.db",
         public=_public(path.parent, content["public"]) if "public" in content else None,
+        keep_messages=timedelta(days=content.get("keep_messages_days", 90)),
     )
 
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 import httpx
 
-from common.errors import BadConfig, LinkLost, Refused
-from common.text import _
+from common.errors import BadConfig, LinkLost
 from common.yaml_file import load_checked
+from ois_bridge.domain.words import N_
+from ois_bridge.services.errors import ReceiverAway, ReceiverRefuses
 from ois_bridge.services.ports import Message
 
 TIMEOUT_S = 5.0
@@ -80,7 +81,7 @@ class WeChat:
         """One template message. Raises LinkLost, Refused."""
         template = self._templates.get(message.kind) or self._templates.get("default")
         if template is None:
-            raise Refused(_("No WeChat template is configured for messages of this kind."))
+            raise ReceiverRefuses(N_("No WeChat template is configured for messages of this kind."))
         body = {
             "touser": message.recipient,
             "template_id": template["id"],
@@ -92,9 +93,9 @@ class WeChat:
             self._token = ""
             code = self._post(body)
         if code in NOT_NOW or code in TOKEN_OVER:
-            raise LinkLost(_("WeChat cannot take the message now (errcode {code}).").format(code=code))
+            raise ReceiverAway(N_("WeChat cannot take the message now (errcode {code})."), code=code)
         if code != 0:
-            raise Refused(_("WeChat does not take the message (errcode {code}).").format(code=code))
+            raise ReceiverRefuses(N_("WeChat does not take the message (errcode {code})."), code=code)
 
     def _post(self, body: Mapping[str, Any]) -> int:
         if not self._token:
@@ -102,7 +103,7 @@ class WeChat:
             token = answer.get("access_token")
             if not isinstance(token, str):
                 code = answer.get("errcode", "?")
-                raise LinkLost(_("WeChat gives no access token (errcode {code}).").format(code=code))
+                raise ReceiverAway(N_("WeChat gives no access token (errcode {code})."), code=str(code))
             self._token = token
         address = f"{self._url}/cgi-bin/message/template/send"
         query = {"access_token": self._token}
@@ -128,10 +129,10 @@ class Gateways:
             self._refresh()
             gateway = self._channels.get(message.channel)
         if gateway is None:
-            raise Refused(
-                _("No gateway is configured for the channel {channel}: name it in {file}.").format(
-                    channel=message.channel, file=self._path.name
-                )
+            raise ReceiverRefuses(
+                N_("No gateway is configured for the channel {channel}: name it in {file}."),
+                channel=message.channel,
+                file=self._path.name,
             )
         gateway.send(message)
 
@@ -171,11 +172,11 @@ def _answer(call: Callable[[], httpx.Response]) -> dict[str, Any]:
     try:
         answer = call()
     except httpx.HTTPError as why:
-        raise LinkLost(_("The gateway does not answer ({why}).").format(why=type(why).__name__)) from None
+        raise ReceiverAway(N_("The gateway does not answer ({why})."), why=type(why).__name__) from None
     if answer.is_server_error or answer.status_code in TRY_AGAIN:
-        raise LinkLost(_("The gateway cannot take it now (HTTP {code}).").format(code=answer.status_code))
+        raise ReceiverAway(N_("The gateway cannot take it now (HTTP {code})."), code=answer.status_code)
     if not answer.is_success:
-        raise Refused(_("The gateway does not take it (HTTP {code}).").format(code=answer.status_code))
+        raise ReceiverRefuses(N_("The gateway does not take it (HTTP {code})."), code=answer.status_code)
     try:
         content = answer.json()
     except ValueError:

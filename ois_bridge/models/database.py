@@ -89,7 +89,11 @@ def _sqlite(path: Path) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     # hide_parameters: the values of a failed statement may be a patient's, and errors are logged
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, hide_parameters=True, pool_size=20
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_S},
+        hide_parameters=True,
+        pool_size=20,
+        max_overflow=60,
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -120,7 +124,7 @@ def _postgresql(url: str) -> Engine:
         ) from why
     if dialect != "postgresql":
         raise BadConfig(f"{dialect} is not supported: a SQLite file (no URL) or postgresql+psycopg://...")
-    engine = create_engine(url, hide_parameters=True, pool_size=20)
+    engine = create_engine(url, hide_parameters=True, pool_size=20, max_overflow=60)
     _ping_idle(engine)
     event.listen(engine, "begin", _begin_postgresql)
     return engine

@@ -11,7 +11,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.models.access import CareTeamMember, Restriction
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.patients import must
+from ois_bridge.services.errors import NotFound
 
 IN_NEED = timedelta(hours=8)
 """How long a record opened in need stays open to who opened it."""
@@ -24,7 +24,8 @@ class RecordClosed(Unauthorised):
 def restrict(context: Context, caller: Caller, patient_key: str, reason: str) -> None:
     """Open a record to its care team only; who does it becomes a member. Raises BadInput without a reason."""
     with context.permitted(caller, Action.RESTRICT_RECORD, patient_key) as session:
-        must(session.get(Patient, patient_key))
+        if session.get(Patient, patient_key) is None:
+            raise NotFound(_("There is no such entry in the OIS."))
         now, why = context.now(), _stated(reason)
         session.merge(Restriction(patient_key=patient_key, reason=why, since=now, set_by=caller.user))
         _join(session, patient_key, caller.user, context)

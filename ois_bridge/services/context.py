@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from common.errors import PtcsError
 from common.logs import opaque
 from ois_bridge.domain import permissions
+from ois_bridge.models import veil
 from ois_bridge.models.database import Database
 from ois_bridge.services.audit import Audit
+from ois_bridge.services.closed_records import closed_to
 from ois_bridge.services.desk import Desk
 from ois_bridge.services.device_watch import Watch
 from ois_bridge.services.events import Hub, publish_announced
@@ -59,6 +61,7 @@ class Context:
     """The means of the use cases. `machine`: name of the site's treatment machine.
 
     signatures: the hospital's provider; None: the house's own. machines: the facility's devices.
+    keep_messages: how long messages that were sent are kept.
     machine_key: verifies what the machine itself tells.
     """
 
@@ -81,6 +84,7 @@ class Context:
     machines: Watch = field(default_factory=Watch)
     machine_key: Path | None = None
     open_tasks: OpenTasks = field(default_factory=OpenTasks)
+    keep_messages: timedelta = timedelta(days=90)
 
     def close(self) -> None:
         """Close database and audit log."""
@@ -91,9 +95,15 @@ class Context:
 
     @contextmanager
     def reading(self, caller: Caller, action: permissions.Action) -> Iterator[Session]:
-        """A session for a caller who has the right. Raises Unauthorised."""
+        """A session for a caller who has the right; who a restricted patient is, it shows to the care team
+        only (models/veil.py). Raises Unauthorised.
+        """
         caller.check(action)
         with self.database.reading() as session:
+            veil.put_on(
+                session,
+                veil.Closed(lambda: closed_to(self.database, caller.user, caller.roles, self.now())),
+            )
             yield session
 
     @contextmanager

@@ -5,7 +5,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.queue.masking import masked_name
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.registration import PatientChange
-from ois_bridge.services import patients, registration
+from ois_bridge.services import access, patients, registration
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.ports import Label
 from ois_bridge.services.search import parts
@@ -15,6 +15,7 @@ def pdf(context: Context, caller: Caller, key: str, masked: bool, language: str)
     """A patient's label; one registered before barcodes were made gets its barcode now. Raises NotFound."""
     with context.permitted(caller, Action.READ_PATIENTS, key, "label printed") as session:
         patient = patients.must(session.get(Patient, key))
+        access.check(session, caller, key, context)
         if not patient.barcode:
             before = parts.of(patient)
             patient.barcode = registration.free_barcode(context, session)

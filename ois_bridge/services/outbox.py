@@ -4,11 +4,12 @@ An attempt is counted before it is made: a process killed between commit and not
 more under the same key, and never more often than the pauses allow.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, LinkLost, Refused, Tampered
@@ -25,7 +26,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.outbox import Outgoing
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.errors import NotFound
+from ois_bridge.services.errors import Coded, NotFound
 from ois_bridge.services.ports import Message
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ BATCH = 10
 """Messages of one round: a slow gateway must not keep the other chores waiting for long."""
 
 LONGEST = 2000
+LONGEST_ERROR = 500
+PURGED_AT_ONCE = 500
 
 
 def put(
@@ -95,11 +98,52 @@ def _attempt(context: Context, key: str) -> bool:
     try:
         context.messenger.send(message)
     except (Refused, BadInput, Tampered) as why:
-        error, lasting = str(why), True
+        error, lasting = _kept_error(why), True
     except (LinkLost, OSError) as why:
-        error = str(why) or type(why).__name__
+        error = _kept_error(why)
     _note(context, key, error, lasting)
     return not error
+
+
+def _kept_error(why: Exception) -> str:
+    """What is kept of an error: its msgid and values where it has them, else its words."""
+    if isinstance(why, Coded):
+        values = {name: str(value)[:80] for name, value in why.values.items()}
+        return json.dumps({"text": why.text, "values": values})[:LONGEST_ERROR]
+    return (str(why) or type(why).__name__)[:LONGEST_ERROR]
+
+
+def error_of(row: Outgoing) -> str:
+    """What was wrong with the last attempt, in the reader's language; empty where nothing was."""
+    try:
+        kept = json.loads(row.error)
+        return _(kept["text"]).format(**kept["values"])
+    except (ValueError, TypeError, KeyError):
+        return row.error
+
+
+def purge(context: Context) -> int:
+    """Remove messages that were sent or cancelled longer ago than they are kept; returns how many.
+
+    Those that could not be sent stay until somebody sends or cancels them. Called by a chore.
+    """
+    before = context.now() - context.keep_messages
+    old = (
+        select(Outgoing.key)
+        .where(
+            Outgoing.state.in_((OutgoingState.SENT, OutgoingState.CANCELLED)),
+            func.coalesce(Outgoing.sent, Outgoing.created) < before,
+        )
+        .limit(PURGED_AT_ONCE)
+    )
+    with context.database.reading() as session:
+        keys = session.scalars(old).all()
+    if not keys:
+        return 0
+    with context.deed("ois", "remove old messages", "outbox", f"{len(keys)} messages") as session:
+        session.execute(delete(Outgoing).where(Outgoing.key.in_(keys)))
+    context.events.publish("outbox")
+    return len(keys)
 
 
 def _counted(context: Context, key: str) -> Message | None:
@@ -119,7 +163,7 @@ def _note(context: Context, key: str, error: str, lasting: bool) -> None:
         row = session.get(Outgoing, key, with_for_update=True)
         if row is None or row.state is not OutgoingState.QUEUED:
             return
-        row.error = error[:500]
+        row.error = error
         if not error:
             row.state, row.sent = step(OUTGOING_TABLE, row.state, OutgoingEvent.SEND), context.now()
         elif lasting or row.tries >= MOST_TRIES:

@@ -15,7 +15,7 @@ from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.models.archive import DicomSeries
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.registration import PatientChange
-from ois_bridge.services import patients, photos
+from ois_bridge.services import access, patients, photos
 from ois_bridge.services import registration as desk
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.search import parts
@@ -52,6 +52,7 @@ def change(
     try:
         with context.permitted(caller, Action.EDIT_PATIENT, key) as session:
             patient = patients.must(session.get(Patient, key))
+            access.check(session, caller, key, context)
             if stamp(patient) != seen:
                 raise Refused(
                     _("Someone else changed this patient's data meanwhile; look at them and change again.")

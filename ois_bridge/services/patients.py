@@ -16,7 +16,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.prescription import PrescriptionText
 from ois_bridge.models.archive import DicomInstance, DicomSeries
 from ois_bridge.models.clinical import Course, Patient, PrescribedOrgan, Prescription
-from ois_bridge.services import archive
+from ois_bridge.services import access, archive
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound
 
@@ -29,6 +29,7 @@ def prescribe(context: Context, caller: Caller, course_key: str, text: Prescript
     """
     with context.permitted(caller, Action.PRESCRIBE, course_key) as session:
         course = must(session.get(Course, course_key))
+        access.check(session, caller, course.patient_key, context)
         if course.state is not CourseState.ACTIVE:
             raise Refused(
                 _("The course is {state}: only an active one can be planned, booked or treated.").format(

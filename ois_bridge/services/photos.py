@@ -10,6 +10,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.models.base import new_key
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.registration import PatientChange
+from ois_bridge.services import access
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound
 
@@ -60,6 +61,7 @@ def new_path() -> str:
 def of_patient(context: Context, caller: Caller, key: str) -> bytes:
     """A patient's photo (JPEG). Raises NotFound where there is none."""
     with context.reading(caller, Action.READ_PATIENTS) as session:
+        access.check(session, caller, key, context)
         path = session.scalar(select(Patient.photo).where(Patient.key == key))
     if not path:
         raise NotFound(_("There is no photo of this patient."))

@@ -16,7 +16,7 @@ from ois_bridge.models.archive import DicomInstance
 from ois_bridge.models.clinical import Patient, Prescription
 from ois_bridge.models.plans import Approval, Plan, PlanBeam, PlanReview
 from ois_bridge.models.treatment import Fraction
-from ois_bridge.services import accounts, archive, courses, patients
+from ois_bridge.services import access, accounts, archive, courses, patients
 from ois_bridge.services.context import Caller, Context
 
 
@@ -51,6 +51,13 @@ def arrive(context: Context, session: Session, ds: Dataset, row: DicomInstance, 
     session.flush()
 
 
+def _open(context: Context, session: Session, caller: Caller, sop_uid: str) -> Plan:
+    """A plan of a patient whose record is open to the caller. Raises NotFound, RecordClosed."""
+    plan = patients.must(session.get(Plan, sop_uid))
+    access.check(session, caller, plan.patient_key, context)
+    return plan
+
+
 def submit(context: Context, caller: Caller, sop_uid: str, prescription_key: str) -> None:
     """A physicist says: this plan does what the prescription asks. Signs nothing.
 
@@ -58,7 +65,7 @@ def submit(context: Context, caller: Caller, sop_uid: str, prescription_key: str
     Tampered when its file at rest was altered.
     """
     with context.permitted(caller, Action.SUBMIT_PLAN, sop_uid) as session:
-        plan = patients.must(session.get(Plan, sop_uid))
+        plan = _open(context, session, caller, sop_uid)
         state = next_state(plan.state, PlanEvent.SUBMIT)
         wish = patients.must(session.get(Prescription, prescription_key))
         if wish.course.patient_key != plan.patient_key:
@@ -83,7 +90,7 @@ def approve(context: Context, caller: Caller, sop_uid: str, password: str) -> No
         context.refused(caller.user, Action.APPROVE_PLAN.value, sop_uid, why)
         raise
     with context.permitted(caller, Action.APPROVE_PLAN, sop_uid) as session:
-        plan = patients.must(session.get(Plan, sop_uid))
+        plan = _open(context, session, caller, sop_uid)
         plan.state = next_state(plan.state, PlanEvent.APPROVE)
         if plan.submitted_by == caller.user:
             raise Unauthorised(_("Who submitted a plan may not approve it; another physician is needed."))
@@ -106,7 +113,7 @@ def approve(context: Context, caller: Caller, sop_uid: str, password: str) -> No
 def revoke(context: Context, caller: Caller, sop_uid: str, reason: str) -> None:
     """A physician takes a submitted or approved plan out of use for good. Raises Refused."""
     with context.permitted(caller, Action.REVOKE_PLAN, sop_uid) as session:
-        plan = patients.must(session.get(Plan, sop_uid))
+        plan = _open(context, session, caller, sop_uid)
         plan.state = next_state(plan.state, PlanEvent.REVOKE)
         if not reason.strip() or len(reason) > 500:
             raise Refused(_("A reason of 1 to 500 characters is needed."))

@@ -19,7 +19,7 @@ from ois_bridge.models.archive import DicomSeries
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.record import Diagnosis
 from ois_bridge.models.registration import SerialNumber, Submission
-from ois_bridge.services import courses, known, patients, photos
+from ois_bridge.services import access, courses, known, patients, photos
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.search import parts
 from ois_bridge.services.workflow import happenings
@@ -77,6 +77,7 @@ def return_visit(
     """A known patient comes again: a new course. Raises NotFound, BadInput."""
     with context.permitted(caller, Action.REGISTER_PATIENT, key, "course") as session:
         patient = patients.living(session, patients.must(session.get(Patient, key)))
+        access.check(session, caller, patient.key, context)
         if _taken(session, submission) is None:
             _new_course(context, session, caller, patient, course)
             _remember(context, session, submission, patient)

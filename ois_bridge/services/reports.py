@@ -14,7 +14,7 @@ from common.text import LANGUAGES, _
 from ois_bridge.domain import report_summary
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.treatment import Fraction, Report, ReportFile
-from ois_bridge.services import patients, report_facts
+from ois_bridge.services import access, patients, report_facts
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound
 
@@ -66,6 +66,7 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
     """
     with context.reading(caller, Action.READ_REPORT) as session:
         report = patients.must(session.get(Report, key))
+        access.check(session, caller, report.fraction.plan.patient_key, context)
         kept = {file.name: file.sha256 for file in report.files}
     name = pdf_name(language)
     if name in kept:

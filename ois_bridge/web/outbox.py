@@ -67,6 +67,7 @@ def _page(
             table=OUTGOING_TABLE,
             Event=OutgoingEvent,
             masked=masked_recipient,
+            error_of=outbox.error_of,
             error=error,
         )
 

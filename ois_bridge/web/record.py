@@ -193,6 +193,7 @@ def _prescription_page(
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.PRESCRIBE) as session:
         course = patients.must(session.get(Course, key))
+        access.check(session, user.caller, course.patient_key, context)
         sets = archive.of_patient(session, course.patient_key, "RTSTRUCT")
         regions = patients.regions(context, sets)
         content: dict[str, Any] = {"course": course, "sets": sets, "regions": regions, "form": form}

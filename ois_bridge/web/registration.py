@@ -18,7 +18,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.registration import NAMES, CourseEntry, PatientEntry
 from ois_bridge.domain.rules import SOURCE
 from ois_bridge.models.clinical import Patient
-from ois_bridge.services import diagnoses, labels, patient_changes, patients, photos, registration
+from ois_bridge.services import access, diagnoses, labels, patient_changes, patients, photos, registration
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.services.known import known
@@ -161,6 +161,7 @@ def _edit_page(
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.EDIT_PATIENT) as session:
         patient = patients.must(session.get(Patient, key))
+        access.check(session, user.caller, key, context)
         born = patient.birth_date
         shown = {
             **asdict(patient_changes.entry_of(patient)),

@@ -1,13 +1,16 @@
 """To-do (待办工作) and done (已办工作): lists, counts, and the panel beside in which a task is handled."""
 
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.process_steps import OUTCOME, WITH_FORM, Deed
 from ois_bridge.models.workflow import Task
@@ -17,8 +20,9 @@ from ois_bridge.services.forms import designs, records
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import lists, rights, tasks
 from ois_bridge.services.workflow.lists import Wish
+from ois_bridge.services.workflow.open_tasks import Row
 from ois_bridge.services.workflow.tasks import Verdict
-from ois_bridge.web.render import page, refusal
+from ois_bridge.web.render import ENVIRONMENT, page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -33,6 +37,18 @@ def wish_of(fields: Any) -> Wish:
         **{name: str(fields.get(name, ""))[:80] for name in WISHES},
         page=int(number) if number.isdigit() and len(number) < 6 else 1,
     )
+
+
+def query_of(wish: Wish) -> str:
+    """The address of a list that is narrowed so, without its page."""
+    return urlencode({name: getattr(wish, name) for name in WISHES})
+
+
+@lru_cache(maxsize=8192)
+def _row(task: Row, lang: str, query: str, late: bool) -> Markup:
+    """A row of the list. What is shown follows from the arguments alone: the same ones are shown the same."""
+    row = ENVIRONMENT.get_template("tasks/row.html")
+    return Markup(row.render(task=task, lang=lang, query=query, late=late))  # noqa: S704 - escaped inside
 
 
 @router.get("/tasks")
@@ -52,11 +68,15 @@ def _to_do(
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_TASKS) as session:
         found, counts = lists.to_do_and_counts(session, context, user.caller, wish)
+        now, query = context.now(), query_of(wish)
+        lang = language()
+        rows = (_row(task, lang, query, task.due is not None and task.due < now) for task in found.tasks)
         content: dict[str, Any] = {
             "found": found,
+            "rows": Markup("").join(rows),
+            "query": query,
             "counts": counts,
             "wish": wish,
-            "now": context.now(),
         }
         template = "tasks/work.html" if part else "tasks/to_do.html"
         return page(request, template, done=done, **content)

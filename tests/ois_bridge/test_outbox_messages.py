@@ -16,7 +16,8 @@ import yaml
 from common import site
 from common.errors import BadInput, LinkLost, Refused, Unauthorised
 from common.state import StateDir
-from ois_bridge import process
+from common.text import set_language
+from ois_bridge import process, settings
 from ois_bridge.domain.outgoing_states import MOST_TRIES, OutgoingState, masked_recipient
 from ois_bridge.interfaces.messages import Gateways
 from ois_bridge.models.outbox import Outgoing
@@ -214,3 +215,41 @@ def test_real_process_sends_by_itself(tmp_path: Path, gateway: FakeGateway) -> N
     assert ois.stop() == 0
     assert [one.key for one in gateway.taken()] == [key]
     assert "13800005678" not in ois.log()
+
+
+def test_error_is_told_in_the_readers_language(means: Context, gateway: FakeGateway) -> None:
+    key = put(means)
+    gateway.faults.append(503)
+    outbox.send_due(means)
+    kept = row(means, key)
+    set_language("zh")
+    try:
+        assert outbox.error_of(kept) == "网关暂时不能接收(HTTP 503)。"
+        set_language("en")
+        assert outbox.error_of(kept) == "The gateway cannot take it now (HTTP 503)."
+    finally:
+        set_language("en")
+    kept.error = "words of an earlier version"
+    assert outbox.error_of(kept) == kept.error
+
+
+def test_old_messages_are_removed_as_the_settings_say(
+    tmp_path: Path, means: Context, gateway: FakeGateway, clock: Clock
+) -> None:
+    (tmp_path / "ois" / "server.yaml").write_text("keep_messages_days: 30\n")
+    assert settings.load(StateDir(tmp_path)).keep_messages == timedelta(days=30)
+    kept_30 = replace(means, keep_messages=timedelta(days=30))
+    sent, failed = put(means), put(means, "pigeon")
+    outbox.send_due(kept_30)
+    clock.time += timedelta(days=29)
+    young = put(means)
+    assert outbox.purge(kept_30) == 0
+    clock.time += timedelta(days=2)
+    assert outbox.purge(kept_30) == 1
+    assert row(means, young).state is OutgoingState.QUEUED
+    assert row(means, failed).state is OutgoingState.FAILED, "what was not sent waits for somebody"
+    with means.database.reading() as session:
+        assert session.get(Outgoing, sent) is None
+    outbox.send_again(means, ADMINISTRATOR, failed)
+    outbox.cancel(means, ADMINISTRATOR, failed)
+    assert outbox.purge(kept_30) == 1

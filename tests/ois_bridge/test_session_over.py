@@ -144,8 +144,9 @@ def test_in_a_browser_plain_forms_and_partial_updates(
     page.fill("#name", f"Qian^{case.tag}")
     page.fill("#birth_date", "1951-03-04")
     page.fill("#address", "2 Long Lane")
+    page.wait_for_load_state("networkidle")  # the page has looked for patients of this name
     end_sessions(ois, "physician", True)
-    page.click("main form.registration button.primary[type=submit]")
+    page.evaluate("document.querySelector('form.registration').requestSubmit()")
     page.wait_for_selector("input[name=kept]", state="attached")
     assert page.input_value("#user") == "physician"
     assert violations(page) == []

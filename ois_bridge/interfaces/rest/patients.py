@@ -12,7 +12,7 @@ from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.callers import By, Means
 from ois_bridge.models.clinical import Prescription
-from ois_bridge.services import archive, courses, patients, registration, views
+from ois_bridge.services import access, archive, courses, patients, registration, views
 from ois_bridge.services.search import find
 
 router = APIRouter(tags=["patients"])
@@ -40,7 +40,9 @@ def list_patients(context: Means, caller: By, search: str = "") -> Any:
 def one_patient(context: Means, caller: By, patient_id: str) -> Any:
     """One patient with courses."""
     with context.reading(caller, Action.READ_PATIENTS) as session:
-        return views.patient_with_courses(patients.must(patients.by_id(session, patient_id)))
+        patient = patients.must(patients.by_id(session, patient_id))
+        access.check(session, caller, patient.key, context)
+        return views.patient_with_courses(patient)
 
 
 @router.get("/patients/{patient_id}/instances", response_model=list[schemas.Instance])
@@ -48,6 +50,7 @@ def instances(context: Means, caller: By, patient_id: str, modality: str = "") -
     """What the archive holds of a patient; `modality` is CT, RTSTRUCT, RTPLAN, RTDOSE or RTRECORD."""
     with context.reading(caller, Action.READ_INSTANCES) as session:
         patient = patients.must(patients.by_id(session, patient_id))
+        access.check(session, caller, patient.key, context)
         return [views.instance(row) for row in archive.of_patient(session, patient.key, modality)]
 
 
@@ -76,4 +79,6 @@ def prescribe(context: Means, caller: By, course_id: str, body: schemas.Prescrip
 def prescription(context: Means, caller: By, prescription_id: str) -> Any:
     """One prescription."""
     with context.reading(caller, Action.READ_PRESCRIPTION) as session:
-        return views.prescription(patients.must(session.get(Prescription, prescription_id)))
+        wish = patients.must(session.get(Prescription, prescription_id))
+        access.check(session, caller, wish.course.patient_key, context)
+        return views.prescription(wish)

@@ -1,7 +1,7 @@
 """Patients found by what was typed and by conditions, page by page; no page counts or skips rows."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session, selectinload
 
 from common.errors import BadInput
 from common.text import _
-from ois_bridge.domain import wish
+from ois_bridge.domain import search_parts, wish
 from ois_bridge.domain.rules import Group
 from ois_bridge.domain.wish import Wish
+from ois_bridge.models import veil
 from ois_bridge.models.base import UtcDateTime
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.search import SearchPart
@@ -80,7 +81,16 @@ def _by_piece(
     """Walk along the pieces that begin with the leading one. A patient stands under several of them and is
     told at the first only: the pieces follow from the patient, so nothing must be remembered.
     """
-    lead = said.pieces[0]
+    leads = search_parts.leads(said.pieces[0])
+    for lead in leads:
+        if place is None or place[0] < lead + LAST:
+            yield from _of_lead(session, lead, leads, where, place, limit)
+
+
+def _of_lead(
+    session: Session, lead: str, leads: Sequence[str], where: Condition, place: list[str] | None, limit: int
+) -> Iterator[Row]:
+    """The patients whose first fitting piece begins with one lead."""
     while True:
         query = (
             select(SearchPart.part, Patient)
@@ -94,7 +104,7 @@ def _by_piece(
             query = query.where(tuple_(SearchPart.part, SearchPart.patient_key) > tuple_(*place))
         rows = session.execute(query).all()
         for part, patient in rows:
-            if part == min(piece for piece in parts.of(patient) if piece.startswith(lead)):
+            if part == min(piece for piece in parts.of(patient) if piece.startswith(tuple(leads))):
                 yield patient, [part, patient.key]
         if len(rows) <= limit:
             return
@@ -119,6 +129,8 @@ def _newest(
         last = (literal(moment, UtcDateTime), literal(place[1]))
         query = query.where(tuple_(Patient.registered, Patient.key) < tuple_(*last))
     for patient in session.scalars(query):
+        if veil.is_closed(session, patient.key):
+            continue
         yield patient, [patient.registered.isoformat(), patient.key]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, select, text
 from sqlalchemy.orm import Session
 
 from ois_bridge.domain import grams, highlight
+from ois_bridge.models import veil
 from ois_bridge.models.clinical import Patient
 from ois_bridge.models.search import SearchText
 
@@ -72,6 +73,9 @@ def find(session: Session, wanted: str, before: int = 0, limit: int = 30) -> Hit
     last = 0
     rows = session.scalars(query).all()
     for row in rows:
+        if veil.is_closed(session, row.patient_key):
+            last = row.number
+            continue
         if row.patient_key not in by_patient and len(by_patient) == limit:
             return HitPage(_with_patients(session, by_patient), last)
         hit = FormHit(

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 
 from ois_bridge.domain.form_content import CONTROL
 from ois_bridge.domain.task_states import TaskState
-from ois_bridge.models.access import Restriction
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.workflow import Task
-from ois_bridge.services import access
+from ois_bridge.services.closed_records import closed_to
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.workflow import rights
 from ois_bridge.services.workflow.open_tasks import OPEN, Row, rows_of
@@ -146,14 +145,8 @@ def _mine(session: Session, context: Context, caller: Caller, whose: str) -> lis
     mine = [row for row in rows if row.assignee in allowed]
     if not any(row.restricted for row in mine):
         return mine
-    seen = set(
-        session.scalars(
-            select(Patient.key)
-            .join(Restriction, Restriction.patient_key == Patient.key)
-            .where(access.visible(caller, context))
-        )
-    )
-    return [row for row in mine if not row.restricted or row.assignee == user or row.patient_key in seen]
+    closed = closed_to(context.database, user, caller.roles, context.now())
+    return [row for row in mine if row.patient_key not in closed]
 
 
 def _narrowed(rows: list[Row], wish: Wish) -> list[Row]:
