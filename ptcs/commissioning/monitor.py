@@ -81,8 +81,8 @@ def calibrate_monitor(
     quantities = (
         Quantity("output", ratio, ratio * error / fit.counts_per_mu, "1", 1.0 - OUTPUT, 1.0 + OUTPUT),
         Quantity("counts per MU", fit.counts_per_mu, error, "1/MU"),
-        Quantity("linearity", fit.linearity, fit.repeatability, "1", 0.0, LINEARITY),
-        Quantity("repeatability", fit.repeatability, 0.0, "1", 0.0, REPEATABILITY),
+        Quantity("linearity", fit.linearity, fit.repeatability, "1", None, LINEARITY),
+        Quantity("repeatability", fit.repeatability, 0.0, "1", None, REPEATABILITY),
     )
     inputs = {"chamber": wanted.chamber, "energy": wanted.energy, "depth_mm": depth, "k_tp": k_tp,
               "coefficient": coefficient, "declared": declared,

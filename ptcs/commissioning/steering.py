@@ -140,9 +140,9 @@ def _result(
     worst = int(np.nanargmax(gap)) if np.isfinite(gap).any() else 0
     quantities = (
         Quantity("rms before", _rms(before.mean, steering), noise, "mm"),
-        Quantity("rms after", _rms(after.mean, steering), noise, "mm", 0.0, steering.tolerance_mm),
+        Quantity("rms after", _rms(after.mean, steering), noise, "mm", None, steering.tolerance_mm),
         Quantity(
-            "largest after", float(gap[worst]), float(after.error[worst]), "mm", 0.0, steering.tolerance_mm
+            "largest after", float(gap[worst]), float(after.error[worst]), "mm", None, steering.tolerance_mm
         ),
         Quantity("directions used", float(max((c.used for c in done), default=0)), 0.0),
     )
