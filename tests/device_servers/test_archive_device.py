@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ import tango
 import yaml
 from bench import Bench, wait_until
 from conftest import refusal
+from fakes import FPGA, MODBUS, QUANTITIES
 
 from common import site as sites
 from device_servers.server import register
+from device_servers.services.archive.answer import from_json
 from device_servers.services.archive.reader import extract, read
 from device_servers.sessions import close_sessions, open_sessions
 
 pytestmark = pytest.mark.requirement("ACS-ARCHIVE")
 
 ARCHIVER = "services/archive/1"
+FAKED = {*QUANTITIES, *MODBUS, *FPGA, "Archiver"} - {"TreatmentSession"}
 CURRENT = "acs/magnet/ring-quad-f/Current"
 GANTRY_STATE = "room1/support/gantry/State"
 EVER = (0.0, 1e12)
@@ -77,7 +81,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
     content["interlock"] = str(sites.DEFAULT_SITE.parent / content["interlock"])
     content["servers"] = [{"name": "all"}, {"name": "services"}]
-    devices = [device for device in content["devices"] if device["class"] != "TreatmentSession"]
+    devices = [device for device in content["devices"] if device["class"] in FAKED]
     content["devices"] = [d | {"server": "services" if d["class"] == "Archiver" else "all"} for d in devices]
     content["archive"]["blocks"] = ["crate/server/all"]
     (bench.state / "site.yaml").write_text(yaml.safe_dump(content))
@@ -158,6 +162,37 @@ def test_export_into_the_archive_or_nowhere_fails(plant: Plant, archiver: tango.
     job = archiver.Export(json.dumps(inside | {"path": "/nowhere/x.h5"}))
     eventually(lambda: json.loads(archiver.JobStatus(job))["state"] == "FAILED", "the refusal")
     assert "make it first" in json.loads(archiver.JobStatus(job))["error"]
+
+
+def test_query_shows_what_has_just_been_written(plant: Plant, archiver: tango.DeviceProxy) -> None:
+    """Anyone may ask; the open segment is part of the answer."""
+    close_sessions(plant.host)
+    began = time.time()
+    plant.set_current(33.0)
+    wish = {"attribute": CURRENT, "start": began - 30, "end": began + 60, "points": 50}
+
+    def last() -> float:
+        return float(from_json(archiver.Query(json.dumps(wish))).last[-1])
+
+    eventually(lambda: last() == 33.0, "33 A in the answer")
+    overview = from_json(archiver.Query(json.dumps(wish | {"start": began - 1e6, "end": began + 1e6})))
+    assert len(overview.times) <= 50
+    assert overview.maximum.max() >= 33.0
+    assert "points" in refusal(archiver.Query, json.dumps(wish | {"points": 1})).desc
+    assert "before it starts" in refusal(archiver.Query, json.dumps(wish | {"end": 0})).desc
+    assert "'attribute' is missing" in refusal(archiver.Query, json.dumps({"start": 0, "end": 1})).desc
+
+
+def test_states_of_every_device_are_kept(plant: Plant, archiver: tango.DeviceProxy) -> None:
+    names = {name for name, _ in plant.texts()}
+    for device in sites.load(plant.state / "site.yaml").on_server("all"):
+        assert {f"{device.name}/State", f"{device.name}/HealthState", f"{device.name}/AdminMode"} <= names
+    magnet = CURRENT.removesuffix("Current")
+    assert (magnet + "State", str(plant.proxy(magnet.rstrip("/")).state())) in plant.texts()
+    plant.tell("drivers['acs/magnet/ring-quad-f'].values.update(fault=2.0)")
+    eventually(lambda: (magnet + "State", "FAULT") in plant.texts(), "the fault")
+    eventually(lambda: any(n == magnet + "Status" and t for n, t in plant.texts()), "its reason")
+    plant.tell("drivers['acs/magnet/ring-quad-f'].values.update(fault=0.0)")
 
 
 def test_writing_needs_a_session(plant: Plant, archiver: tango.DeviceProxy) -> None:

@@ -119,7 +119,7 @@ def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, l
         assert kept == read_manifest(folder).files()
         assert {name.split("-")[0] for name in kept} == {"day", "month", "year"}
         shutil.rmtree(folder)
-        step += 3 if lost else 1
+        step += 7 if lost else 2
     assert step > 10
 
 
@@ -152,18 +152,19 @@ def test_clock_ahead_for_a_while(tmp_path: Path) -> None:
 def test_retention_by_days_with_data(tmp_path: Path) -> None:
     """The oldest days go whole; their bins stay in months and years until these go."""
     count = 0
-    for day in range(40):
-        count = fill(tmp_path, T0 + day * DAY, 2, count)
-    Store(tmp_path, T0 + 40 * DAY).close()
-    Keeper(tmp_path).keep(T0 + 42 * DAY, Retention(raw_days=5))
+    begin = T0 + 26 * DAY
+    for day in range(11):
+        count = fill(tmp_path, begin + day * DAY, 1, count)
+    Store(tmp_path, begin + 11 * DAY).close()
+    Keeper(tmp_path).keep(begin + 13 * DAY, Retention(raw_days=5))
     manifest = read_manifest(tmp_path)
-    assert sorted(entry.file for entry in manifest.segments if entry.is_day)[0] == "day-20270205.h5"
-    overview = query(tmp_path, NAMES[0], T0, T0 + DAY - 1, 2000)
-    assert (overview.width, overview.count.sum()) == (256.0, 6)
-    overview = query(tmp_path, NAMES[0], T0, T0 + 40 * DAY, 2000)
+    assert sorted(entry.file for entry in manifest.segments if entry.is_day)[0] == "day-20270202.h5"
+    overview = query(tmp_path, NAMES[0], begin, begin + DAY - 1, 2000)
+    assert (overview.width, overview.count.sum()) == (256.0, 3)
+    overview = query(tmp_path, NAMES[0], begin, begin + 11 * DAY, 2000)
     assert overview.count.sum() == count
-    assert len(read(tmp_path, NAMES[0], T0, T0 + 50 * DAY).values) == 5 * 6
-    Keeper(tmp_path).keep(T0 + 42 * DAY, Retention(raw_days=3, levels_days=4))
+    assert len(read(tmp_path, NAMES[0], T0, T0 + 50 * DAY).values) == 5 * 3
+    Keeper(tmp_path).keep(begin + 13 * DAY, Retention(raw_days=3, levels_days=4))
     assert {r.file for r in read_manifest(tmp_path).rollups} == {"month-202702.h5", "year-2027.h5"}
 
 

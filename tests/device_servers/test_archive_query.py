@@ -135,8 +135,8 @@ def months(days: int, step: float = 600.0) -> list[Sample]:
 def merged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Sample]]:
     """40 days from the middle of December, merged but for the last one."""
     folder = tmp_path_factory.mktemp("months")
-    history = [(t - 15 * DAY, n, v) for t, n, v in months(40, 1200.0)]
-    fill(folder, history, every=24)
+    history = [(t - 15 * DAY, n, v) for t, n, v in months(40, 2400.0)]
+    fill(folder, history, every=12)
     Keeper(folder).keep(history[-1][0] + 60, ALL)
     return folder, history
 
