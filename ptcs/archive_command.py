@@ -164,7 +164,7 @@ def status(state: Path, site_file: Path | None, as_json: bool) -> None:
     except LinkLost as why:
         told = {"state": "DOWN", "status": str(why)}
     names = source.reader().names() if told["state"] != "DOWN" or _has(source) else []
-    told |= {"attributes": len(names), "store": source.place.partition(":")[0]}
+    told |= {"attributes": len(names), "store": source.kind}
     told |= _disk(source)
     if as_json:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))

@@ -3,8 +3,9 @@
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import click
 import tango
 
 from common import site as sites
@@ -24,6 +25,14 @@ SUGGESTIONS = 3
 STANDING = ("State", "Status", "Segment", "Rate", "Values", "Lost")
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """A reader that holds a connection."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class Source:
     """The archive of one state directory. Its facility may be up or down."""
 
@@ -34,15 +43,23 @@ class Source:
         self.site = _site(self.state, self.facility, site_file)
         self.place = place_of(self.site.archive)
 
+    @property
+    def kind(self) -> str:
+        """hdf5 or postgresql."""
+        return self.place.partition(":")[0].partition("+")[0]
+
     def reader(self) -> ArchiveReader:
-        """Reads what was written. Raises Refused when nothing was yet."""
+        """Reads what was written, as long as the command lasts. Raises Refused when nothing was yet."""
         if self.place == "hdf5" and not self.state.archive.is_dir():
             raise Refused(
                 _("there is no archive in {folder}; `ptcs up` starts a facility that writes one").format(
                     folder=self.state.root
                 )
             )
-        return open_reader(self.place, self.state.archive)
+        reader = open_reader(self.place, self.state.archive)
+        if isinstance(reader, Closable):
+            click.get_current_context().call_on_close(reader.close)
+        return reader
 
     def query(self, attribute: str, start: float, end: float, points: int) -> Overview:
         """From the archiver when it answers, else from what it wrote. Raises BadInput, Refused, OSError."""

@@ -171,9 +171,46 @@ def test_names_that_are_no_attributes_are_refused(url: str, name: str) -> None:
     with pytest.raises(BadInput, match="domain/family/member/attribute"):
         writer.channels([name])
     assert len(writer.channels([CURRENT])) == 1
-    with pytest.raises(BadInput, match="take another name"):
-        writer.channels([CURRENT.upper()])
     writer.close()
+
+
+def test_other_letters_and_other_types_lose_nothing(url: str) -> None:
+    """Tango's names have no case; an attribute may come back as a text, or a text as a number."""
+    writer = HdbWriter(url)
+    for step, name in enumerate((CURRENT, CURRENT.upper())):
+        writer.write(np.array([T0 + step]), writer.channels([name]), np.array([float(step)]))
+    rows = np.zeros(2, TEXT)
+    rows["time"], rows["known"] = T0 + np.arange(2), True
+    rows["name"], rows["text"] = [CURRENT, MODE], [b"broken\xe6\x9d", b"a\0b"]
+    writer.write_texts(rows)
+    writer.commit(0.0)
+    writer.write(np.array([T0 + 5]), writer.channels([MODE]), np.array([5.0]))
+    writer.close()
+    HdbWriter(url).close()
+    reader = HdbReader(url)
+    assert reader.read(CURRENT, T0, T0 + 9).values.tolist() == [0.0, 1.0]
+    assert [word.text for word in reader.texts(CURRENT, T0, T0 + 9)] == ["broken"]
+    assert [word.text for word in reader.texts(MODE, T0, T0 + 9)] == ["ab"]
+    assert reader.read(MODE, T0, T0 + 9).values.tolist() == [5.0]
+    reader.close()
+
+
+def test_a_clock_that_stands_still_loses_nothing(url: str) -> None:
+    """Two thousand values and texts of one time, in many commits."""
+    writer = HdbWriter(url)
+    numbers = writer.channels([CURRENT])
+    for step in range(40):
+        writer.write(np.full(50, T0), np.repeat(numbers, 50), 50.0 * step + np.arange(50))
+        rows = np.zeros(1, TEXT)
+        rows["time"], rows["name"], rows["known"], rows["text"] = T0, MODE, True, str(step)
+        writer.write_texts(rows)
+        writer.commit(0.0)
+    writer.close()
+    reader = HdbReader(url)
+    found = reader.read(CURRENT, T0, T0 + 3600)
+    assert sorted(found.values.tolist()) == list(range(2000))
+    assert len(reader.texts(MODE, T0, T0 + 3600)) == 40
+    reader.close()
 
 
 @pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql://[", "", "state/archive"])

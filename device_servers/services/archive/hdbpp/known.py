@@ -1,6 +1,6 @@
 """The attributes that a database knows: names, ids in att_conf, and the last sample and text of each."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,7 @@ _ADD = SQL(
     "att_conf_type t, att_conf_format f, att_conf_write w "
     "WHERE t.type = %s AND f.format = 'SCALAR' AND w.write = 'READ' ON CONFLICT DO NOTHING"
 )
-_FIND = SQL("SELECT att_conf_id, att_name, table_name, {name} FROM att_conf WHERE att_name = ANY(%s)").format(
-    name=_NAME
-)
+_FIND = SQL("SELECT att_conf_id, att_name FROM att_conf WHERE att_name = ANY(%s) AND table_name = %s")
 _DESCRIBE = SQL(
     "INSERT INTO att_parameter (att_conf_id, recv_time, label) "
     "SELECT att_conf_id, now(), name FROM att_conf WHERE att_conf_id = ANY(%s) "
@@ -53,6 +51,8 @@ _REMEMBER = SQL(
     "WHERE event = 'add' AND att_conf_id = ANY(%s) "
     "AND NOT EXISTS (SELECT 1 FROM att_history h WHERE h.att_conf_id = att_conf.att_conf_id)"
 )
+SMALL_STEPS, MOST_STEPS = 10, 1000
+"""Of the tries to find a free time the first are 1 us apart; each later one goes behind all of a second."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,32 @@ def attributes(connection: Connection[Any]) -> list[Known]:
 
 
 def register(
-    connection: Connection[Any], names: Iterable[str], table: str, control_system: str
+    connection: Connection[Any], names: Collection[str], table: str, control_system: str
 ) -> dict[str, int]:
     """Ids of attributes; new ones are added to att_conf, att_parameter and att_history.
 
-    Raises BadInput for a name that is not domain/family/member/attribute, for one that differs from a known
-    one only by case, and for one that is known with another type: Tango allows none of them.
+    Tango's names have no case: one that is known in other letters is the same attribute. One that is known
+    with another type gets a second row, its att_name followed by # and the type. Raises BadInput for a name
+    that is not domain/family/member/attribute.
     """
     full = {f"tango://{control_system}/{name}".lower(): name for name in names}
+    found = _register(connection, full, table, control_system)
+    missing = {f"{long}#{KIND_OF[table].lower()}": name for long, name in full.items() if long not in found}
+    found |= _register(connection, missing, table, control_system)
+    by_name = {full.get(long, missing.get(long, "")).lower(): number for long, number in found.items()}
+    return {name: by_name[name.lower()] for name in names}
+
+
+def _register(
+    connection: Connection[Any], full: Mapping[str, str], table: str, control_system: str
+) -> dict[str, int]:
+    """Ids by att_name; those that stand there with another type are left out."""
     if not full:
         return {}
     parts = [list(column) for column in zip(*(parts_of(name) for name in full.values()), strict=True)]
     connection.execute(_ADD, (table, control_system, list(full), *parts, KIND_OF[table]))
-    found = {}
-    for number, name, standing, kept in connection.execute(_FIND, (list(full),)):
-        if standing != table or kept != full[name]:
-            raise BadInput(
-                f"{full[name]} does not go into {table}: the database has {kept} in {standing}; "
-                "take another name"
-            )
-        found[kept] = int(number)
+    rows = connection.execute(_FIND, (list(full), table)).fetchall()
+    found = {str(long): int(number) for number, long in rows}
     connection.execute(_DESCRIBE, (list(found.values()),))
     connection.execute(_REMEMBER, (list(found.values()),))
     return found

@@ -56,7 +56,7 @@ class HdbReader:
     def __init__(self, url: str) -> None:
         self._link = Link(url, "ptcs archive reader", read_only=True)
         self._turn = threading.Lock()
-        self._known: dict[str, Known] = {}
+        self._known: dict[tuple[str, str], Known] = {}
 
     def close(self) -> None:
         """Let go of the database."""
@@ -104,10 +104,8 @@ class HdbReader:
         check_range(start, end)
         first, last = bounds(start, end)
         with self._turn, self._link.transaction() as connection:
-            entry = self._entry(connection, name)
-            if entry is None or entry.table == known.VALUES_TABLE:
-                return []
-            return words.read(connection, entry, first, last)
+            entry = self._entry(connection, name, known.text_table(name))
+            return [] if entry is None else words.read(connection, entry, first, last)
 
     def spots(self, start: float, end: float) -> Floats:
         """Spots of a range in order of time, rows of SPOT_COLUMNS. Raises BadInput for a bad range."""
@@ -116,14 +114,15 @@ class HdbReader:
             return spots.read(connection, start, end)
 
     def _number(self, connection: Connection[Any], attribute: str) -> int | None:
-        entry = self._entry(connection, attribute)
-        return entry.number if entry is not None and entry.table == known.VALUES_TABLE else None
+        entry = self._entry(connection, attribute, known.VALUES_TABLE)
+        return None if entry is None else entry.number
 
-    def _entry(self, connection: Connection[Any], name: str) -> Known | None:
+    def _entry(self, connection: Connection[Any], name: str, table: str) -> Known | None:
         """What is known of a name; ids never change, so that only a new name asks the database."""
-        if name not in self._known:
-            self._known = {entry.name: entry for entry in known.attributes(connection)}
-        return self._known.get(name)
+        key = name.lower(), table
+        if key not in self._known:
+            self._known = {(e.name.lower(), e.table): e for e in known.attributes(connection)}
+        return self._known.get(key)
 
 
 def _bins(connection: Connection[Any], number: int, start: float, end: float, width: float) -> Overview:

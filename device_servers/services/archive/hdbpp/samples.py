@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from device_servers.services.archive.hdbpp.known import STAMP, VALUES_TABLE
-from device_servers.services.archive.hdbpp.rows import HEADER, TRAILER, filled, row_type
+from device_servers.services.archive.hdbpp.known import MOST_STEPS, SMALL_STEPS, STAMP, VALUES_TABLE
+from device_servers.services.archive.hdbpp.rows import EPOCH_S, HEADER, TRAILER, filled, row_type
 from device_servers.services.archive.hdbpp.schema import INVALID
 
 SAMPLE = np.dtype([("id", "<i4"), ("stamp", "<i8"), ("value", "<f8")])
@@ -23,8 +23,16 @@ _TAKEN = SQL(
     "SELECT n, att_conf_id, {stamp}, coalesce(value_r, 'NaN') FROM late JOIN {table}"
     " USING (att_conf_id, data_time) ORDER BY n"
 ).format(stamp=STAMP, table=Identifier(VALUES_TABLE))
+_END = SQL(
+    "SELECT n, last.stamp FROM late, LATERAL (SELECT {stamp} AS stamp FROM {table} d "
+    " WHERE d.att_conf_id = late.att_conf_id AND d.data_time >= late.data_time "
+    " AND d.data_time < late.data_time + interval '1 second' ORDER BY d.data_time DESC LIMIT 1) last "
+    "WHERE n = ANY(%s)"
+).format(
+    stamp=SQL("((extract(epoch from d.data_time) - {}) * 1000000)::bigint").format(EPOCH_S),
+    table=Identifier(VALUES_TABLE),
+)
 _PIECE = 250_000
-_MOST_STEPS = 1000
 
 
 def ordered(samples: Samples) -> Samples:
@@ -94,20 +102,29 @@ def make_way(connection: Connection[Any], samples: Samples) -> Samples:
     """What is new of samples that may stand in the table already, each at a time that is free.
 
     A clock that was set back and a commit whose answer was lost bring such samples. Raises OSError when
-    an attribute has more than a thousand values within a millisecond.
+    there is none for a long time.
     """
     connection.execute("CREATE TEMP TABLE late (n integer, att_conf_id integer, data_time timestamptz)")
     try:
-        for _step in range(_MOST_STEPS):
+        for step in range(MOST_STEPS):
             where, there = _standing(connection, samples)
             if not len(where):
                 return samples
             repeated = where[_same(samples[where], there)]
             samples["stamp"][where] += 1
+            if step >= SMALL_STEPS:
+                where, ends = _ends(connection, where)
+                samples["stamp"][where] = ends + 1
             samples = ordered(np.delete(samples, repeated))
     finally:
         connection.execute("DROP TABLE late")
-    raise OSError("more than a thousand values of one attribute within a millisecond; see its clock")
+    raise OSError("no free time for a value; see the clock of its server")
+
+
+def _ends(connection: Connection[Any], where: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Indices of samples, and the last time that is taken within a second after each."""
+    found = connection.execute(_END, (where.tolist(),)).fetchall()
+    return np.array([row[0] for row in found], np.intp), np.array([row[1] for row in found], np.int64)
 
 
 def _standing(connection: Connection[Any], samples: Samples) -> tuple[NDArray[np.intp], Samples]:

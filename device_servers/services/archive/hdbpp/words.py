@@ -28,8 +28,8 @@ _SELECT = SQL("SELECT {stamp}, {text}, quality FROM {table} d WHERE att_conf_id 
 _HERE = SQL("data_time = {at}").format(at=_AT)
 _HELD = SQL("data_time < {at} ORDER BY data_time DESC LIMIT 1").format(at=_AT)
 _INSIDE = SQL("data_time BETWEEN {at} AND {at} ORDER BY data_time").format(at=_AT)
+_END = SQL("data_time >= {at} AND data_time < {at} ORDER BY data_time DESC LIMIT 1").format(at=_AT)
 _LAST = SQL("true ORDER BY data_time DESC LIMIT 1")
-_MOST_STEPS = 1000
 
 
 def write(connection: Connection[Any], rows: Rows, control_system: str) -> None:
@@ -56,17 +56,21 @@ def _write(connection: Connection[Any], table: str, number: int, stamp: int, wor
     if table == known.STATES_TABLE:
         value = known.state_number(text)
         error = known.error_number(connection, text) if value is None and text else None
-    for step in range(_MOST_STEPS):
+    for step in range(known.MOST_STEPS):
         done = connection.execute(
             _INSERT.format(table=Identifier(table), at=_AT),
-            (number, stamp + step, value, VALID if sure else INVALID, error),
+            (number, stamp, value, VALID if sure else INVALID, error),
         )
         if done.rowcount:
             return
-        (there,) = _select(connection, table, number, _HERE, (stamp + step,))
+        (there,) = _select(connection, table, number, _HERE, (stamp,))
         if (there.text, there.known) == word:
             return
-    raise OSError("more than a thousand texts of one attribute within a millisecond; see its clock")
+        if step >= known.SMALL_STEPS:
+            (there,) = _select(connection, table, number, _END, (stamp, stamp + 1_000_000))
+            stamp = int(microseconds(np.array([there.time]))[0])
+        stamp += 1
+    raise OSError("no free time for a text; see the clock of its server")
 
 
 def read(connection: Connection[Any], entry: known.Known, start: int, end: int) -> list[Word]:
