@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from ois_bridge.domain import chinese
 
 LONGEST = 64
+END = "~"
+"""Marks the last characters of a number: no name or number begins with it."""
+LAST = 4
+_LAST = re.compile(r"[0-9x]{4}")
 _NOISE = re.compile(r"[\s^=·.,'’-]+")
 
 
@@ -37,8 +41,21 @@ def of_name(name: str) -> set[str]:
 
 
 def of_patient(name: str, numbers: Iterable[str]) -> set[str]:
-    """Pieces of a patient: of the name, and the numbers (patient ID, id card, barcode, ...) as a whole."""
-    return of_name(name) | {fold(number) for number in numbers if fold(number)}
+    """Pieces of a patient: of the name, and the numbers (patient ID, id card, barcode, ...) as a whole and by
+    their last four characters, as people tell a phone or an id card.
+    """
+    folded = {fold(number) for number in numbers if fold(number)}
+    return of_name(name) | folded | {f"{END}{number[-LAST:]}" for number in folded if is_end(number[-LAST:])}
+
+
+def is_end(piece: str) -> bool:
+    """Whether a piece may be the last four characters of a number."""
+    return _LAST.fullmatch(piece) is not None
+
+
+def leads(piece: str) -> tuple[str, ...]:
+    """What the pieces of who is meant begin with; in the order of the pieces."""
+    return (piece, END + piece) if is_end(piece) else (piece,)
 
 
 def _suffixes(steps: Iterable[str]) -> set[str]:

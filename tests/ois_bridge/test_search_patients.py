@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import site
@@ -18,7 +19,7 @@ from ois_bridge.domain.registration import CourseEntry, PatientEntry
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.services import registration
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.search import find, text
+from ois_bridge.services.search import find, parts, text
 from ois_bridge.services.search.find import Query
 
 pytestmark = pytest.mark.requirement("OIS-SEARCH")
@@ -223,3 +224,36 @@ def test_marks_and_tokens() -> None:
     ]  # fmt: skip
     assert len(grams.of_text("热塑膜 T2").split()) == 4
     assert all(token.isascii() and token.isalnum() for token in grams.of_text("é 热🙂_ T2-N0").split())
+
+
+def test_the_last_four_of_a_number_find_their_patients(tmp_path: Path) -> None:
+    context = process.build(StateDir(tmp_path), site.load())
+    try:
+        for number, phone in enumerate(("13900005678", "13756781111", "0411-8888 5678", "13900005679")):
+            entry = PatientEntry(f"李{'一二三四'[number]}", f"L-{number}", "1960-01-01", "M", phone=phone)
+            registration.register(context, DESK, entry)
+
+        def ids(text: str, limit: int = 50) -> list[str]:
+            found: list[str] = []
+            after = ""
+            with context.database.reading() as session:
+                while True:
+                    page = find.page(session, find.Query(text), after, limit)
+                    found += [row.patient_id for row in page.patients]
+                    if not page.after:
+                        return found
+                    after = page.after
+
+        assert sorted(ids("5678")) == ["L-0", "L-2"]
+        assert sorted(ids("5678", limit=1)) == ["L-0", "L-2"]
+        assert sorted(ids("李 5678")) == ["L-0", "L-2"]
+        assert ids("1375") == ["L-1"], "a beginning is still one"
+        assert ids("1111") == ["L-1"]
+        with context.database.writing() as session:
+            row = session.scalars(select(Patient).where(Patient.patient_id == "L-0")).one()
+            before = parts.of(row)
+            row.phone = ""
+            parts.put(session, row, before)
+        assert ids("5678") == ["L-2"]
+    finally:
+        context.close()

@@ -79,8 +79,10 @@ def _beside(rule: Rule) -> Condition:
 
 def in_parts(piece: str) -> Condition:
     """The patient is found under a (folded) piece of a name or number."""
-    found = select(SearchPart.patient_key).where(SearchPart.part >= piece, SearchPart.part < piece + LAST)
-    return Patient.key.in_(found)
+    ranges = [
+        and_(SearchPart.part >= lead, SearchPart.part < lead + LAST) for lead in search_parts.leads(piece)
+    ]
+    return Patient.key.in_(select(SearchPart.patient_key).where(or_(*ranges)))
 
 
 def _of_patient(session: Session, rule: Rule) -> Condition:

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "name", "sha256", name="pk_shipped_answer"),
     )
     _diagnoses()
+    _ends_of_numbers()
 
 
 def _columns() -> None:
@@ -122,3 +123,26 @@ def _diagnoses() -> None:
             AND course.diagnosis IN (diagnosis.name, diagnosis.name_en))
         """
     )
+
+
+def _ends_of_numbers() -> None:
+    """Patients are found by the last four characters of their numbers."""
+    numbers = ("patient_id", "id_card", "hospital_number", "barcode", "phone")
+    ends = " UNION ".join(
+        f"SELECT '~' || lower(substr({name}, length({name}) - 3)) AS part, key FROM patient "  # noqa: S608
+        f"WHERE length({name}) >= 4 AND {_is_end(name)}"
+        for name in numbers
+    )
+    op.execute(
+        f"INSERT INTO search_part (part, patient_key) SELECT part, key FROM ({ends}) AS ends "  # noqa: S608
+        "WHERE NOT EXISTS (SELECT 1 FROM search_part WHERE search_part.part = ends.part "
+        "AND search_part.patient_key = ends.key)"
+    )
+
+
+def _is_end(name: str) -> str:
+    """The condition that the last four characters are digits, or x as in an id card."""
+    end = f"lower(substr({name}, length({name}) - 3))"
+    if op.get_bind().dialect.name == "postgresql":
+        return f"{end} ~ '^[0-9x]{{4}}$'"
+    return f"{end} GLOB '[0-9x][0-9x][0-9x][0-9x]'"
