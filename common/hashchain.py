@@ -11,7 +11,6 @@ import errno
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +81,12 @@ class ChainLog:
     """An append-only JSON-lines file on disk; `append` returns after fsync. One thread at a time."""
 
     def __init__(
-        self, path: Path, rotation: Rotation | None = None, now: Callable[[], float] = time.time
+        self, path: Path, rotation: Rotation | None = None, now: Callable[[], float] = lambda: 0.0
     ) -> None:
-        """Open or create `path`; the file that is written is verified first (raises Tampered)."""
+        """Open or create `path`; the file that is written is verified first (raises Tampered).
+
+        now: s since the epoch, for the age of a file.
+        """
         self.path, self._rotation, self._now = path, rotation, now
         path.parent.mkdir(parents=True, exist_ok=True)
         _finish_rotation(path)

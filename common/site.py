@@ -133,8 +133,8 @@ def _beside(path: Path, content: Mapping[str, Any], key: str) -> Path | None:
     """A further file of the site: beside it, else the shipped one of that name in `config/`."""
     if key not in content:
         return None
-    beside = path.parent / content[key]
-    return beside if beside.exists() else CONFIG / content[key]
+    beside = path.parent / str(content[key])
+    return beside if beside.exists() else CONFIG / str(content[key])
 
 
 def _listed(one_or_more: str | list[str]) -> list[str]:

@@ -111,7 +111,7 @@ class Guard:
         self._sessions: dict[Client, Session] = {}
         self._ended: deque[tuple[float, Session]] = deque(maxlen=ENDED)
         self._lock = threading.Lock()
-        self._audit = ChainLog(audit, ROTATION)
+        self._audit = ChainLog(audit, ROTATION, time.time)
         self._audit_broken = False
 
     def open(self, client: Client, token: str) -> Session:

@@ -45,7 +45,7 @@ class Book:
         """Take up what was kept. Raises Tampered when the chain was altered, OSError."""
         self._statement, self._key, self._now = statement, key, now
         path = folder / "control.log"
-        self._chain = ChainLog(path, ROTATION)
+        self._chain = ChainLog(path, ROTATION, now)
         self.standing = replay(path)
         self.former = _former(statement, key)
         """The statement of the last run, if it can be read."""
