@@ -3,7 +3,7 @@
 One JSON line `alarm-rules`. Half of the rules are levels, half are expressions over two attributes; each
 attribute has one of each. `ours_us`: processor time of one step with 1000 changed values, of which 10 raise
 an alarm; `plain_us`: the same rules as a loop over the changed values, each rule a compiled Python expression
-over a dictionary. `file_s`: the same rules read from YAML files and checked.
+over a dictionary. `file_s_of_10000`: a file of 10 000 of them, read and checked.
 `python -m benchmarks.bench_alarm_rules [RULES]`.
 """
 
@@ -158,7 +158,7 @@ def main() -> None:
         "rules": count,
         "parse_s": round(parsed - began, 2),
         "build_s": round(ready - parsed, 2),
-        "file_s": round(file_seconds(count), 1),
+        "file_s_of_10000": round(file_seconds(min(count, PART)), 1),
         "first_step_s": round(first - ready, 3),
         "changed": CHANGED,
         "moves_a_step": round(moves / ROUNDS, 1),

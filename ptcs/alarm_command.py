@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -220,3 +221,30 @@ def test_command(state: Path, user: str, password: str) -> None:
     with connect(state, user, typed) as client:
         asking(client.proxy(name))("Test", None)
     console.print(_("the voice has spoken: did you hear it?"))
+
+
+@alarm.command()
+@state_option
+@click.option("--user", default="", help="User of the OIS; without one, only to read.")
+@password_option
+def panel(state: Path, user: str, password: str) -> None:
+    """Open the alarm panel."""
+    facility = find(state)
+    ask = reader(state)
+    # Imported late: other commands need no Qt.
+    from PyQt5.QtWidgets import QApplication  # noqa: PLC0415
+
+    from gui.panels.alarms import AlarmPanel  # noqa: PLC0415
+
+    typed = password or (
+        click.prompt(_("password of {user}").format(user=user), hide_input=True) if user else ""
+    )
+    client = connect(state, user, typed) if user else None
+    application = QApplication(sys.argv[:1])
+    shown = AlarmPanel(ask, user, str(facility["site"]))
+    shown.show()
+    try:
+        sys.exit(application.exec_())
+    finally:
+        if client is not None:
+            client.close()

@@ -88,7 +88,7 @@ def local(when: float) -> str:
 def events(rows: Sequence[Mapping[str, Any]]) -> Table:
     """History as a table."""
     table = Table()
-    for title in (_("time"), _("event"), _("severity"), _("alarm"), _("value"), _("by"), _("comment")):
+    for title in (_("when"), _("event"), _("severity"), _("alarm"), _("value"), _("by"), _("comment")):
         table.add_column(title)
     for row in rows:
         value = "" if row["value"] is None else f"{row['value']:.4g}"

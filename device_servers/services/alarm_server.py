@@ -37,8 +37,8 @@ START_S = 20.0
 LONGEST_SILENCE_S = 3600.0
 
 
-class AlarmDisplay(PtcsDevice):
-    """What stands, and what was."""
+class AlarmListener(PtcsDevice):
+    """Rules, the service that runs them, and the sources of their values."""
 
     def init_device(self) -> None:
         """Load the rules, put kept alarms back, and begin to listen."""
@@ -71,22 +71,71 @@ class AlarmDisplay(PtcsDevice):
         self._keeper.join(timeout=2.0)
         self.service.stop()
 
+    # --- Inner
+
+    def _listen_to(self, attributes: Attributes) -> Sequence[ServerSource | ValueSource]:
+        site, inputs = self.context.site, self.service.engine.inputs.names
+        shapes = [attributes.find(name) for name in inputs]
+        sources: list[ServerSource | ValueSource] = [
+            ServerSource(
+                server,
+                site.on_server(server),
+                self.found.wired,
+                [
+                    shape.name
+                    for shape in shapes
+                    if shape.server == server and shape.origin is not Origin.ALONE
+                ],
+                self.intake,
+                self._own if server == self.context.server else None,
+            )
+            for server in site.servers
+        ]
+        alone = [shape.name for shape in shapes if shape.origin is Origin.ALONE]
+        return [*sources, *(ValueSource(name, self.intake) for name in alone)]
+
+    def _own(self) -> Told:
+        """How the devices of this very server stand."""
+        return {name: device.standing for name, device in dict(self.context.devices).items()}
+
+    def _ready(self) -> bool:
+        """Every source answers, or had its time."""
+        if time.monotonic() - self._started > START_S:
+            return True
+        return all(source.checked and source.up for source in self._sources)
+
+    def _keep(self) -> None:
+        with tango.EnsureOmniThread():
+            while not self._end.is_set():
+                for source in self._sources:
+                    try:
+                        source.check()
+                    except Exception:  # border of the thread: one bad source must not end the others
+                        log.exception("alarm source")
+                self._end.wait(CHECK_PERIOD_S)
+            for source in self._sources:
+                source.close()
+
+
+class AlarmDisplay(AlarmListener):
+    """What stands, and what was."""
+
     def _state(self) -> tuple[DevState, str]:
         """FAULT when rules are bad or the disk takes nothing, ALARM while alarms stand."""
         service = self.service
         if self.found.trouble:
             return DevState.FAULT, self.found.trouble
-        if service.trouble:
+        if service.writer.trouble:
             text = _("alarms work, but the disk does not take them ({why}); free disk space")
-            return DevState.FAULT, text.format(why=service.trouble)
+            return DevState.FAULT, text.format(why=service.writer.trouble)
         if not service.begun:
             return DevState.INIT, _("waiting for the servers of the site")
         with service.lock:
             counts = service.board.counts()
         standing = counts["unacked"] + counts["acked"] + counts["latched"]
         notes = [_("{count} rules").format(count=len(self.found.rules))]
-        if service.mute:
-            notes.append(service.mute)
+        if service.speaker.mute:
+            notes.append(service.speaker.mute)
         if service.store.damaged:
             notes.append(_("a damaged history was kept as {name}").format(name=service.store.damaged))
         if not standing:
@@ -179,51 +228,6 @@ class AlarmDisplay(PtcsDevice):
             raise Refused(_("no alarm {name}; `ptcs alarm rules` lists them").format(name=name))
         return json.dumps(self.found.rules[place].guidance.row())
 
-    # --- Inner
-
-    def _listen_to(self, attributes: Attributes) -> Sequence[ServerSource | ValueSource]:
-        site, inputs = self.context.site, self.service.engine.inputs.names
-        shapes = [attributes.find(name) for name in inputs]
-        sources: list[ServerSource | ValueSource] = [
-            ServerSource(
-                server,
-                site.on_server(server),
-                self.found.wired,
-                [
-                    shape.name
-                    for shape in shapes
-                    if shape.server == server and shape.origin is not Origin.ALONE
-                ],
-                self.intake,
-                self._own if server == self.context.server else None,
-            )
-            for server in site.servers
-        ]
-        alone = [shape.name for shape in shapes if shape.origin is Origin.ALONE]
-        return [*sources, *(ValueSource(name, self.intake) for name in alone)]
-
-    def _own(self) -> Told:
-        """How the devices of this very server stand."""
-        return {name: device.standing for name, device in dict(self.context.devices).items()}
-
-    def _ready(self) -> bool:
-        """Every source answers, or had its time."""
-        if time.monotonic() - self._started > START_S:
-            return True
-        return all(source.checked and source.up for source in self._sources)
-
-    def _keep(self) -> None:
-        with tango.EnsureOmniThread():
-            while not self._end.is_set():
-                for source in self._sources:
-                    try:
-                        source.check()
-                    except Exception:  # border of the thread: one bad source must not end the others
-                        log.exception("alarm source")
-                self._end.wait(CHECK_PERIOD_S)
-            for source in self._sources:
-                source.close()
-
 
 class AlarmServer(AlarmDisplay):
     """What people do with alarms. Names are a JSON list, or one name."""
@@ -277,14 +281,14 @@ class AlarmServer(AlarmDisplay):
         """No voice for some time; what stands goes on standing. At most an hour."""
         if not 0 <= seconds <= LONGEST_SILENCE_S:
             raise Refused(_("silence of {seconds:g} s: allowed are 0 .. 3600 s").format(seconds=seconds))
-        self.service.silence(seconds)
+        self.service.speaker.silence(seconds)
 
     @command
     def Test(self) -> None:
         """Speak a test sentence, so that people know that they would hear an alarm."""
         sentence = "test of the alarm voice"
         languages = self.found.file.manner.languages
-        self.service.announce(Severity.MINOR, {code: translate(sentence, code) for code in languages})
+        self.service.speaker.say(Severity.MINOR, {code: translate(sentence, code) for code in languages})
 
     def _act(
         self, names: Sequence[str], event: Event, text: str, *, until: float = float("inf"), told: bool = True

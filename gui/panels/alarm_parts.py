@@ -7,7 +7,9 @@ from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QBrush, QColor, QKeySequence
 from PyQt5.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -18,7 +20,7 @@ from PyQt5.QtWidgets import (
 )
 
 from common.text import _
-from gui.panels.alarm_table import RowsModel, table
+from gui.panels.alarm_table import AlarmModel, RowsModel, table
 from gui.panels.cards import Card
 from gui.viewmodels.alarms import MARKS, event_line, event_titles
 
@@ -33,7 +35,7 @@ class AreaTree(QTreeWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels([_("Areas"), ""])
-        self.setColumnWidth(0, 150)
+        self.setColumnWidth(0, 140)
         self.setAccessibleName(_("Areas"))
         self.itemSelectionChanged.connect(self._choose)
         self._nodes: dict[str, QTreeWidgetItem] = {}
@@ -112,6 +114,29 @@ class Side(QWidget):
             return 0.0
 
 
+class Present(QWidget):
+    """Alarms that stand: filter and table."""
+
+    def __init__(self, model: AlarmModel, choose: Callable[[], None], picked: Callable[[], None]) -> None:
+        """`choose` is called when the filter changes, `picked` when the choice of alarms does."""
+        super().__init__()
+        column = QVBoxLayout(self)
+        bar = QHBoxLayout()
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(_("Filter alarms"))
+        self.filter.textChanged.connect(lambda _text: choose())
+        self.aside = QCheckBox(_("Show shelved and suppressed"))
+        self.aside.toggled.connect(lambda _on: choose())
+        bar.addWidget(self.filter, 1)
+        bar.addWidget(self.aside)
+        column.addLayout(bar)
+        self.table = table(model, (140, 175, 230, 65, 65, 220), _("Alarms"))
+        selection = self.table.selectionModel()
+        if selection is not None:
+            selection.selectionChanged.connect(lambda *_change: picked())
+        column.addWidget(self.table, 1)
+
+
 class Past(QWidget):
     """The history, searched when Return is pressed."""
 
@@ -123,7 +148,7 @@ class Past(QWidget):
         self.text.returnPressed.connect(self.look)
         column.addWidget(self.text)
         self.model = RowsModel(event_titles())
-        past = table(self.model, (160, 110, 110, 300, 90, 90), _("History"))
+        past = table(self.model, (160, 110, 100, 270, 80, 80), _("History"))
         past.setSelectionMode(QAbstractItemView.SingleSelection)
         column.addWidget(past, 1)
         self._search = search

@@ -5,10 +5,7 @@ from typing import Any
 
 from PyQt5.QtCore import Qt, QTimer
 from PyQt5.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
     QLabel,
-    QLineEdit,
     QMainWindow,
     QSplitter,
     QTabWidget,
@@ -19,8 +16,8 @@ from PyQt5.QtWidgets import (
 from common.errors import PtcsError
 from common.text import _
 from gui import theme
-from gui.panels.alarm_parts import AreaTree, Past, Side
-from gui.panels.alarm_table import TABLE_STYLE, AlarmModel, table
+from gui.panels.alarm_parts import AreaTree, Past, Present, Side
+from gui.panels.alarm_table import TABLE_STYLE, AlarmModel
 from gui.viewmodels.alarms import AlarmView, words
 
 FRAME_MS = 100
@@ -52,6 +49,8 @@ class AlarmPanel(QMainWindow):
         }
         self.side = Side(acts, enabled=bool(user))
         self.past = Past(self._search)
+        self.page = Present(self.model, self._choose, self._guide)
+        self.table, self.filter, self.aside = self.page.table, self.page.filter, self.page.aside
         self._lay_out()
         self._say(user or _("read only: nobody is logged in"))
         self.draw()
@@ -66,7 +65,7 @@ class AlarmPanel(QMainWindow):
         self._banner.setObjectName("banner")
         column.addWidget(self._banner)
         tabs = QTabWidget()
-        tabs.addTab(self._alarms(), _("Alarms"))
+        tabs.addTab(self.page, _("Alarms"))
         tabs.addTab(self.past, _("History"))
         split = QSplitter(Qt.Horizontal)
         for part in (self.tree, tabs, self.side):
@@ -74,25 +73,6 @@ class AlarmPanel(QMainWindow):
         split.setSizes([230, 970, 300])
         column.addWidget(split, 1)
         self.setCentralWidget(page)
-
-    def _alarms(self) -> QWidget:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        bar = QHBoxLayout()
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText(_("Filter alarms"))
-        self.filter.textChanged.connect(self._choose)
-        self.aside = QCheckBox(_("Show shelved and suppressed"))
-        self.aside.toggled.connect(self._choose)
-        bar.addWidget(self.filter, 1)
-        bar.addWidget(self.aside)
-        column.addLayout(bar)
-        self.table = table(self.model, (140, 190, 280, 70, 70, 260), _("Alarms"))
-        picked = self.table.selectionModel()
-        if picked is not None:
-            picked.selectionChanged.connect(lambda *_change: self._guide())
-        column.addWidget(self.table, 1)
-        return page
 
     # --- Acts
 

@@ -96,13 +96,14 @@ class AlarmView:
     def cells(self, row: Mapping[str, Any], now: float | None = None) -> tuple[str, ...]:
         """One row as texts, in the order of COLUMNS."""
         mark, state = MARKS[row["severity"]], STATES[row["state"]]
+        status = "" if row["status"] == "NO_ALARM" else row["status"]
         first = f"  ⚑ {_('first out')}" if row["first"] else ""
         value = "?" if row["value"] is None else f"{row['value']:.4g}"
         by = f"{row['user']}: {row['note']}".rstrip(": ") if row["user"] else ""
         if row["until"] is not None:
             by += f"  → {datetime.fromtimestamp(row['until']).astimezone():%m-%d %H:%M}"
         return (
-            f"{mark.symbol} {_(row['severity'])}  {row['status']}",
+            f"{mark.symbol} {_(row['severity'])}  {status}",
             f"{state.symbol} {_(row['state'])}{first}",
             row["name"],
             age((time.time() if now is None else now) - row["since"]),
@@ -161,4 +162,4 @@ def event_line(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def event_titles() -> Sequence[str]:
     """Heads of the history's columns."""
-    return (_("time"), _("event"), _("severity"), _("alarm"), _("value"), _("by"), _("comment"))
+    return (_("when"), _("event"), _("severity"), _("alarm"), _("value"), _("by"), _("comment"))

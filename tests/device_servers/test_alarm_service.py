@@ -56,13 +56,13 @@ class Kept(Service):
 
 def opened(folder: Path, rules: list[Rule]) -> Kept:
     service = Kept(folder, rules)
-    service.restore()
+    service.writer.restore()
     return service
 
 
 def again(service: Kept, rules: list[Rule]) -> Kept:
     """After a clean stop."""
-    service.flush()
+    service.writer.flush()
     service.store.close()
     fresh = opened(service.store._path.parent, rules)
     fresh.now = service.now
@@ -91,7 +91,7 @@ def test_a_restart_keeps_latched_shelved_acknowledged_and_out_of_service(tmp_pat
     service.now += 200.0
     service.set(12.0)
     assert service.state("y") is State.UNACKED
-    rows = service.store.find(Question()) if service.flush() else []
+    rows = service.store.find(Question()) if service.writer.flush() else []
     assert {"RAISE", "ACK", "SHELVE", "DISABLE", "EXPIRE", "ESCALATE"} <= {row["event"] for row in rows}
     assert [row["user"] for row in rows if row["event"] == "ACK"] == ["otto"]
 
@@ -108,11 +108,11 @@ def test_a_full_disk_stops_no_alarm_and_is_said(tmp_path: Path) -> None:
     rules = [level(f"f/{i}") for i in range(200)]
     service = opened(tmp_path, rules)
     service.set(0.0)
-    assert service.flush()
+    assert service.writer.flush()
     service.store.limit_pages(service.store.pages())
     service.set(6.0)
-    assert not service.flush()
-    assert "full" in service.trouble
+    assert not service.writer.flush()
+    assert "full" in service.writer.trouble
     assert all(state == State.UNACKED for state in service.engine.states)
     with pytest.raises(Refused, match="free disk space"):
         service.act("f/7", Event.ACK)
@@ -120,8 +120,8 @@ def test_a_full_disk_stops_no_alarm_and_is_said(tmp_path: Path) -> None:
     service.set(12.0)
     assert service.engine.conditions.severity.min() == Severity.MAJOR
     service.store.limit_pages(0)
-    assert service.flush()
-    assert service.trouble == ""
+    assert service.writer.flush()
+    assert service.writer.trouble == ""
     assert service.act("f/7", Event.ACK) == ["f/7"]
     events = [row["event"] for row in service.store.find(Question(most=10_000))]
     assert (events.count("RAISE"), events.count("ESCALATE"), events.count("ACK")) == (200, 200, 1)
@@ -149,7 +149,7 @@ def test_a_flood_loses_none_and_stays_usable(tmp_path: Path) -> None:
         service.set(*(float(some * 50 + step) for step in (10, 20, 50)))
         service.act(f"f/{some * 50:04d}", Event.ACK)
         assert service.board.counts()["acked"] == some + 1
-    service.flush()
+    service.writer.flush()
     rows = service.store.find(Question(most=10_000))
     raised = [row["name"] for row in rows if row["event"] == "RAISE"]
     assert sorted(raised) == [rule.name for rule in rules]
@@ -185,7 +185,7 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
     service = opened(tmp_path, RULES)
     assert service.store.damaged.startswith("damaged-")
     service.set(6.0)
-    assert service.flush()
+    assert service.writer.flush()
     assert len(service.store.standing()) == 3
 
 

@@ -43,7 +43,7 @@ class Server:
         shapes = [Attribute(name, Origin.ALONE) for name in inputs.names]
         self.intake = Intake(inputs, self.service.engine.words, shapes, lambda: None)
         self.service.drain = self.intake.drain
-        self.service.restore()
+        self.service.writer.restore()
         self.lost = False
         self.silences: list[float] = []
 
@@ -179,7 +179,7 @@ def test_keys_acknowledge_shelve_and_search(panel: Any, server: Server) -> None:
     assert panel.view.waiting() == []
     panel.side.buttons["silence"].click()
     assert server.silences == [300.0]
-    server.service.flush()
+    server.service.writer.flush()
     panel.past.text.setText("looked")
     panel.past.look()
     assert panel.past.model.rowCount() == 1
@@ -220,6 +220,6 @@ def test_a_flood_of_1000_keeps_the_choice_and_costs_little(panel: Any, server: S
 
 def test_a_line_of_history_is_plain(server: Server) -> None:
     server.set(0.5)
-    server.service.flush()
+    server.service.writer.flush()
     row = next(row for row in server.ask("History", most=5) if row["event"] == "RAISE")
     assert event_line(row)[1:5] == ("RAISE", "✘ MAJOR", "rule/0000", "1")

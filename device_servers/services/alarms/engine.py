@@ -35,6 +35,16 @@ class Moves:
         """Number of moves."""
         return len(self.rules)
 
+    @staticmethod
+    def joined(parts: Sequence["Moves"]) -> "Moves":
+        """Several after one another."""
+        kinds = {"rules": np.intp, "values": np.float64, "crossed": np.float64}
+        columns = {
+            name: [np.empty(0, dtype=kinds.get(name, np.int32)), *(getattr(part, name) for part in parts)]
+            for name in (field.name for field in fields(Moves))
+        }
+        return Moves(**{name: np.concatenate(column) for name, column in columns.items()})
+
     def where(self, some: Flags) -> "Moves":
         """Some of the moves."""
         return Moves(*(getattr(self, field.name)[some] for field in fields(self)))
@@ -106,15 +116,7 @@ class Engine:
     def taken(self) -> Moves:
         """Moves since the last call; marks the first of each group."""
         moves, self._moves = self._moves, []
-        joined = Moves(
-            *(
-                np.concatenate([getattr(part, name) for part in moves]) if moves else np.empty(0, dtype=kind)
-                for name, kind in (
-                    ("rules", np.intp), ("events", np.int32), ("states", np.int32), ("severities", np.int32),
-                    ("status", np.int32), ("values", float), ("crossed", float),
-                )
-            )
-        )  # fmt: skip
+        joined = Moves.joined(moves)
         if len(joined):
             marked = self.groups.update(np.unique(joined.rules).astype(np.intp), self.states, self.raised)
             self.touched[marked] = self.changes

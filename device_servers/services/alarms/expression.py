@@ -8,7 +8,7 @@ ALARM or INVALID. `and`, `or`, `not` follow Kleene: what is unknown stays unknow
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.errors import BadConfig
@@ -113,67 +113,89 @@ def _attribute(text: str) -> str:
     return f"{device.lower()}/{attribute}"
 
 
-class _Reader:
-    """Recursive descent over the tokens; one level of precedence a method."""
+class _Tokens:
+    """The tokens of a text, one at a time: `kind` and `part` of the next one."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._at, self._next, self._depth = text, 0, 0, 0
-        self.kind, self._part = "end", ""
-        self._advance()
+        self.text = text
+        self.kind, self.part = "end", ""
+        self._at, self._next, self._depth = 0, 0, 0
+        self.advance()
 
     def bad(self, wanted: str) -> BadConfig:
-        found = repr(self._part) if self._part else "the end"
-        return BadConfig(f"expression {self._text!r}: {found} at {self._at} where {wanted} belongs")
+        """The error of something else where `wanted` belongs."""
+        found = repr(self.part) if self.part else "the end"
+        return BadConfig(f"expression {self.text!r}: {found} at {self._at} where {wanted} belongs")
 
-    def _advance(self) -> str:
-        token = self._part
+    def advance(self) -> str:
+        """Go on; the token that was next."""
+        token = self.part
         self._at = self._next
-        if not self._text[self._at :].strip():
-            self.kind, self._part = "end", ""
+        if not self.text[self._at :].strip():
+            self.kind, self.part = "end", ""
             return token
-        found = _TOKEN.match(self._text, self._at)
+        found = _TOKEN.match(self.text, self._at)
         if found is None:
-            self._part = self._text[self._at :].strip()[0]
+            self.part = self.text[self._at :].strip()[0]
             raise self.bad("a name, number or operator")
         self._next, self.kind = found.end(), str(found.lastgroup)
-        self._part = found[self.kind]
+        self.part = found[self.kind]
         return token
 
-    def _takes(self, *tokens: str) -> bool:
-        if self.kind in ("sign", "word") and self._part.lower() in tokens:
-            self._advance()
+    def takes(self, *tokens: str) -> bool:
+        """Go on if one of these words or signs is next; whether it was."""
+        if self.kind in ("sign", "word") and self.part.lower() in tokens:
+            self.advance()
             return True
         return False
 
-    def _require(self, sign: str) -> None:
-        if not self._takes(sign):
+    def is_sign(self, *signs: str) -> bool:
+        """Whether one of these signs is next."""
+        return self.kind == "sign" and self.part in signs
+
+    def require(self, sign: str) -> None:
+        """Go on over a sign. Raises BadConfig for anything else."""
+        if not self.takes(sign):
             raise self.bad(sign)
+
+    def deeper(self, read: Callable[[], Node]) -> Node:
+        """Read something inside of something. Raises BadConfig beyond DEEPEST."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise BadConfig(f"expression nested deeper than {DEEPEST}")
+        node = read()
+        self._depth -= 1
+        return node
+
+
+class _Reader(_Tokens):
+    """Recursive descent over the tokens; one level of precedence a method."""
 
     def either(self) -> Node:
         """`or`, the weakest."""
         node = self._both()
-        while self._takes("or"):
+        while self.takes("or"):
             node = Op("or", (node, self._both()))
         return node
 
     def _both(self) -> Node:
         node = self._negated()
-        while self._takes("and"):
+        while self.takes("and"):
             node = Op("and", (node, self._negated()))
         return node
 
     def _negated(self) -> Node:
-        if self._takes("not"):
-            return Op("not", (self._deeper(self._negated),))
+        if self.takes("not"):
+            return Op("not", (self.deeper(self._negated),))
         return self._compared()
 
     def _compared(self) -> Node:
         left = self._sum()
-        if self._takes("in"):
+        if self.takes("in"):
             return self._one_of(left)
-        if self.kind == "sign" and self._part in COMPARISONS:
-            node = self._comparison(left, self._advance())
-            if self.kind == "sign" and self._part in COMPARISONS:
+        if self.is_sign(*COMPARISONS):
+            node = self._comparison(left, self.advance())
+            if self.is_sign(*COMPARISONS):
                 raise self.bad("`and` (write a < b and b < c)")
             return node
         return left
@@ -190,69 +212,69 @@ class _Reader:
         fits = isinstance(left, Input) or (isinstance(left, Op) and left.name == "quality")
         if not fits or not isinstance(right, Word) or sign not in ("==", "!="):
             raise BadConfig(
-                f"expression {self._text!r}: words are compared as in device/State == ON, with == or !="
+                f"expression {self.text!r}: words are compared as in device/State == ON, with == or !="
             )
         same = Op("is", (left, right))
         return same if sign == "==" else Op("not", (same,))
 
     def _one_of(self, left: Node) -> Node:
-        self._require("(")
+        self.require("(")
         node = self._word_comparison(left, "==", self._word())
-        while self._takes(","):
+        while self.takes(","):
             node = Op("or", (node, self._word_comparison(left, "==", self._word())))
-        self._require(")")
+        self.require(")")
         return node
 
     def _word(self) -> Word:
         if self.kind not in ("word", "quoted"):
             raise self.bad("a word")
-        return Word(self._advance().strip("\"'"))
+        return Word(self.advance().strip("\"'"))
 
     def _sum(self) -> Node:
         node = self._product()
-        while self.kind == "sign" and self._part in ("+", "-"):
-            node = Op(self._advance(), (node, self._product()))
+        while self.is_sign("+", "-"):
+            node = Op(self.advance(), (node, self._product()))
         return node
 
     def _product(self) -> Node:
         node = self._signed()
-        while self.kind == "sign" and self._part in ("*", "/"):
-            node = Op(self._advance(), (node, self._signed()))
+        while self.is_sign("*", "/"):
+            node = Op(self.advance(), (node, self._signed()))
         return node
 
     def _signed(self) -> Node:
-        if self._takes("-"):
-            return Op("neg", (self._deeper(self._signed),))
+        if self.takes("-"):
+            return Op("neg", (self.deeper(self._signed),))
         return self._atom()
 
     def _atom(self) -> Node:
-        if self._takes("("):
-            node = self._deeper(self.either)
-            self._require(")")
+        if self.takes("("):
+            node = self.deeper(self.either)
+            self.require(")")
             return node
-        kind, token = self.kind, self._part
+        kind, token = self.kind, self.part
         if kind == "word" and token.lower() in ("and", "or", "not", "in"):
             raise self.bad("a value")
         if kind not in ("name", "quoted", "number", "word"):
             raise self.bad("a value")
-        self._advance()
+        self.advance()
         if kind == "number":
             return Number(float(token))
         if kind == "word":
             if token.lower() in ("true", "false"):
                 return Number(float(token.lower() == "true"))
-            return self._call(token) if self.kind == "sign" and self._part == "(" else Word(token)
+            return self._call(token) if self.is_sign("(") else Word(token)
         text = token.strip("\"'")
         return Input(_attribute(text)) if kind == "name" or _NAME.fullmatch(text) else Word(text)
 
     def _call(self, name: str) -> Node:
         if name not in FUNCTIONS:
             raise BadConfig(f"no function {name}: allowed are {', '.join(FUNCTIONS)}")
-        self._require("(")
-        parts = [self._deeper(self.either)]
-        while self._takes(","):
+        self.require("(")
+        parts = [self.deeper(self.either)]
+        while self.takes(","):
             parts.append(self.either())
-        self._require(")")
+        self.require(")")
         least, most = FUNCTIONS[name], len(parts) if name in ("min", "max") else 1
         if not least <= len(parts) <= most:
             raise BadConfig(f"{name} takes {least} argument(s), not {len(parts)}")
@@ -262,11 +284,3 @@ class _Reader:
         for part in parts[1:]:
             node = Op(name, (node, part))
         return Op(name, (node,)) if len(parts) == 1 else node
-
-    def _deeper(self, read: "object") -> Node:
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise BadConfig(f"expression nested deeper than {DEEPEST}")
-        node: Node = read()  # type: ignore[operator]
-        self._depth -= 1
-        return node

@@ -161,7 +161,7 @@ class Programs:
         results = columns.run(some, read, values)
         lost = np.zeros(len(places), dtype=bool)
         if values.lost.any():
-            lost = values.lost[read].any(axis=0)
+            lost = np.any(values.lost[read], axis=0, out=lost)
         before = self.results[places]
         same = (results == before) | (np.isnan(results) & np.isnan(before))
         same &= lost == self.lost[places]

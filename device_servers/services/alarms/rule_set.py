@@ -11,6 +11,7 @@ from device_servers.services.alarms import generate, rule_file
 from device_servers.services.alarms.attributes import Attributes, ClassOf
 from device_servers.services.alarms.rule_file import AlarmFile
 from device_servers.services.alarms.rules import Rule
+from device_servers.services.kinds import class_named
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,6 @@ class RuleSet:
 
 def of_site(site: Site) -> RuleSet:
     """The rules of a site. A file that is wrong does not take the generated ones with it."""
-    from device_servers.classes import class_named  # noqa: PLC0415 - classes import this room
-
     try:
         return checked(site, class_named)
     except BadConfig as why:
