@@ -61,6 +61,16 @@ def test_a_required_area_is_written_by_whoever_has_control_and_by_nobody_else(si
     assert json.loads(site.proxy(AUTHORITY).read_attribute("Holders").value)["ring"]["user"] == "otto"
     entry = audit(site, "one")[-1]
     assert (entry["user"], entry["outcome"]) == ("anna", "refused") and "otto" in str(entry["why"])
+    passed_on = {
+        "token": site.token("anna", "operator"),
+        "device": MAGNET,
+        "command": "Off",
+        "by": "epics peer",
+    }
+    assert (
+        "otto has control of ring"
+        in refusal(site.proxy("crate/server/one").WriteAs, json.dumps(passed_on)).desc
+    )
     assert site.control("Release", "ring") == "FREE"
     assert refusal(magnet.On).origin == "authority"
 
@@ -208,6 +218,26 @@ def test_the_admin_device_of_a_server_takes_no_orders(site: ControlRoom) -> None
     assert magnet.ping() > 0 and not (site.state / "evil.log").exists()
     seen = magnet.subscribe_event("State", tango.EventType.CHANGE_EVENT, lambda _event: None)
     magnet.unsubscribe_event(seen)
+
+
+@pytest.mark.requirement("SYS-ACCESS")
+def test_limits_that_somebody_changes_in_tango_limit_nothing_and_are_put_back(site: ControlRoom) -> None:
+    magnet = site.proxy(MAGNET)
+    wider = magnet.get_attribute_config("CurrentSetpoint")
+    wider.max_value = "1000000"
+    magnet.set_attribute_config(wider)
+    site.login("otto", "operator")
+    site.control("Request", "ring")
+    with pytest.raises(tango.DevFailed, match=r"allowed|outside"):
+        magnet.CurrentSetpoint = 1e5
+
+    def limit() -> float:
+        return float(magnet.get_attribute_config("CurrentSetpoint").max_value)
+
+    wait_until(lambda: limit() == 1500.0, "the limits", 120.0)
+    wait_until(
+        lambda: any("changed in Tango" in str(e["why"]) for e in audit(site, "one")), "the record", 20.0
+    )
 
 
 @pytest.mark.requirement("ACS-USERS")
