@@ -17,7 +17,7 @@ from ptcs.client import connect
 from ptcs.maintenance_command import call, site_of
 from ptcs.running import find
 
-POLL_S = 0.1
+FIRST_POLL_S, LONGEST_POLL_S = 0.005, 0.1
 PATIENCE_S = 900.0
 TIMEOUT_MS = 10_000
 
@@ -46,11 +46,12 @@ class Service:
     def job(self, command: str, argument: dict[str, Any]) -> Any:
         """The result of a command that takes time. Raises Refused with the job's own error."""
         number = str(call(self._proxy, command, json.dumps(argument)))
-        ends = time.monotonic() + PATIENCE_S
+        ends, pause = time.monotonic() + PATIENCE_S, FIRST_POLL_S
         while (state := json.loads(call(self._proxy, "JobStatus", number)))["state"] in ("QUEUED", "RUNNING"):
             if time.monotonic() > ends:
                 raise Refused(_("job {number} is still {state}").format(number=number, state=state["state"]))
-            time.sleep(POLL_S)
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_POLL_S)
         if state["state"] == "FAILED":
             raise Refused(state["error"])
         return json.loads(call(self._proxy, "JobResult", number))

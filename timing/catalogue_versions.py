@@ -58,7 +58,10 @@ ROLES: Mapping[str, frozenset[str]] = {
 """Act -> roles that may do it."""
 
 LARGEST_CHANGE = 0.1
-"""A proposal farther than this share from the base is refused unless it says so (`large`)."""
+"""A proposal farther than this share from the base is refused unless it says so (`large`).
+
+It does not hold for what steers both ways: its base says nothing about the orbit.
+"""
 
 
 @dataclass
@@ -195,7 +198,7 @@ def _check_current(
     if not low <= value <= high:
         text = _("{name} {value:g} A: allowed are {low:g} .. {high:g} A")
         raise Refused(text.format(name=name, value=value, low=low, high=high))
-    if not large and abs(value - base) > LARGEST_CHANGE * max(abs(base), 1e-9):
+    if not large and low >= 0 and abs(value - base) > LARGEST_CHANGE * max(abs(base), 1e-9):
         text = _(
             "{name} {value:g} A is more than {share:.0%} from the base, {base:g} A; "
             "if that is meant, say so (large)"

@@ -26,8 +26,6 @@ ENTRY = '{"title", "text", "kind", "tags", "about": [devices], "attachments": [{
 class Logbook(PtcsDevice):
     """Entries by hand and by services; each is in a hash chain before it is acknowledged."""
 
-    eager = True
-
     def init_device(self) -> None:
         """Open the book and begin to subscribe. A log that was altered makes the device FAULT."""
         super().init_device()

@@ -45,8 +45,6 @@ class Answer:
 class SettingsDisplay(JobDevice):
     """What is kept, and the answers of jobs: open to everybody."""
 
-    eager = True
-
     def init_device(self) -> None:
         """Read the site's settings file and what is kept. A bad file or an altered log is FAULT."""
         super().init_device()

@@ -97,6 +97,8 @@ def test_what_is_no_setting_is_refused(settings: Any, error: type[PtcsError]) ->
 
 def test_a_large_change_is_possible_when_it_is_meant() -> None:
     assert check_proposal({"ring-dipole": 800.0}, BASE, LIMITS, large=True)["ring-dipole"] == 800.0
+    steerer = check_proposal({"ch1": -3.0}, {"ch1": 0.0}, {"ch1": (-10.0, 10.0)}, large=False)
+    assert steerer == {"ch1": -3.0}
     rows = differences(BASE, {"ring-dipole": 1001.0, "ring-quad-f": 150.0})
     assert [row["name"] for row in rows] == ["ring-quad-f", "ring-dipole"]
 

@@ -36,6 +36,8 @@ class Book:
         self._chain: ChainLog | None = None
         self._index = Index(folder / "index.db")
         self._last = 0
+        self.count = 0
+        """How many entries there are."""
         try:
             self._chain = ChainLog(self._path)
             self._catch_up()
@@ -49,12 +51,6 @@ class Book:
             self._index.close()
             if self._chain is not None:
                 self._chain.close()
-
-    @property
-    def count(self) -> int:
-        """How many entries there are."""
-        with self._lock:
-            return self._index.count()
 
     # --- Writing
 
@@ -103,6 +99,7 @@ class Book:
             text = _("it cannot be kept ({why}); free disk space, then try again")
             raise Refused(text.format(why=why)) from why
         self._last = max(self._last, made.number)
+        self.count += made.version == 1
         self._index_one(made, digest)
         return made
 
@@ -150,5 +147,6 @@ class Book:
             self._index.clear()
             count = 0
         self._index.take((entries.from_json(found.entry), found.digest) for found in listed[count:])
-        self._last = max((int(found.entry["number"]) for found in listed), default=0)
+        numbers = {int(found.entry["number"]) for found in listed}
+        self._last, self.count = max(numbers, default=0), len(numbers)
         self.behind = ""

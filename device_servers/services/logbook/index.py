@@ -112,10 +112,6 @@ class Index:
 
     # --- Questions
 
-    def count(self) -> int:
-        """How many entries there are."""
-        return int(self._base.execute("SELECT count(*) FROM entry WHERE newest").fetchone()[0])
-
     def versions(self, number: int) -> list[dict[str, Any]]:
         """All versions of an entry, newest first."""
         rows = self._base.execute("SELECT body FROM entry WHERE number = ? ORDER BY version DESC", (number,))

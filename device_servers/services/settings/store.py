@@ -61,6 +61,25 @@ class Index:
         elif kind in ("restore", "outcome"):
             self.restores[entry["id"]] = {**self.restores.get(entry["id"], {}), **entry, "kind": "restore"}
 
+    def line(self, name: str) -> Line:
+        """A snapshot by its id, the beginning of it, or `golden:CONFIGURATION`. Raises Refused."""
+        if name.startswith("golden:"):
+            wanted = name.partition(":")[2]
+            golden = [line for line in self.lines.values() if line.golden]
+            found = [line for line in golden if line.summary["configuration"] == wanted]
+        else:
+            found = [line for key, line in self.lines.items() if name and key.startswith(name)]
+        if len(found) != 1:
+            text = _("{count} snapshots are called {name!r}; `ptcs snapshot list` shows them")
+            raise Refused(text.format(count=len(found), name=name))
+        return found[0]
+
+    def find(self, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """As `Store.find`."""
+        rows = [line.row() for line in reversed(self.lines.values())]
+        found = [row for row in rows if _fits(row, wish)]
+        return found[: int(wish.get("limit") or len(found))]
+
     def _golden(self, name: str, *, golden: bool) -> None:
         """One snapshot of a configuration at most is the golden one."""
         line = self.lines[name]
@@ -75,17 +94,14 @@ class Store:
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         """Open or begin it. A log that was altered makes it read-only: `broken` says why."""
-        self.folder = folder
-        self._now = now
+        self.folder, self._now = folder, now
         self._path = folder / "settings.log"
         self._lock = threading.RLock()
         self._chain: ChainLog | None = None
         self.index = Index()
         self.broken = ""
         for place in ("snapshots", "restores"):
-            (folder / place).mkdir(parents=True, exist_ok=True)
-            for left in (folder / place).glob(".*"):  # a process was killed while it wrote
-                left.unlink(missing_ok=True)
+            _make_clean(folder / place)
         self._open()
 
     def _open(self) -> None:
@@ -136,17 +152,7 @@ class Store:
     def line(self, name: str) -> Line:
         """A snapshot by its id, the beginning of it, or `golden:CONFIGURATION`. Raises Refused."""
         with self._lock:
-            if name.startswith("golden:"):
-                wanted = name.partition(":")[2]
-                found = [
-                    x for x in self.index.lines.values() if x.golden and x.summary["configuration"] == wanted
-                ]
-            else:
-                found = [line for key, line in self.index.lines.items() if name and key.startswith(name)]
-        if len(found) != 1:
-            text = _("{count} snapshots are called {name!r}; `ptcs snapshot list` shows them")
-            raise Refused(text.format(count=len(found), name=name))
-        return found[0]
+            return self.index.line(name)
 
     def read(self, name: str) -> Snapshot:
         """A snapshot. Raises Refused for an unknown one, Tampered for one whose file was changed."""
@@ -166,9 +172,7 @@ class Store:
         from, to: s since the epoch. "limit": the most rows; what is left out does not choose.
         """
         with self._lock:
-            rows = [line.row() for line in reversed(self.index.lines.values())]
-        found = [row for row in rows if _fits(row, wish)]
-        return found[: int(wish.get("limit") or len(found))]
+            return self.index.find(wish)
 
     def tag(self, user: str, name: str, tags: Iterable[str]) -> None:
         """Replace the tags of a snapshot. Raises Refused."""
@@ -182,9 +186,8 @@ class Store:
     def golden(self, user: str, name: str, *, golden: bool) -> None:
         """Make a snapshot the golden one of its configuration, or no longer. Raises Refused."""
         with self._lock:
-            self._append(
-                {"kind": "golden", "user": user, "id": self.line(name).summary["id"], "golden": golden}
-            )
+            entry = {"kind": "golden", "user": user, "id": self.line(name).summary["id"], "golden": golden}
+            self._append(entry)
 
     # --- Restores
 
@@ -236,6 +239,13 @@ class Store:
         except OSError as why:
             raise _not_kept(why) from why
         self.index.apply(json.loads(json.dumps(stamped)))
+
+
+def _make_clean(folder: Path) -> None:
+    """Make a folder; what a process that was killed had half written goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".*"):
+        left.unlink(missing_ok=True)
 
 
 def _not_kept(why: Exception) -> Refused:
