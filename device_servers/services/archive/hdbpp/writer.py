@@ -109,9 +109,11 @@ class HdbWriter:
 
     def commit(self, now: float) -> None:  # noqa: ARG002  (stores in files need it)
         """Everything taken becomes durable in one transaction. Raises OSError: it then goes on waiting."""
-        if not self.waiting:
-            return
         with self._link.transaction() as connection:
+            if not self.waiting:
+                # a database that went away is told now, not with the next value
+                connection.execute("SELECT 1")
+                return
             samples = self._write_samples(connection)
             spots.write(connection, np.concatenate([np.empty((0, len(SPOT_COLUMNS))), *self._spots]))
             for rows in self._texts:
