@@ -20,6 +20,8 @@ POLL_S = 0.05
 SPOT_MU = 2.0
 SIGMA_MM = 4.0
 RUNNING = frozenset({"SWITCHING", "DELIVERING"})
+FROM = {"LOADED": "Start", "HELD": "Resume"}
+"""What gets beam under way from a state of the beam hardware."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,8 @@ class RoomBeam:
         if state in ("COMPLETE", "IDLE", "TERMINATED") and self._again and self._map is not None:
             self._reload()
             self._start()
-        elif state == "LOADED":
-            self._start()
-        elif state in ("TRIPPED", "HELD"):
-            self._permit(lambda: self.bench.command(self.device, "Resume"))
+        else:
+            self._go()
 
     def end(self) -> None:
         """End beam and forget the map."""
@@ -160,22 +160,27 @@ class RoomBeam:
 
     def _start(self) -> None:
         self.bench.command(self.device, "Ask")
-        self._permit(lambda: self.bench.command(self.device, "Start"))
+        self._go()
 
-    def _permit(self, act: Any) -> None:
-        """Do what needs the permit; reset trips and try again for a while. Raises Refused with the reason."""
+    def _go(self) -> None:
+        """Get beam under way from wherever it is: reset what tripped, start or resume, again for a while.
+
+        Raises Refused or LinkLost with the last reason.
+        """
         end = self.bench.now() + PERMIT_S
-        while True:
+        while (state := self.state()) not in RUNNING | {"COMPLETE"}:
             try:
                 if self.bench.read([f"{self._interlock}/Tripped"]).values[0]:
                     self.bench.command(self._interlock, "ResetTrips")
-                act()
-            except Refused:
+                if state in FROM:
+                    self.bench.command(self.device, FROM[state])
+            except (Refused, LinkLost):
                 if self.bench.now() > end:
                     raise
-                self.bench.pause(POLL_S)
-            else:
-                return
+            if self.bench.now() > end:
+                text = _("beam is {state} after {limit:.0f} s")
+                raise LinkLost(text.format(state=state, limit=PERMIT_S))
+            self.bench.pause(POLL_S)
 
     def _until(self, true: Any, what: str) -> None:
         end = self.bench.now() + PERMIT_S

@@ -1,9 +1,11 @@
 """Measurements as pictures: live in a notebook, point by point, and whole in a report."""
 
+import io
 import sys
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from common.text import _
 from ptcs.commissioning.fits.response import Response
@@ -48,17 +50,19 @@ class Live:
         if "IPython" not in sys.modules or sys.modules["IPython"].get_ipython() is None:
             print(f"\r{len(measured.points)}/{len(measured.plan.steps)}", end="", file=sys.stderr)
             return
-        from IPython.display import display  # noqa: PLC0415 - there only in a notebook
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from IPython.display import Image, display  # noqa: PLC0415 - there only in a notebook
 
         if self._figure is None or len(measured.points) == 1:
             self._figure, self._handle = Figure(figsize=(8, 3.6), layout="constrained"), None
             self._figure.subplots()
         draw(self._figure.axes[0], measured)
+        held = io.BytesIO()
+        self._figure.savefig(held, format="png", dpi=100)
+        shown = Image(data=held.getvalue(), format="png")  # type: ignore[no-untyped-call]
         if self._handle is None:
-            self._handle = display(self._figure, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
         else:
-            self._handle.update(self._figure)
+            self._handle.update(shown)
 
 
 def draw_response(axes: Any, response: Response) -> None:

@@ -21,21 +21,29 @@ PROPOSAL = "proposal.json"
 CLASS, COMMAND = "BeamCatalogue", "Propose"
 FLAT_TOP, FLAT_TOP_S = "FLAT_TOP", 30.0
 LOOK_S = 0.02
+CORRECTIONS = frozenset({"orbit", "spot-position"})
 Wish = dict[str, Any]
 
 
 def proposal(result: Result) -> dict[str, Any]:
-    """What the file holds. Raises BadInput for a result that proposes nothing, or is unsure."""
+    """What the file holds. Raises BadInput for a result that proposes nothing or a correction that failed.
+
+    A calibration proposes what it found, whether or not the machine was within tolerance before.
+    """
     if result.proposal is None:
         raise BadInput(_("{id} proposes nothing").format(id=result.id))
-    if result.verdict is Verdict.UNSURE:
-        raise BadInput(_("{id} is unsure: measure longer before you propose it").format(id=result.id))
+    if result.kind in CORRECTIONS and result.verdict is not Verdict.PASSED:
+        text = _(
+            "{id} is {verdict}: only a correction that passed is proposed; correct again, or measure longer"
+        )
+        raise BadInput(text.format(id=result.id, verdict=result.verdict.value))
     return {
         "kind": result.kind,
         "measurement": result.id,
         "user": result.user,
         "when": result.when,
         "why": _why(result),
+        "verdict": result.verdict.value,
         "changes": {key: value for key, value in result.proposal.items() if key != "reason"},
         "evidence": {q.name: [q.value, q.error, q.unit] for q in result.quantities},
     }

@@ -1,4 +1,4 @@
-"""What a notebook finds instead of a facility: the plant's physics in its own process, the same every time."""
+"""What a notebook finds instead of a facility: the plant in its own process, the same every time."""
 
 from pathlib import Path
 from types import TracebackType

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,12 +108,17 @@ def test_a_proposal_is_written_and_an_unsure_one_is_not(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     assert content["changes"] == {"settings": {TRIM: 0.1}} and content["why"] == "because"
     assert content["evidence"]["range"] == [158.0, 0.1, "mm"]
-    with pytest.raises(BadInput, match="unsure: measure longer"):
-        proposal.write(store, made(store, 158.95))
+    unsure = made(store, 158.95)
+    assert json.loads(proposal.write(store, unsure).read_text())["verdict"] == "UNSURE", (
+        "a calibration tells it"
+    )
+    with pytest.raises(BadInput, match="only a correction that passed"):
+        proposal.proposal(replace(unsure, kind="orbit"))
 
 
 KILLED = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from plant_bench import PlantBench, session
 from ptcs.commissioning.plan import scan
