@@ -46,6 +46,13 @@ RULES: list[dict[str, Any]] = [
         "guidance": TEXT,
     },
     {
+        "name": "test/word",
+        "when": "central/interlock/1/FirstFault == vacuum",
+        "latch": False,
+        "text": TEXT,
+        "guidance": TEXT,
+    },
+    {
         "name": "test/inhibited",
         "when": f"{MAGNET}/Current > 100",
         "inhibit": f"{MAGNET}/State == OFF",
@@ -148,7 +155,7 @@ class AlarmBench(Bench):
         return list(self.ask("History", **wish))
 
 
-USED = ("MagnetSupply", "WaterCircuit", "VacuumGauge", "SectorValve", "Couch", "Nozzle")
+USED = ("MagnetSupply", "WaterCircuit", "VacuumGauge", "SectorValve", "Couch", "Nozzle", "Interlock")
 
 
 def now() -> float:

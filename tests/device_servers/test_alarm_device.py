@@ -74,6 +74,13 @@ def test_a_value_beyond_its_level_is_an_alarm_until_acknowledged(
     assert plant.history(text="过高", most=5)[0]["name"] == "test/current"
 
 
+def test_a_word_of_an_attribute_in_no_block_is_heard(plant: AlarmBench, alarms: tango.DeviceProxy) -> None:
+    plant.tell("drivers['central/interlock/1'].values.update(tripped=1.0)")
+    plant.wait_state("test/word", "UNACKED")
+    plant.tell("drivers['central/interlock/1'].values.update(tripped=0.0)")
+    plant.wait_state("test/word", "NORMAL")
+
+
 def test_shelving_needs_a_reason_and_ends(plant: AlarmBench, alarms: tango.DeviceProxy) -> None:
     plant.current(150.0)
     plant.wait_state("test/unlatched", "UNACKED")
