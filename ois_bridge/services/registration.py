@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from common.dicom.plan import PatientIdentity
 from common.errors import Refused
@@ -14,7 +14,7 @@ from ois_bridge.domain import chinese, identity, registration
 from ois_bridge.domain.barcode import BarcodeRule
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.registration import CourseEntry, PatientEntry
-from ois_bridge.models.accounts import Account
+from ois_bridge.models.accounts import Account, AccountRole
 from ois_bridge.models.archive import DicomSeries
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.record import Diagnosis
@@ -86,8 +86,14 @@ def return_visit(
 
 def physicians(session: Session) -> list[Account]:
     """Doctors who may be in charge, by name."""
-    accounts = session.scalars(select(Account).where(Account.active).order_by(Account.full_name))
-    return [account for account in accounts if "physician" in account.roles]
+    found = (
+        select(Account)
+        .join(Account.role_rows)
+        .where(Account.active, AccountRole.role == "physician")
+        .options(lazyload(Account.role_rows))
+        .order_by(Account.full_name)
+    )
+    return list(session.scalars(found))
 
 
 def refuse_duplicates(session: Session, entry: PatientEntry, own_key: str = "") -> None:

@@ -25,7 +25,7 @@ _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 def doctors(session: Session) -> dict[str, str]:
     """User -> full name."""
-    return {account.user: account.full_name for account in session.scalars(select(Account))}
+    return dict(session.execute(select(Account.user, Account.full_name)).tuples().all())
 
 
 def table(context: Context, caller: Caller, search: Search) -> list[list[str]]:
