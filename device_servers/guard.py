@@ -16,13 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from common import authority
 from common.errors import Unauthorised
 from common.hashchain import ChainLog, Rotation
 from common.text import _
 from device_servers.control_file import NOBODY, Control
+from device_servers.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -100,11 +99,8 @@ class Guard:
         machine_key: Path | None = None,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`public_key` may appear later; `audit` is opened now (raises Tampered if its chain is broken).
-
-        machine_key: verifies local log-ins (break-glass), where the site has them.
-        """
-        self._public_key, self._machine_key = public_key, machine_key
+        """Keys (machine_key: of local log-ins) may appear later; `audit` is opened now (raises Tampered)."""
+        self._tokens = Tokens(public_key, machine_key)
         self._now = now or (lambda: datetime.now(UTC))
         self._steady = steady
         self.control = control
@@ -123,42 +119,15 @@ class Guard:
         return session
 
     def vouched(self, client: Client, token: str, by: str) -> Session:
-        """A session for one write that `client` passes on for `by`; an expired token is for `check_session`.
-
-        Raises Unauthorised for a token that neither the OIS nor the machine signed.
-        """
-        return Session(self._signed(token), token, client, by)
+        """A session for one write that `client` passes on for `by`, expired or not. Raises Unauthorised."""
+        return Session(self._tokens.signed(token), token, client, by)
 
     def identity(self, token: str) -> authority.Identity:
         """Whom a token names. Raises Unauthorised for one that is not valid now."""
-        identity, now = self._signed(token), self._now()
+        identity, now = self._tokens.signed(token), self._now()
         authority.check_time(identity, now)
         self.control.check_identity(identity, now)
         return identity
-
-    def _signed(self, token: str) -> authority.Identity:
-        """Whom a token of the OIS, or of the machine itself, names."""
-        try:
-            identity = authority.read(self._key(), token)
-        except Unauthorised:
-            if self._machine_key is None or not self._machine_key.exists():
-                raise
-            try:
-                return authority.read_local(authority.load_public(self._machine_key), token)
-            except (Unauthorised, OSError, ValueError):
-                pass
-            raise
-        if identity.user.startswith(authority.LOCAL_PREFIX):
-            raise Unauthorised(_("the OIS vouches for no local log-in; log in again"))
-        return identity
-
-    def _key(self) -> Ed25519PublicKey:
-        try:
-            return authority.load_public(self._public_key)
-        except (OSError, ValueError) as why:
-            raise Unauthorised(
-                _("no public key of the OIS yet; start the OIS, then open the session again")
-            ) from why
 
     def close(self, client: Client) -> None:
         """Forget a client's session, if it has one."""
@@ -199,10 +168,9 @@ class Guard:
     def has_left(self, client: Client) -> bool:
         """Whether a client has ended its session here, or its process has."""
         with self._lock:
-            ended = any(session.client == client for _at, session in self._ended)
             here = client in self._sessions
-        gone = client.host == "localhost" and client.born != "" and _born(client.pid) != client.born
-        return gone or (ended and not here)
+            ended = not here and any(session.client == client for _at, session in self._ended)
+        return ended or (client.born != "" and _born(client.pid) != client.born)
 
     def check(self, client: Client, area: str, *, safe: bool, device: str = "") -> Session:
         """The session under which a client may write to a device of an area now ("": any valid session).
@@ -247,19 +215,7 @@ class Guard:
         session: the one it was asked under, where that is not the client's own.
         """
         session = session or self.session(client)
-        entry: dict[str, Any] = {
-            "time": self._now().isoformat(),
-            "user": session.identity.user if session else "",
-            "host": client.host,
-            "pid": client.pid,
-            "device": device,
-            "what": what,
-            "value": value[:VALUE_LIMIT],
-            "outcome": "refused" if why else "accepted",
-            "why": why,
-        }
-        if session is not None and session.by:
-            entry["by"] = session.by
+        entry = _entry(self._now(), client, session, (device, what, value), why)
         try:
             with self._lock:
                 self._audit.append(entry)
@@ -280,3 +236,24 @@ class Guard:
     def shut(self) -> None:
         """Close the audit log."""
         self._audit.close()
+
+
+def _entry(
+    now: datetime, client: Client, session: Session | None, write: tuple[str, str, str], why: str
+) -> dict[str, Any]:
+    """One write (device, what, value) as the audit log has it."""
+    device, what, value = write
+    entry: dict[str, Any] = {
+        "time": now.isoformat(),
+        "user": session.identity.user if session else "",
+        "host": client.host,
+        "pid": client.pid,
+        "device": device,
+        "what": what,
+        "value": value[:VALUE_LIMIT],
+        "outcome": "refused" if why else "accepted",
+        "why": why,
+    }
+    if session is not None and session.by:
+        entry["by"] = session.by
+    return entry
