@@ -47,7 +47,7 @@ def create(context: Context, hosts: frozenset[str] = frozenset()) -> FastAPI:
     )
     app.state.context = context
     refusals: dict[int | str, dict[str, object]] = {
-        code: {"model": schemas.Refusal} for code in (401, 403, 404, 409, 422)
+        code: {"model": schemas.Refusal} for code in (401, 403, 404, 409, 422, 503)
     }
     for part in REST:
         app.include_router(part, prefix=API, responses=refusals)
@@ -96,6 +96,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400 and _is_api(request):
+        # bytes that are no text at all: for who sends them the same as a body that does not fit
+        return _answer(request, 422, _("The body cannot be read: JSON in UTF-8 is needed."))
     return _answer(request, error.status_code, str(error.detail))
 
 

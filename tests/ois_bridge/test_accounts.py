@@ -181,3 +181,13 @@ def test_audit_of_permissions_tells_roles_keys_and_log_ins(
     assert "password of your own" in browser().log_in(user, fresh[1]).text
     seen = ois.query('SELECT last_log_in FROM account WHERE "user" = :user', user=user)
     assert seen[0][0] is not None
+
+
+@pytest.mark.requirement("OIS-API")
+def test_body_that_is_no_text_is_refused_as_documented(ois: Ois, users: Users) -> None:
+    answer = users["physician"].post(
+        "/forms/search", content=b".\xfc", headers={"Content-Type": "application/json"}
+    )
+    refused(answer, 422, "JSON in UTF-8")
+    described = ok(users["physician"].get("/openapi.json"))["paths"]["/api/v1/forms/search"]["post"]
+    assert {"422", "503"} <= described["responses"].keys()
