@@ -101,7 +101,7 @@ def test_diagnosis_is_found_linked_and_staged(record: Record) -> None:
     assert diagnoses.icd10_name("C11") == "Malignant neoplasm of nasopharynx"
     stage = StageChoice("npc-tnm8", {"T": "T3", "N": "N1", "M": "M0"})
     course = courses.diagnose(context, DOCTOR, key, "NPC", "", stage)
-    assert (course.diagnosis, course.icd11, course.icd10) == ("Nasopharyngeal carcinoma", "2B6B", "C11")
+    assert (course.diagnosis_text, course.icd11, course.icd10) == ("Nasopharyngeal carcinoma", "2B6B", "C11")
     assert course.stage == "T3 N1 M0 · III"
     courses.diagnose(
         context, DOCTOR, key, "NPC", "", StageChoice("npc-tnm8", {"T": "T4", "N": "N1", "M": "M0"})
