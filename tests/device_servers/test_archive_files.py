@@ -1,10 +1,6 @@
 """The archive on disk: written, closed, recovered after kill -9, read back, exported."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -18,9 +14,7 @@ from common.files import read_json
 from device_servers.services.archive.export import export
 from device_servers.services.archive.layout import MANIFEST, SPOT_COLUMNS, TEXT, Limits
 from device_servers.services.archive.reader import extract, read
-from device_servers.services.archive.segment import load_open
 from device_servers.services.archive.store import Store
-from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.requirement("ACS-ARCHIVE")
 
@@ -302,63 +296,3 @@ def test_bad_ranges_and_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.h5").write_bytes(b"no HDF5")
     with pytest.raises(OSError):
         read(tmp_path / "other.h5", NAMES[0], 0, 1)
-
-
-WRITER = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from device_servers.services.archive.layout import Limits
-from device_servers.services.archive.store import Store
-
-store = Store(Path(sys.argv[1]), time.time(), Limits(seconds=0.15, values=30_000, spots=5_000, channels=100))
-names = [f"acs/test/device/N{n}" for n in range(100)]
-numbers = store.channels(names)
-step = int(sys.argv[2])
-while True:
-    step += 1
-    store.write(np.full(100, float(step)), numbers, np.arange(100) + step)
-    spot = np.full((1, 10), float(step))
-    store.write_spots(spot)
-    if step % 5 == 0:
-        store.commit(time.time())
-        sys.stdout.write(f"{step}\\n")
-        sys.stdout.flush()
-"""
-
-
-@pytest.mark.parametrize("rounds", [8])
-def test_kill_9_loses_nothing_committed(tmp_path: Path, rounds: int) -> None:
-    """Killed again and again at random moments, roll-overs included, and read while it writes."""
-    rng = np.random.default_rng(5)
-    committed = 0
-    for _ in range(rounds):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(committed)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-        )
-        assert writer.stdout is not None
-        first = writer.stdout.readline()
-        until = time.monotonic() + rng.uniform(0.0, 0.5)
-        while time.monotonic() < until:
-            live = read(tmp_path, "acs/test/device/N7", 0, 1e12)
-            assert live.values[-1] == live.times[-1] + 7
-        writer.send_signal(signal.SIGKILL)
-        rest = writer.stdout.read().split()
-        writer.wait()
-        writer.stdout.close()
-        committed = int(rest[-1] if rest else first)
-        for path in listing(tmp_path, "open-*.h5"):
-            load_open(path)
-        series = read(tmp_path, "acs/test/device/N7", 0, 1e12)
-        assert set(range(1, committed + 1)) <= set(series.times.astype(int))
-        assert np.array_equal(series.values, series.times + 7)
-        assert set(range(1, committed + 1)) <= set(extract(tmp_path, 0, 1e12).spots[:, 1].astype(int))
-        committed = int(series.times[-1])
-    assert len(listing(tmp_path, "segment-*.h5")) > 0
-    store = Store(tmp_path, time.time())
-    assert store.damaged == 0
-    assert len(listing(tmp_path, "open-*.h5")) == 1
-    store.close()
