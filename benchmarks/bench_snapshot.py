@@ -30,6 +30,7 @@ from ptcs.service_calls import Service
 SETTINGS = "services/settings/1"
 CONFIGURATION = "machine"
 ROUNDS = 7
+IDLE_S = 5.0
 COMPARE_LIMIT_S = 0.2
 USER = "operator"
 
@@ -51,6 +52,28 @@ def timed(work: Callable[[], Any], rounds: int) -> tuple[list[float], Any]:
     return taken, answer
 
 
+class Meter:
+    """Processor time of a process less what it takes when nobody asks it anything."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self.idle = self._share(IDLE_S)
+        """Cores."""
+
+    def _share(self, seconds: float) -> float:
+        before = sum(self._process.cpu_times()[:2])
+        time.sleep(seconds)
+        return (sum(self._process.cpu_times()[:2]) - before) / seconds
+
+    def timed(self, work: Callable[[], Any]) -> tuple[list[float], float, Any]:
+        """Seconds of each of ROUNDS, processor time of one round, and the last answer."""
+        before, began = sum(self._process.cpu_times()[:2]), time.perf_counter()
+        taken, answer = timed(work, ROUNDS)
+        span = time.perf_counter() - began
+        used = sum(self._process.cpu_times()[:2]) - before - self.idle * span
+        return taken, max(used, 0.0) / ROUNDS, answer
+
+
 def one_by_one(names: list[str]) -> float:
     """Seconds to read attributes each by a call of its own; those that fail count as well."""
     proxies = {name: tango.DeviceProxy(name.rpartition("/")[0]) for name in names}
@@ -67,27 +90,28 @@ def one_by_one(names: list[str]) -> float:
 
 def measure(state: Path, service: Service) -> None:
     """Snapshots, comparisons, and the peer."""
-    process = psutil.Process(processes(state)["services"].pid)
+    meter = Meter(psutil.Process(processes(state)["services"].pid))
     wish = {"configuration": CONFIGURATION, "comment": "benchmark"}
     cold, line = timed(lambda: service.job("Take", wish), 1)
-    before = sum(process.cpu_times()[:2])
-    taken, line = timed(lambda: service.job("Take", wish), ROUNDS)
-    cpu = (sum(process.cpu_times()[:2]) - before) / ROUNDS
+    taken, cpu, line = meter.timed(lambda: service.job("Take", wish))
     columns = service.ask("Show", line["id"])["columns"]
-    peers = [one_by_one(columns["name"])]
+    peer, load = one_by_one(columns["name"]), round(os.getloadavg()[0], 1)
     span = round(line["ended"] - line["started"], 4)
     facts = {"attributes": line["count"], "invalid": line["invalid"], "unreadable": line["unreadable"]}
-    facts |= {"cold_s": round(cold[0], 4), "read_s": span, "cpu_s": round(cpu, 4), "n": ROUNDS}
-    say("snapshot-3000", median(taken), median(peers), load=os.getloadavg()[0], **facts)
+    facts |= {"cold_s": round(cold[0], 4), "read_s": span, "cpu_s": round(cpu, 4), "n": ROUNDS, "load": load}
+    say("snapshot-3000", median(taken), peer, idle_core=round(meter.idle, 3), **facts)
     first = service.ask("Find", {"limit": ROUNDS})[-1]["id"]
     pair = {"left": first, "right": line["id"]}
-    before = sum(process.cpu_times()[:2])
-    compared, found = timed(lambda: service.job("Compare", pair), ROUNDS)
-    cpu = (sum(process.cpu_times()[:2]) - before) / ROUNDS
-    facts = {"attributes": found["count"], "differences": len(found["differences"]), "n": ROUNDS}
+    compared, cpu, found = meter.timed(lambda: service.job("Compare", pair))
+    facts = {
+        "attributes": found["count"],
+        "differences": len(found["differences"]),
+        "n": ROUNDS,
+        "load": load,
+    }
     say("snapshot-compare", median(compared), COMPARE_LIMIT_S, cpu_s=round(cpu, 4), **facts)
     live, found = timed(lambda: service.job("Compare", {"left": line["id"]}), ROUNDS)
-    say("snapshot-compare-live", median(live), median(peers), differences=len(found["differences"]), n=ROUNDS)
+    say("snapshot-compare-live", median(live), peer, differences=len(found["differences"]), n=ROUNDS)
 
 
 def main() -> None:
