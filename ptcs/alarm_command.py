@@ -15,10 +15,10 @@ from rich.live import Live
 from rich.markup import escape
 
 from common import site as sites
-from common.errors import LinkLost, Refused
+from common.errors import LinkLost, Refused, Unauthorised
 from common.text import _
 from ptcs.alarm_show import drawn, events, listed, moment, span, words
-from ptcs.client import connect
+from ptcs.client import Client, connect
 from ptcs.running import find, state_option
 
 console = Console(highlight=False, soft_wrap=True)
@@ -47,7 +47,10 @@ def server_name(facility: Mapping[str, Any]) -> str:
 
 
 def asking(proxy: tango.DeviceProxy) -> Ask:
-    """Calls commands with a JSON wish. Raises Refused for what the device refuses, LinkLost without it."""
+    """Calls commands with a JSON wish.
+
+    They raise Refused for what the device refuses (Unauthorised: because of who asks), LinkLost without it.
+    """
 
     def ask(command: str, *plain: Any, **wish: Any) -> Any:
         argument = plain[0] if plain else json.dumps(wish)
@@ -55,7 +58,8 @@ def asking(proxy: tango.DeviceProxy) -> Ask:
             told = proxy.command_inout(command, *(() if argument is None else (argument,)))
         except tango.DevFailed as why:
             first = why.args[0]
-            raise (Refused if first.reason == "Refused" else LinkLost)(first.desc) from why
+            kind = Unauthorised if first.origin == "authority" else Refused
+            raise (kind if first.reason == "Refused" else LinkLost)(first.desc) from why
         return json.loads(told) if told else None
 
     return ask
@@ -223,6 +227,19 @@ def test_command(state: Path, user: str, password: str) -> None:
     console.print(_("the voice has spoken: did you hear it?"))
 
 
+def renewing(ask: Ask, client: Client) -> Ask:
+    """As `ask`, but a server that was started anew, and has forgotten its sessions, is asked twice."""
+
+    def again(command: str, *plain: Any, **wish: Any) -> Any:
+        try:
+            return ask(command, *plain, **wish)
+        except Unauthorised:
+            client.renew()
+            return ask(command, *plain, **wish)
+
+    return again
+
+
 @alarm.command()
 @state_option
 @click.option("--user", default="", help="User of the OIS; without one, only to read.")
@@ -241,7 +258,7 @@ def panel(state: Path, user: str, password: str) -> None:
     )
     client = connect(state, user, typed) if user else None
     application = QApplication(sys.argv[:1])
-    shown = AlarmPanel(ask, user, str(facility["site"]))
+    shown = AlarmPanel(ask if client is None else renewing(ask, client), user, str(facility["site"]))
     shown.show()
     try:
         sys.exit(application.exec_())

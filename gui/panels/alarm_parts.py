@@ -36,6 +36,7 @@ class AreaTree(QTreeWidget):
         super().__init__()
         self.setHeaderLabels([_("Areas"), ""])
         self.setColumnWidth(0, 140)
+        self.setColumnWidth(1, 60)
         self.setAccessibleName(_("Areas"))
         self.itemSelectionChanged.connect(self._choose)
         self._nodes: dict[str, QTreeWidgetItem] = {}
@@ -130,7 +131,7 @@ class Present(QWidget):
         bar.addWidget(self.filter, 1)
         bar.addWidget(self.aside)
         column.addLayout(bar)
-        self.table = table(model, (140, 175, 230, 65, 65, 220), _("Alarms"))
+        self.table = table(model, (130, 165, 210, 55, 60, 210), _("Alarms"))
         selection = self.table.selectionModel()
         if selection is not None:
             selection.selectionChanged.connect(lambda *_change: picked())

@@ -32,7 +32,7 @@ def test_levels_give_severity_and_status_with_hysteresis() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None, "", "UNKNOWN", "a word"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None, "", "UNKNOWN", "GONE", "a word"])
 def test_what_nobody_knows_is_invalid(bad: Any) -> None:
     desk = Desktop([level("x"), truth("y", f"{A} > 1")])
     desk.set({A: 0.0})
@@ -95,6 +95,17 @@ def test_latching_acknowledging_and_escalation() -> None:
     desk.do("x", Event.ACK)
     assert desk.state("x") is State.NORMAL
     assert board.active(10) == "[]"
+
+
+def test_known_to_be_bad_is_news_for_who_acknowledged_that_nothing_was_known() -> None:
+    desk = Desktop([level("x")])
+    desk.set({A: None})
+    desk.do("x", Event.ACK)
+    desk.set({A: 12.0})
+    assert (desk.state("x"), desk.severity("x")) == (State.UNACKED, Severity.MAJOR)
+    desk.do("x", Event.ACK)
+    desk.set({A: 6.0})
+    assert (desk.state("x"), desk.severity("x")) == (State.ACKED, Severity.MINOR)
 
 
 def test_inhibit_by_mode_suppresses_and_gives_back() -> None:
@@ -203,7 +214,7 @@ class Alarms(RuleBasedStateMachine):
         if self.disabled:
             return
         if self.shelved or not self.inhibited:
-            if now > before:
+            if now > before or (before is Severity.INVALID and now in (Severity.MINOR, Severity.MAJOR)):
                 self.owed = max(self.owed, now)
                 self.acked = False
             elif released and not self.shelved and now:

@@ -19,11 +19,11 @@ X, Y, S = "t/t/t/X", "t/t/t/Y", "t/t/t/State"
 NAN = math.nan
 
 
-def value(text: str, x: float = NAN, y: float = NAN, state: str = "") -> float:
+def value(text: str, x: float = NAN, y: float = NAN, state: str = "UNKNOWN") -> float:
     return evaluated([parse(text)], x, y, state)[0]
 
 
-def evaluated(nodes: list[Node], x: float, y: float, state: str = "") -> list[float]:
+def evaluated(nodes: list[Node], x: float, y: float, state: str = "UNKNOWN") -> list[float]:
     inputs, words = Inputs([X, Y, S]), Words()
     programs = Programs(nodes, inputs, words)
     word = words.number(state)
@@ -57,6 +57,7 @@ def evaluated(nodes: list[Node], x: float, y: float, state: str = "") -> list[fl
         (f"{X} >= 3.0 and {Y} <= 3.9", 0.0),
         (f"{S} == ON", 1.0),
         (f"{S} != ON", 0.0),
+        (f"{S} != ''", 1.0),
         (f"{S} in (OFF, STANDBY)", 0.0),
         (f"not {S} in (OFF, STANDBY) and {X}", 1.0),
         (f"quality({X}) == VALID and unknown({X})", 0.0),
@@ -84,7 +85,7 @@ def test_expressions_mean_what_they_say(text: str, wanted: float) -> None:
 )
 def test_what_is_unknown_stays_unknown_unless_the_rest_decides(text: str, wanted: float) -> None:
     for nothing in (NAN, math.inf, -math.inf):
-        for state in ("", "UNKNOWN", "GONE"):
+        for state in ("UNKNOWN", "GONE"):
             found = value(text, nothing, 4.0, state)
             assert found == wanted or (math.isnan(found) and math.isnan(wanted))
 

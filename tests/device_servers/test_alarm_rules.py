@@ -91,7 +91,7 @@ def written(folder: Path, content: Any) -> Path:
     ],
 )
 def test_a_bad_rule_is_refused_with_its_line(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadConfig, match="alarms.yaml line") as caught:
+    with pytest.raises(BadConfig, match=r"alarms\.yaml line") as caught:
         rule_file.load(written(tmp_path, {"rules": [GOOD | change]}))
     assert words in str(caught.value)
 

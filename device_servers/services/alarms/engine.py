@@ -13,6 +13,7 @@ from device_servers.services.alarms.conditions import Conditions
 from device_servers.services.alarms.groups import Groups
 from device_servers.services.alarms.inputs import Flags, Floats, Indices, Inputs, Ints, Sample, Words
 from device_servers.services.alarms.rules import Rule
+from device_servers.services.alarms.severity import Severity
 from device_servers.services.alarms.states import NEXT, NOWHERE, STANDING, Event, State
 
 _UNCOUNTED = (State.SUPPRESSED, State.DISABLED)
@@ -143,7 +144,9 @@ class Engine:
         before = self.conditions.show(rules)
         now = self.conditions.severity[rules]
         fresh, gone = (before == 0) & (now > 0), (before > 0) & (now == 0)
-        more, less = (before > 0) & (now > before), (now > 0) & (now <= before)
+        known = (before == Severity.INVALID) & (now > 0) & (now < Severity.INVALID)
+        more = known | (before > 0) & (now > before)  # known to be bad is news for who knew nothing
+        less = (now > 0) & (now <= before) & ~known
         latch = self._latch[rules]
         for event, some in (
             (Event.CLEAR_LATCHING, gone & latch),

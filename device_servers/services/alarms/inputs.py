@@ -15,7 +15,7 @@ QUALITIES = ("VALID", "INVALID", "ALARM", "CHANGING", "WARNING")
 """Words of a quality, in the order of Tango's AttrQuality."""
 VALID, INVALID, ALARM, _CHANGING, WARNING = range(5)
 NO_WORD = -1
-UNKNOWN_WORDS = frozenset({"UNKNOWN", "GONE", ""})
+UNKNOWN_WORDS = frozenset({"UNKNOWN", "GONE"})
 """Words that say that nobody knows: a rule treats them as an unknown value."""
 
 
