@@ -9,7 +9,7 @@ from common.errors import BadInput, Refused
 from common.text import _
 from ois_bridge.domain.assignment import RULES
 from ois_bridge.domain.permissions import Action
-from ois_bridge.domain.process_steps import DEED, OUTCOME
+from ois_bridge.domain.process_steps import DEED, HAPPENING, OUTCOME
 from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
@@ -106,6 +106,7 @@ def draw(request: Request, context: Means, user: User, name: str, version: int |
                 (one.kind, form_designs.parsed(one).title.here) for one in form_designs.active_ones(session)
             ],
             "deeds": DEED,
+            "happenings": HAPPENING,
         }
         return page(request, "processes/draw.html", **content)
 

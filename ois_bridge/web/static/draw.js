@@ -3,7 +3,8 @@
 const PTCS = {
   name: "PTCS", prefix: "ptcs", uri: "http://ptcs.org/bpmn", xml: { tagAlias: "lowerCase" }, associations: [],
   types: [
-    { name: "Step", extends: ["bpmn:UserTask"], properties: ["zh", "deed", "form", "role", "dueHours", "assign", "sign", "otherThan", "sameAs", "outcomes"].map((name) => ({ name, isAttr: true, type: "String" })) },
+    { name: "Step", extends: ["bpmn:UserTask"], properties: ["zh", "deed", "form", "role", "dueHours", "assign", "sign", "otherThan", "sameAs", "outcomes", "doneOn"].map((name) => ({ name, isAttr: true, type: "String" })) },
+    { name: "Start", extends: ["bpmn:StartEvent"], properties: ["begins", "when"].map((name) => ({ name, isAttr: true, type: "String" })) },
     { name: "Lane", extends: ["bpmn:Lane"], properties: [{ name: "role", isAttr: true, type: "String" }] },
     { name: "Process", extends: ["bpmn:Process"], properties: [{ name: "zh", isAttr: true, type: "String" }] },
   ],
@@ -24,7 +25,7 @@ const inputs = [...fields.querySelectorAll("[data-name]")];
 const may = canvas.dataset.may === "yes";
 let chosen = null;
 
-const kindOf = (element) => ({ "bpmn:UserTask": "step", "bpmn:Lane": "lane", "bpmn:SequenceFlow": "flow" }[element?.type] ?? "");
+const kindOf = (element) => ({ "bpmn:UserTask": "step", "bpmn:Lane": "lane", "bpmn:SequenceFlow": "flow", "bpmn:StartEvent": "start" }[element?.type] ?? "");
 
 function read(thing, name) {
   if (name === "condition") return thing.conditionExpression?.body ?? "";
