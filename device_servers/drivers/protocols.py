@@ -57,6 +57,20 @@ class Switchable(Resettable, Protocol):
         """Switch the output off."""
 
 
+class Dosimeter(Switchable, Protocol):
+    """An instrument that collects the charge of delivered spots while it is on."""
+
+    def zero(self) -> None:
+        """Forget the charge collected so far."""
+
+
+class LayeredDosimeter(Dosimeter, Protocol):
+    """A dosimeter with many layers behind each other."""
+
+    def layers(self) -> tuple[Floats, Floats]:
+        """Depth in mm of water, and charge in nC since `zero`, of each layer, (n,) each."""
+
+
 class PowerSupply(Switchable, Protocol):
     """Ion source, RF station, kicker, chiller: a set value that can be switched on."""
 

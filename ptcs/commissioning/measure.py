@@ -59,9 +59,9 @@ class Session:
 
     def _go_on(self, measured: Measured) -> Measured:
         plan = measured.plan
-        with put_back(self, measured) as written:
+        with put_back(self, measured) as held:
             for index in range(len(measured.points), len(plan.steps)):
-                measured = self.store.append(measured, self._step(measured, index, written))
+                measured = self.store.append(measured, self._step(measured, index, held.written))
                 for watch in self.watch:
                     watch(measured)
         return measured
@@ -134,46 +134,48 @@ def check_ours(bench: Bench, plan: Plan, written: Mapping[str, float]) -> None:
             raise Interfered(text.format(name=name, value=value, written=written[name]))
 
 
+@dataclass
+class Held:
+    """Settings of a measurement. before: what they are put back to. written: what was written last."""
+
+    before: dict[str, float]
+    written: dict[str, float]
+
+
 @contextmanager
-def put_back(session: Session, measured: Measured) -> Iterator[dict[str, float]]:
-    """Yield what was written last, by name; put every setting back at the end, however it comes.
+def put_back(session: Session, measured: Measured) -> Iterator[Held]:
+    """Put every setting back at the end, however it comes. Who changes `before` decides to what.
 
     A setting that somebody else has written stays theirs. Raises LinkLost when one cannot be put back; the
     note of it stays, and `ptcs commission recover` uses it.
     """
     before = dict(zip(measured.plan.settings, measured.start, strict=True))
     session.store.hold(measured.id, session.bench.user, before)
-    written = dict(before)
+    held = Held(before, dict(before))
     theirs = False
     try:
-        yield written
+        yield held
     except Interfered:
         theirs = True
         raise
     finally:
         with _uninterrupted():
-            restore(session, measured.id, before, written, measured.plan.own if theirs else None)
+            restore(session, measured.id, held, measured.plan.own if theirs else None)
 
 
-def restore(
-    session: Session,
-    number: str,
-    before: Mapping[str, float],
-    written: Mapping[str, float],
-    own: float | None,
-) -> None:
+def restore(session: Session, number: str, held: Held, own: float | None) -> None:
     """Put settings back in reverse order, all of them even where one fails. own: leave what differs more from
     what was written: it is somebody else's.
     """
     failed, bench = [], session.bench
-    for name in reversed(list(before)):
+    for name, before in reversed(held.before.items()):
         try:
             now = float(bench.read([name]).values[0])
-            theirs = own is not None and abs(now - written[name]) > own
-            if now != before[name] and not theirs:
-                bench.write(name, before[name])
+            theirs = own is not None and abs(now - held.written[name]) > own
+            if now != before and not theirs:
+                bench.write(name, before)
         except PtcsError as why:
-            failed.append(f"{name} = {before[name]:g} ({why})")
+            failed.append(f"{name} = {before:g} ({why})")
     if failed:
         session.store.give_up(number)
         text = _("not put back: {what}; `ptcs commission recover` tries again")

@@ -9,7 +9,7 @@ from common.errors import Refused
 from common.text import _
 from ptcs.commissioning.bench import Floats
 from ptcs.commissioning.fits.response import Correction, Response, correct, from_steps, limited
-from ptcs.commissioning.measure import Session, check, put_back, restore
+from ptcs.commissioning.measure import Session, check, put_back
 from ptcs.commissioning.plan import Measured, Plan, Settle, response
 from ptcs.commissioning.result import Quantity, Result, Table, now
 from ptcs.commissioning.results import keep
@@ -69,23 +69,19 @@ def steer(
                 changing=steering.changing, kind=steering.kind)  # fmt: skip
     check(session, plan, start)
     measured = session.store.begin(plan, start, bench.user, session.machine())
-    with put_back(session, measured) as written:
+    with put_back(session, measured) as held:
         before = found = _look(session, steering)
         done: list[Correction] = []
         for _round in range(rounds):
             change = correct(matrix, found.mean, np.array(steering.wanted), found.error, keep_directions)
-            after = _apply(session, steering, change, written, found)
+            after = _apply(session, steering, change, held.written, found)
             if after is None:
                 break
             done.append(change)
             found = after
-        if leave and done:
-            session.store.hold(measured.id, bench.user, {})
-            final = dict(written)
-        else:
-            final = dict(zip(steering.knobs, start, strict=True))
-    if leave and done:
-        restore(session, measured.id, final, final, None)
+        if leave:
+            held.before.update(held.written)
+    final = dict(held.before)
     return keep(session.store, _result(session, steering, measured, (before, found), done, start, final))
 
 

@@ -17,7 +17,7 @@ from ptcs.commissioning.tango_bench import TangoBench
 from tests.device_servers.bench import Bench, wait_until
 
 ROLES = ("service", "operator", "therapist")
-PATIENCE_S = 280.0
+PATIENCE_S = 600.0
 """A computer with other work starts processes slowly."""
 
 

@@ -53,6 +53,8 @@ EQUIPMENT: dict[str, Row] = {
     "Snout": ("snout", {"extension": [0, 400]}, {"speed_mm_s": 200.0}),
     "RangeShifter": ("shifter", {}, {"thickness_mm": 30.0, "travel_s": 0.3}),
     "RespirationMonitor": ("breath", {}, {"period_s": 4.0, "amplitude_mm": 10.0}),
+    "LayerChamber": ("layers", {}, {"layers": 120, "pitch_mm": 2.0}),
+    "ReferenceChamber": ("reference", {}, {"depth_mm": 25.0, "gy_mm2_per_nc": 3.5}),
     "EnvironmentStation": ("air", {}, {"temperature_c": 22.0, "pressure_hpa": 1005.0}),
 }
 """Class -> wire, limits, plant section."""
@@ -67,6 +69,8 @@ IN_A_ROOM = {
     "Snout",
     "RangeShifter",
     "RespirationMonitor",
+    "LayerChamber",
+    "ReferenceChamber",
     "EnvironmentStation",
 }
 CENTRAL = {"Timing": "central/timing/1", "Interlock": "central/interlock/1", "Nozzle": "room1/beam/nozzle"}

@@ -172,3 +172,30 @@ def test_a_positioner_knows_the_beam(ready: Ready, kind: str, target: dict[str, 
 @pytest.mark.parametrize(("quantity", "low", "high"), [("temperature", 0.0, 40.0), ("pressure", 0.0, 1100.0)])
 def test_a_station_measures_the_air(ready: Ready, quantity: str, low: float, high: float) -> None:
     assert low <= value(ready("EnvironmentStation"), quantity) <= high
+
+
+@pytest.mark.requirement("ACS-COMMISSION")
+@pytest.mark.parametrize("kind", ["LayerChamber", "ReferenceChamber"])
+def test_a_dosimeter(ready: Ready, kind: str) -> None:
+    dosimeter = ready(kind)
+    dosimeter.on()
+    reaches(dosimeter, "on", 1.0)
+    dosimeter.zero()
+    reaches(dosimeter, "charge", 0.0, 1e-6)
+    dosimeter.off()
+    reaches(dosimeter, "on", 0.0)
+    if kind == "LayerChamber":
+        depth, charge = dosimeter.layers()
+        assert depth.shape == charge.shape and len(depth) > 100 and (np.diff(depth) > 0).all()
+
+
+@pytest.mark.requirement("ACS-COMMISSION")
+def test_a_magnet_supply_has_a_trim(ready: Ready) -> None:
+    supply = ready("MagnetSupply")
+    supply.on()
+    try:
+        supply.set("trim", 1.0)
+    except Refused as why:  # the small site's supply has no program, so there is nothing to trim
+        assert "follows no cycle" in str(why)
+    else:
+        reaches(supply, "trim", 1.0)

@@ -75,9 +75,9 @@ class FakeMagnet(FakeSupply):
     points: Floats = np.empty((0, 2))
 
     def set(self, name: str, value: float) -> None:
-        if name not in ("setpoint", "current", "ramp"):
+        if name not in ("setpoint", "current", "ramp", "trim"):
             raise Refused(f"nothing to set called {name}")
-        self.put(ramp=value) if name == "ramp" else super().set("current", value)
+        self.put(**{name: value}) if name in ("ramp", "trim") else super().set("current", value)
 
     def load_waveform(self, points: Floats) -> None:
         self.set("current", float(points[-1, 1]))
@@ -86,6 +86,16 @@ class FakeMagnet(FakeSupply):
     def waveform(self) -> Floats:
         self.put()
         return self.points
+
+
+class FakeDosimeter(FakeSupply):
+    def zero(self) -> None:
+        self.put(charge=0.0)
+
+    def layers(self) -> tuple[Floats, Floats]:
+        self.put()
+        depth = 1.9 * (np.arange(180) + 0.5)
+        return depth, np.exp(-0.5 * ((depth - 150.0) / 10.0) ** 2)
 
 
 class FakeChoice(FakeSource):
@@ -248,6 +258,7 @@ KINDS: dict[str, type[FakeSource]] = {
     ),
     **dict.fromkeys(("IonPump", "TurboPump", "WaterPump", "Chiller"), FakeSupply),
     **dict.fromkeys(("ProfileMonitor", "FaradayCup", "RangeShifter"), FakeInsertable),
+    **dict.fromkeys(("LayerChamber", "ReferenceChamber"), FakeDosimeter),
     "StripperFoil": FakeChoice,
     "BeamStopper": FakeValve,
     "IonSource": FakeSupply,
