@@ -99,7 +99,9 @@ def set_cookie(request: Request, response: Response, name: str, value: str) -> N
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    async with request.form(max_files=0, max_fields=200) as form:
+    # a log-in may carry a whole form that waits for it
+    most = 2 * kept_forms.MOST_BYTES
+    async with request.form(max_files=0, max_fields=200, max_part_size=most) as form:
         return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
 
