@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import BadConfig, BadInput, Refused
+from device_servers.services.archive.hdbpp import samples
 from device_servers.services.archive.hdbpp.link import libpq
 from device_servers.services.archive.hdbpp.reader import HdbReader
 from device_servers.services.archive.hdbpp.writer import HdbWriter
@@ -210,6 +211,34 @@ def test_a_clock_that_stands_still_loses_nothing(url: str) -> None:
     found = reader.read(CURRENT, T0, T0 + 3600)
     assert sorted(found.values.tolist()) == list(range(2000))
     assert len(reader.texts(MODE, T0, T0 + 3600)) == 40
+    reader.close()
+
+
+def test_a_long_backlog_is_taken_down_step_by_step(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first transactions wrote is written, when a later one fails."""
+    monkeypatch.setattr("device_servers.services.archive.hdbpp.writer.MOST_AT_ONCE", 250)
+    writer = HdbWriter(url)
+    numbers = writer.channels([CURRENT])
+    for step in range(0, 1000, 100):
+        steps = np.arange(step, step + 100.0)
+        writer.write(T0 + steps, np.repeat(numbers, 100), steps)
+    copies = iter([None, None, OSError(28, "No space left on device")])
+    real = samples.copy_in
+
+    def copy(*arguments: Any) -> None:
+        why = next(copies, None)
+        if why is not None:
+            raise why
+        real(*arguments)
+
+    monkeypatch.setattr("device_servers.services.archive.hdbpp.placed.copy_in", copy)
+    with pytest.raises(OSError, match="No space"):
+        writer.commit(0.0)
+    assert writer.waiting == 600
+    writer.commit(0.0)
+    writer.close()
+    reader = HdbReader(url)
+    assert reader.read(CURRENT, T0, T0 + 1e4).values.tolist() == list(range(1000))
     reader.close()
 
 

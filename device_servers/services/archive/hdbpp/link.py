@@ -12,7 +12,7 @@ from common.errors import BadConfig, BadInput
 from common.text import _
 
 CONNECT_S = 5
-STATEMENT_MS = 60_000
+STATEMENT_MS = 600_000
 _NOT_NOW = (
     psycopg.OperationalError,
     psycopg.InternalError,

@@ -1,4 +1,4 @@
-"""Writes the archive into PostgreSQL: what arrives waits in memory, and each commit is one transaction."""
+"""Writes the archive into PostgreSQL: what arrives waits in memory, a commit is one transaction or a few."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,17 @@ from common.errors import BadInput, Refused
 from common.text import _
 from device_servers.services.archive.hdbpp import known, spots, words
 from device_servers.services.archive.hdbpp.link import Link
+from device_servers.services.archive.hdbpp.placed import Placed
 from device_servers.services.archive.hdbpp.rows import LATEST_S, microseconds, rounded, seconds
-from device_servers.services.archive.hdbpp.samples import SAMPLE, Samples, copy_in, make_way, ordered
+from device_servers.services.archive.hdbpp.samples import SAMPLE, Samples, ordered
 from device_servers.services.archive.hdbpp.schema import statements
 from device_servers.services.archive.latest import Latest
 from device_servers.services.archive.layout import SPOT_COLUMNS, VALUE, Floats, Rows
 
 MOST_WAITING = 4_000_000
 """Samples, spots and texts that wait for a database that does not answer; more are refused."""
-UNKNOWN = "the value is unknown from this time on"
+MOST_AT_ONCE = 500_000
+"""Samples of one transaction, unless one batch has more: a long backlog is taken down step by step."""
 _LOCK = 0x50544353
 """Number of the advisory lock that one writer of a database holds."""
 
@@ -39,7 +41,7 @@ class HdbWriter:
         self._control_system = control_system
         self._latest = Latest()
         self._ids = np.empty(0, np.int32)
-        self._newest: dict[int, int] = {}
+        self._placed = Placed()
         self._waiting: list[Rows] = []
         self._spots: list[Floats] = []
         self._texts: list[Rows] = []
@@ -108,18 +110,25 @@ class HdbWriter:
         return len(fresh)
 
     def commit(self, now: float) -> None:  # noqa: ARG002  (stores in files need it)
-        """Everything taken becomes durable in one transaction. Raises OSError: it then goes on waiting."""
-        with self._link.transaction() as connection:
-            if not self.waiting:
-                # a database that went away is told now, not with the next value
+        """Everything taken becomes durable. Raises OSError: what was not written goes on waiting."""
+        if not self.waiting:
+            # a database that went away is told now, not with the next value
+            with self._link.transaction() as connection:
                 connection.execute("SELECT 1")
-                return
-            samples = self._write_samples(connection)
+        while self.waiting:
+            self._commit_some()
+
+    def _commit_some(self) -> None:
+        """One transaction: the first batches of samples, all spots and texts."""
+        sizes = np.cumsum([len(rows) for rows in self._waiting])
+        count = max(1, int(np.searchsorted(sizes, MOST_AT_ONCE, side="right")))
+        with self._link.transaction() as connection:
+            samples = self._write_samples(connection, self._waiting[:count])
             spots.write(connection, np.concatenate([np.empty((0, len(SPOT_COLUMNS))), *self._spots]))
             for rows in self._texts:
                 words.write(connection, rows, self._control_system)
-        self._note_newest(samples)
-        self._waiting, self._spots, self._texts = [], [], []
+        self._placed.note(samples)
+        self._waiting, self._spots, self._texts = self._waiting[count:], [], []
 
     def close(self) -> None:
         """Commit and let go."""
@@ -136,27 +145,13 @@ class HdbWriter:
                 )
             )
 
-    def _write_samples(self, connection: Connection[Any]) -> Samples:
-        """Copy what waits; what was written."""
-        rows = np.concatenate([np.empty(0, VALUE), *self._waiting])
+    def _write_samples(self, connection: Connection[Any], batches: Sequence[Rows]) -> Samples:
+        """Copy samples; what was written."""
+        rows = np.concatenate([np.empty(0, VALUE), *batches])
         samples = np.empty(len(rows), SAMPLE)
         samples["id"] = self._ids[rows["channel"]]
         samples["stamp"], samples["value"] = microseconds(rows["time"]), rows["value"]
-        samples = ordered(samples)
-        ids = np.unique(samples["id"])
-        bounds = np.array([self._newest.get(int(number), np.iinfo(np.int64).min) for number in ids])
-        if len(ids) and (samples["stamp"] <= bounds[np.searchsorted(ids, samples["id"])]).any():
-            # a nudged sample may reach one that is not late: both are looked at together
-            samples = make_way(connection, samples)
-        copy_in(connection, samples, self._unknown)
-        return samples
-
-    def _note_newest(self, samples: Samples) -> None:
-        """Remember how far each attribute reaches: what comes after it stands in nothing's way."""
-        ids = np.unique(samples["id"])
-        lasts = samples["stamp"][np.searchsorted(samples["id"], ids, side="right") - 1]
-        for number, stamp in zip(ids.tolist(), lasts.tolist(), strict=True):
-            self._newest[number] = max(stamp, self._newest.get(number, stamp))
+        return self._placed.write(connection, ordered(samples))
 
     def _begin(self, connection: Connection[Any]) -> None:
         """A new connection: be the only writer, see that the tables are there and how far they reach."""
@@ -166,9 +161,7 @@ class HdbWriter:
         with connection.transaction():
             for statement in statements():
                 connection.execute(statement)
-            self._unknown = known.error_number(connection, UNKNOWN)
-        reached = known.newest(connection, (entry.number for entry in known.attributes(connection)))
-        self._newest = dict(zip(reached["id"].tolist(), reached["stamp"].tolist(), strict=True))
+            self._placed.begin(connection)
 
     def _take_up(self, connection: Connection[Any]) -> None:
         """Go on from what the database holds: attributes with their last samples, spots, texts."""
