@@ -23,20 +23,22 @@ T0 = 1.8e9
 
 def server_seconds(name: str) -> float:
     """Processor time of the server's process for our connection, s."""
-    found = [p for p in psutil.process_iter() if name in " ".join(p.cmdline())]
-    return sum(sum(process.cpu_times()[:2]) for process in found)
+    running = psutil.process_iter(["cmdline", "cpu_times"])
+    found = [p.info["cpu_times"] for p in running if name in " ".join(p.info["cmdline"] or ())]
+    return float(sum(sum(times[:2]) for times in found if times is not None))
 
 
 def measure(url: str, steps: int) -> dict[str, float | int]:
     names = [f"acs/test/d{number}/Current" for number in range(ATTRIBUTES)]
     writer = HdbWriter(url)
     numbers = writer.channels(names)
-    spread = np.arange(ATTRIBUTES) * 1e-5
+    ramp = np.arange(ATTRIBUTES, dtype=np.float64)
+    spread = ramp * 1e-5
     session = f"ptcs {url.partition('@/')[2].partition('?')[0]}"
     before = server_seconds(session)
     wall, ours, sent = time.perf_counter(), time.process_time(), 0
     for step in range(steps):
-        sent += writer.write(T0 + step + spread, numbers, np.arange(ATTRIBUTES) + 0.5 * step)
+        sent += writer.write(T0 + step + spread, numbers, ramp + 0.5 * step)
         if step % STEPS_A_COMMIT == STEPS_A_COMMIT - 1:
             writer.commit(0.0)
     writer.commit(0.0)
