@@ -1,12 +1,9 @@
 """Archiver: every block of the site into HDF5 segments, and a range of time out again."""
 
 import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
-import tango
 from tango import DevState
 from tango.server import command
 
@@ -27,38 +24,12 @@ from device_servers.services.archive.stores import (
     open_writer,
     place_of,
 )
-from device_servers.services.sources import CHECK_PERIOD_S, BlockSource, SpotSource, TextSource
-from device_servers.services.states import StateSource
+from device_servers.services.archive_sources import ArchiveSources
 
 log = logging.getLogger(__name__)
 
-
-TEXTS: dict[str, tuple[str, ...]] = {
-    "BeamAllocation": ("Owner",),
-    "Couch": ("State",),
-    "Gantry": ("State",),
-    "Interlock": ("FirstFault",),
-    "MachineMode": ("Mode",),
-    "TreatmentSession": ("SessionState", "InterlockText", "Cause", "RecordState"),
-}
-"""Device class -> words that belong to the history of a fraction. Nothing that names a patient."""
-
-
 MOST_POINTS = 20_000
 """Rows of one answer."""
-
-
-class Checked(Protocol):
-    """A source as the thread that looks after it sees it."""
-
-    device: str
-    up: bool
-
-    def check(self) -> None:
-        """See whether it is there."""
-
-    def close(self) -> None:
-        """End it."""
 
 
 class Archiver(JobDevice):
@@ -77,25 +48,13 @@ class Archiver(JobDevice):
         self._recorder = Recorder(
             self._folder, on_change=self.refresh, keeping=self._keeping, open_store=self._opener()
         )
-        blocks: list[Checked] = [BlockSource(name, self._recorder) for name in archive["blocks"]]
-        texts = [
-            TextSource(device.name, attribute, self._recorder)
-            for device in self.context.site.devices
-            for attribute in TEXTS.get(device.tango_class, ())
-        ]
-        spots = [SpotSource(nozzle, self._recorder) for nozzle in archive["spots"]]
-        heard = {f"{source.device}/{source.attribute}" for source in texts}
-        states = [StateSource(name, self._recorder, heard, self._quiet()) for name in archive["blocks"]]
-        self._sources = [*blocks, *spots, *texts, *states]
-        self._end = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="archive sources", daemon=True)
+        self._sources = ArchiveSources(self.context.site, self._recorder)
         self._recorder.start()
-        self._keeper.start()
+        self._sources.start()
 
     def delete_device(self) -> None:
         """Unsubscribe, write what has arrived, and let go of the files."""
-        self._end.set()
-        self._keeper.join(timeout=2.0)
+        self._sources.stop()
         self._recorder.stop()
         super().delete_device()
 
@@ -139,10 +98,8 @@ class Archiver(JobDevice):
         """One attribute over any range in at most `points` rows (2000 without it)."""
         values = json_object(wish)
         start, end = number_field(values, "start"), number_field(values, "end")
-        attribute, points = (
-            text_field(values, "attribute"),
-            int(number_field({"points": 2000} | values, "points")),
-        )
+        attribute = text_field(values, "attribute")
+        points = int(number_field({"points": 2000} | values, "points"))
         if not 2 <= points <= MOST_POINTS:
             raise Refused(
                 _("{points} points: allowed are 2 to {most}").format(points=points, most=MOST_POINTS)
@@ -200,7 +157,7 @@ class Archiver(JobDevice):
             return DevState.ALARM, self._keeping.trouble
         if self._keeping is not None and self._keeping.low:
             return DevState.ALARM, _("the disk is nearly full: the oldest days are removed before their time")
-        missing = sorted({source.device for source in self._sources if not source.up})
+        missing = self._sources.missing()
         if missing:
             return DevState.ALARM, _("no data from {devices}").format(devices=", ".join(missing))
         return DevState.RUNNING, _("archiving {count} sources").format(count=len(self._sources))
@@ -210,10 +167,6 @@ class Archiver(JobDevice):
         if self._place == HDF5:
             return None
         return lambda now: open_writer(self._place, self._folder, now, control_system=self.context.site.name)
-
-    def _quiet(self) -> set[str]:
-        """Devices whose Status is not kept: it may tell of a patient's treatment."""
-        return {device.name for device in self.context.site.devices if device.area == "treatment"}
 
     def _flush(self) -> None:
         try:
@@ -235,15 +188,3 @@ class Archiver(JobDevice):
             len(found.spots),
             len(found.texts),
         )
-
-    def _keep(self) -> None:
-        with tango.EnsureOmniThread():
-            while not self._end.is_set():
-                for source in self._sources:
-                    try:
-                        source.check()
-                    except Exception:  # border of the thread: one bad source must not end the others
-                        log.exception("source %s", source.device)
-                self._end.wait(CHECK_PERIOD_S)
-            for source in self._sources:
-                source.close()

@@ -137,12 +137,15 @@ def _make(path: Path, opened: float, limits: Limits) -> dict[str, int]:
         "spots": ((limits.spots, len(SPOT_COLUMNS)), np.dtype("<f8")),
         "texts": ((limits.texts,), TEXT),
     }
-    with h5py.File(unfinished, "w", libver="earliest", locking=False) as file:
-        file.attrs["layout"] = LAYOUT
-        file.attrs["opened"] = opened
-        file.attrs["closed"] = False
-        file.attrs["spot_columns"] = list(SPOT_COLUMNS)
-        offsets = {name: _table(file, name, shape, dtype) for name, (shape, dtype) in shapes.items()}
+    try:
+        with h5py.File(unfinished, "w", libver="earliest", locking=False) as file:
+            file.attrs["layout"] = LAYOUT
+            file.attrs["opened"] = opened
+            file.attrs["closed"] = False
+            file.attrs["spot_columns"] = list(SPOT_COLUMNS)
+            offsets = {name: _table(file, name, shape, dtype) for name, (shape, dtype) in shapes.items()}
+    except RuntimeError as why:  # what h5py makes of a full disk now and then
+        raise OSError(f"{path.name} cannot be made: {why}") from why
     unfinished.replace(path)
     return offsets
 
