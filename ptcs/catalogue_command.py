@@ -77,7 +77,7 @@ def show(state: Path, entry: str, as_json: bool) -> None:
     text = _("{id}, version {version}: {rigidity_tm:.4f} T m")
     console.print(text.format(**{key: found[key] for key in ("id", "version", "rigidity_tm")}))
     table = Table(box=None, pad_edge=False)
-    table.add_column(_("supply"))
+    table.add_column(_("magnet supply"))
     table.add_column("A", justify="right")
     for name, value in found["settings"].items():
         table.add_row(name, f"{value:.4f}")
@@ -113,8 +113,8 @@ def compare(state: Path, entry: str, number: int, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in (_("supply"), _("in force"), str(number), "%"):
-        table.add_column(heading, justify="left" if heading == _("supply") else "right")
+    for heading in (_("magnet supply"), _("in force"), str(number), "%"):
+        table.add_column(heading, justify="left" if heading == _("magnet supply") else "right")
     for row in rows:
         share = "" if row["share"] is None else f"{100 * row['share']:.3f}"
         table.add_row(row["name"], f"{row['left']:.4f}", f"{row['right']:.4f}", share)
@@ -239,7 +239,15 @@ def _of_snapshot(state: Path, name: str, supplies: dict[str, float]) -> dict[str
 
 def _versions(rows: Iterable[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in (_("entry"), _("version"), _("state"), _("by"), _("approved by"), _("time"), _("why")):
+    for heading in (
+        _("entry"),
+        _("version"),
+        _("state"),
+        _("by"),
+        _("approved by"),
+        _("date and time"),
+        _("why"),
+    ):
         table.add_column(heading)
     for row in rows:
         words = (row["entry"], str(row["number"]), _(row["state"]), row["user"], row["approved_by"])

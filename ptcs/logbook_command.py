@@ -174,7 +174,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("#", _("time"), _("by"), _("kind"), _("title")):
+    for heading in ("#", _("date and time"), _("by"), _("kind"), _("title")):
         table.add_column(heading)
     for row in rows:
         title = row["title"] + (" 📎" if row["attachments"] else "")

@@ -93,7 +93,7 @@ def list_(
         return
     titles = (
         _("snapshot"),
-        _("time"),
+        _("date and time"),
         _("user"),
         _("configuration"),
         _("attributes"),
@@ -123,7 +123,7 @@ def show(state: Path, name: str, only: tuple[str, ...], limit: int, as_json: boo
     columns = body["columns"]
     rows = list(zip(*(columns[key] for key in ("name", "value", "quality", "time", "why")), strict=True))
     rows = [row for row in rows if not only or any(fnmatchcase(row[0], pattern) for pattern in only)]
-    table = _table(body["id"], _("attribute"), _("value"), _("quality"), _("time"))
+    table = _table(body["id"], _("attribute"), _("value"), _("quality"), _("date and time"))
     for row in rows[: limit or None]:
         table.add_row("", row[0], escape(_said(row[1], row[4])), row[2], _when(row[3]))
     console.print(table)
@@ -207,7 +207,15 @@ def restores(state: Path, limit: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    titles = (_("restore"), _("time"), _("user"), _("snapshot"), _("state"), _("attributes"), _("comment"))
+    titles = (
+        _("restore"),
+        _("date and time"),
+        _("user"),
+        _("snapshot"),
+        _("state"),
+        _("attributes"),
+        _("comment"),
+    )
     table = _table("", *titles)
     for row in rows[: limit or None]:
         mark = "↶" if row.get("rollback_of") else ""
