@@ -35,6 +35,8 @@ MOST_ACTIVE = 500
 START_S = 20.0
 """Servers that have not come after this long are lost."""
 LONGEST_SILENCE_S = 3600.0
+NUDGE_S = 0.1
+"""A server pushes values before it works out the States that follow from them."""
 
 
 class AlarmListener(PtcsDevice):
@@ -56,9 +58,9 @@ class AlarmListener(PtcsDevice):
         inputs = self.service.engine.inputs
         shapes = [self.found.attributes.find(name) for name in inputs.names]
         self.intake = Intake(inputs, self.service.engine.words, shapes, self.service.wake)
+        self._end, self._nudge = threading.Event(), threading.Event()
         self._sources = self._listen_to(self.found.attributes)
         self._started = time.monotonic()
-        self._end = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="alarm sources", daemon=True)
         self.service.drain, self.service.ready = self.intake.drain, self._ready
         self.service.start()
@@ -68,6 +70,7 @@ class AlarmListener(PtcsDevice):
         """End the threads, write what waits."""
         super().delete_device()
         self._end.set()
+        self._nudge.set()
         self._keeper.join(timeout=2.0)
         self.service.stop()
 
@@ -88,6 +91,7 @@ class AlarmListener(PtcsDevice):
                 ],
                 self.intake,
                 self._own if server == self.context.server else None,
+                self._nudge.set,
             )
             for server in site.servers
         ]
@@ -112,7 +116,9 @@ class AlarmListener(PtcsDevice):
                         source.check()
                     except Exception:  # border of the thread: one bad source must not end the others
                         log.exception("alarm source")
-                self._end.wait(CHECK_PERIOD_S)
+                if self._nudge.wait(CHECK_PERIOD_S):
+                    self._nudge.clear()
+                    self._end.wait(NUDGE_S)
             for source in self._sources:
                 source.close()
 

@@ -179,6 +179,14 @@ def test_a_lost_server_is_one_sample() -> None:
     assert heard.value("crate/server/utilities/Up")[0] == 1.0
     assert heard.value(f"{devices[0].name}/State")[1] == "ON"
     told |= dict.fromkeys(told, ("UNKNOWN", "UNKNOWN", "ONLINE", ""))
+    hurried: list[bool] = []
+    source._hurry = lambda: hurried.append(True)
+    names = (f"{devices[0].name}/Current", f"{devices[0].name}/FaultCode")
+    source.take(Batch(names, np.array([[11.0, 0, 5.0]])))
+    source.check()
+    assert (hurried, heard.intake.drain()) == ([], [])
+    source.take(Batch(names, np.array([[12.0, 1, 3.0]])))
+    assert hurried == [True]
     source.check()
     heard.step(10.0)
     assert heard.value("crate/server/utilities/Linked")[0] == 0.0

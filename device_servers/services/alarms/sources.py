@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tango
+from numpy.typing import NDArray
 
 from common.site import Device
 from device_servers.registration import crate_name
@@ -18,6 +19,9 @@ from device_servers.services.sources import TIMEOUT_MS, BlockSource, Source
 
 log = logging.getLogger(__name__)
 
+ASK_PERIOD_S = 1.0
+"""How often a server is asked how its devices stand, unless one of their fault codes moves."""
+FAULT = "/FaultCode"
 Told = Mapping[str, Sequence[str]]
 """Device -> State, HealthState, AdminMode, Status."""
 
@@ -33,10 +37,11 @@ class ServerSource:
         inputs: Sequence[str],
         intake: Intake,
         own: Callable[[], Told] | None = None,
+        hurry: Callable[[], None] = lambda: None,
     ) -> None:
         """`wired`: devices with hardware, UNKNOWN without their link. `inputs`: names that come from here.
 
-        own: how to ask when it is this very process.
+        own: how to ask when it is this very process. hurry: asks for a `check` soon; any thread.
         """
         self.server = server
         self.checked = False
@@ -48,6 +53,8 @@ class ServerSource:
         self._block = BlockSource(crate_name(server), self) if own is None else None
         self._proxy: tango.DeviceProxy | None = None
         self._told: Mapping[str, Value] = {}
+        self._hurry, self._ask_at = hurry, 0.0
+        self._faults: tuple[Sequence[str], NDArray[np.bool_]] = ((), np.empty(0, dtype=bool))
 
     @property
     def up(self) -> bool:
@@ -59,7 +66,8 @@ class ServerSource:
         if self._block is not None:
             self._block.check()
         if self.up:
-            self._ask()
+            if time.monotonic() >= self._ask_at:
+                self._ask()
         elif not self.checked:
             self.gap((), time.time())
         self.checked = True
@@ -72,8 +80,11 @@ class ServerSource:
     # --- Sink of the block
 
     def take(self, batch: Batch) -> None:
-        """Values that changed."""
+        """Values that changed. A fault code that moves moves a State: it is asked for at once."""
         self._intake.take(batch)
+        if batch.triples is not None and self._mask(batch.names)[batch.triples[:, 1].astype(np.intp)].any():
+            self._ask_at = 0.0
+            self._hurry()
 
     def missed(self) -> None:
         """Tango lost events."""
@@ -81,12 +92,18 @@ class ServerSource:
 
     def gap(self, _names: Sequence[str], when: float) -> None:
         """Everything of this server is unknown from now on."""
-        self._told = {}
+        self._told, self._ask_at = {}, 0.0
         self._intake.gone(self._inputs, when, {f"{self._crate}/{UP}": 0.0, f"{self._crate}/{LINKED}": 0.0})
 
     # --- Inner
 
+    def _mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        if self._faults[0] is not names:
+            self._faults = (names, np.array([name.endswith(FAULT) for name in names], dtype=bool))
+        return self._faults[1]
+
     def _ask(self) -> None:
+        self._ask_at = time.monotonic() + ASK_PERIOD_S
         try:
             told = self._own() if self._own is not None else self._read()
         except (tango.DevFailed, ValueError, TypeError) as why:
