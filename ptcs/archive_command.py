@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from common.errors import BadInput, LinkLost, Refused
 from common.files import write_atomic
@@ -20,7 +19,7 @@ from device_servers.services.archive.export import export as export_h5
 from device_servers.services.archive.protocols import ArchiveReader, Word
 from device_servers.services.archive.tables import export_table
 from ptcs import archive_plot
-from ptcs.archive_show import as_csv, console, show, show_plot
+from ptcs.archive_show import as_csv, show, show_plot, show_standing
 from ptcs.archive_source import Source, must_know
 from ptcs.running import state_option
 
@@ -169,10 +168,7 @@ def status(state: Path, site_file: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        table = Table(show_header=False, box=None)
-        for name, value in told.items():
-            table.add_row(name, f"{value:,.1f}" if isinstance(value, float) else str(value))
-        console.print(table)
+        show_standing(told)
     sys.exit(0 if told["state"] in ("RUNNING", "ALARM") else 1)
 
 

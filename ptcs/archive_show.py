@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -78,3 +78,24 @@ def show_plot(overview: Overview, words: Sequence[Word], attribute: str, span: t
     click.echo(attribute)
     for line in lines:
         click.echo(line)
+
+
+def show_standing(told: Mapping[str, Any]) -> None:
+    """What the archiver does and has, one line each."""
+    labels = {
+        "state": _("state"),
+        "status": _("why"),
+        "segment": _("written now"),
+        "rate": _("values per second"),
+        "values": _("values since the start"),
+        "lost": _("values lost"),
+        "attributes": _("archived attributes"),
+        "store": _("store"),
+        "files": _("files of the archive"),
+        "megabytes": _("size, MB"),
+        "free_gb": _("free on the disk, GB"),
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in told.items():
+        table.add_row(labels[name], f"{value:,.1f}" if isinstance(value, float) else str(value))
+    console.print(table)
