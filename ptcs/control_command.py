@@ -24,6 +24,8 @@ from ptcs.running import find, state_option
 
 console = Console(highlight=False, soft_wrap=True)
 AREA = click.argument("area")
+PATIENCE_MS = 20_000
+"""The authority waits for the OIS before it says that it is silent."""
 reason_option = click.option("--reason", required=True, help="Why, in 5 to 200 characters; it is recorded.")
 
 
@@ -43,7 +45,8 @@ def status(state: Path, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in (_("Area"), _("What"), _("Control"), _("State"), _("Has control"), _("Until"), _("Waits")):
+    headings = _("Area"), _("Title"), _("Control"), _("State"), _("Has control"), _("Until"), _("Waits")
+    for heading in headings:
         table.add_column(heading)
     for row in rows:
         table.add_row(*_row(row))
@@ -54,7 +57,7 @@ def status(state: Path, as_json: bool) -> None:
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     title = row["title_zh"] if language() == "zh" else row["title"]
-    wanted = _("required") if row["required"] else _("free")
+    wanted = _("required") if row["required"] else _("on demand")
     words = {"FREE": _("nobody"), "HELD": _("held"), "ASKED": _("asked for"), "OFFERED": _("offered")}
     waits = row["asked_by"] or row["offered_to"]
     until = _clock(row["until"]) if row["user"] else ""
@@ -209,7 +212,9 @@ def use(state: Path, account: str, reason: str, account_password: str) -> None:
         _("password of the local account {account}").format(account=account), hide_input=True
     )
     wish = {"user": account, "password": typed, "reason": reason}
-    token = str(call(_reader(state), "BreakGlass", json.dumps(wish)))
+    proxy = _reader(state)
+    proxy.set_timeout_millis(PATIENCE_MS)
+    token = str(call(proxy, "BreakGlass", json.dumps(wish)))
     with connect_with(state, token) as client:
         click.echo(
             _("logged in as {user}; this is recorded and told to the OIS").format(user=client.user), err=True
