@@ -100,11 +100,15 @@ class Context:
         """
         caller.check(action)
         with self.database.reading() as session:
-            veil.put_on(
-                session,
-                veil.Closed(lambda: closed_to(self.database, caller.user, caller.roles, self.now())),
-            )
+            self.hide_closed(session, caller)
             yield session
+
+    def hide_closed(self, session: Session, caller: Caller) -> None:
+        """Hide from now on who the restricted patients are, but for those of the caller's care team. For a
+        session that changes no patient.
+        """
+        closed = veil.Closed(lambda: closed_to(self.database, caller.user, caller.roles, self.now()))
+        veil.put_on(session, closed)
 
     @contextmanager
     def deed(self, user: str, action: str, subject: str, detail: str = "") -> Iterator[Session]:

@@ -55,6 +55,7 @@ def printed(context: Context, caller: Caller, day: date, language: str) -> bytes
     with context.permitted(
         caller, Action.READ_APPOINTMENTS, day.isoformat(), "lists for a downtime"
     ) as session:
+        context.hide_closed(session, caller)
         content = _content(session, day, context.now())
     return context.record.printer.pdf("downtime.html", content, language)
 
@@ -68,6 +69,7 @@ def keep_lists(context: Context) -> int:
     today = book.day_of(now)
     wanted: dict[str, str] = {}
     with context.database.reading() as session:
+        context.hide_closed(session, Caller(""))
         for day in (today, today + timedelta(days=1)):
             content = _content(session, day, None)
             for language in LANGUAGES:

@@ -25,7 +25,7 @@ _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 def doctors(session: Session) -> dict[str, str]:
     """User -> full name."""
-    return dict(session.execute(select(Account.user, Account.full_name)).tuples().all())
+    return {row.user: row.full_name for row in session.execute(select(Account.user, Account.full_name))}
 
 
 def table(context: Context, caller: Caller, search: Search) -> list[list[str]]:
