@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 
 SETTLED_S = 0.2
 """A call that has not reached its device within this never will: nothing of it waits in between."""
-NEAR_S = 0.05
-"""Most between the time of a call here and in the black box, which has hundredths of a second."""
+LATE_S, ROUND_S = 2.0, 0.02
+"""A call begins here so much later at most than the black box, which has hundredths of a second, says: it
+waits for the computer, and for others on the same device.
+"""
 DEPTH = 50
 """Calls of one device that a black box holds (Tango's default)."""
 OFTEN = 10
@@ -172,7 +174,7 @@ def refused(
     left: list[Written] = list(writes)
     lost: Call | None = None
     for call in calls:
-        near = [w for w in left if abs(w.at - call.began) < NEAR_S]
+        near = [w for w in left if -ROUND_S < call.began - w.at < LATE_S]
         match = next((w for w in near if call.reached <= {name.lower() for name in w.names}), None)
         if match is not None:
             del left[: left.index(match) + 1]

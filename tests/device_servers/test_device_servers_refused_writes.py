@@ -123,6 +123,9 @@ def test_the_black_box_is_read_and_paired_in_order() -> None:
     assert late.at - early.at == pytest.approx(0.36)
     calls = [Call(early.at), Call(late.at, {"a"})]
     assert list(refused(calls, [early, late], 0.0)) == list(zip([early, late], calls, strict=True))
+    behind = [Call(early.at + 0.3), Call(late.at + 1.9, {"a"})]  # they had to wait for the device
+    assert list(refused(behind, [early, late], 0.0)) == list(zip([early, late], behind, strict=True))
+    assert unpaired([Call(late.at - 0.5)], [late], 0.0) == [], "no call has begun before it was made"
     assert fresh([early, early, late], (early.at, 1)) == [early, late] and not fresh([late], (late.at, 1))
     assert unpaired([Call(early.at - 1.0)], [early, late], early.at) == [(None, Call(early.at - 1.0))]
     assert unpaired([Call(early.at - 1.0)], [early, late], 0.0) == []

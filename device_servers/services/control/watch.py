@@ -125,7 +125,7 @@ class Rounds:
         """End the thread."""
         self._end.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=3.0)
+            self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
         due = dict.fromkeys(self._chores, 0.0)
