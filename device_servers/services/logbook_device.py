@@ -15,7 +15,7 @@ from device_servers.base import PtcsDevice, rule
 from device_servers.channel import derived
 from device_servers.guard import Client
 from device_servers.parse import json_object, text_field
-from device_servers.services.logbook.automatic import Automatic
+from device_servers.services.logbook.automatic import SOURCE, Automatic
 from device_servers.services.logbook.book import Book
 from device_servers.services.logbook.entry import HAND, Attachment
 
@@ -89,7 +89,7 @@ class Logbook(PtcsDevice):
             if token := str(wish.pop("token", "")):
                 user = guard.identity(token).user
                 session = guard.vouched(client, token, source)
-            if source == HAND or "attachments" in wish or not _of_facility(client):
+            if source in (HAND, SOURCE) or "attachments" in wish or not _of_facility(client):
                 raise Unauthorised(
                     _("automatic entries are for services of this facility; log in and use Add")
                 )

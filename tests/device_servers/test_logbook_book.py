@@ -3,6 +3,7 @@
 import base64
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 
 from common import hashchain
+from common import site as sites
 from common.errors import Refused, Tampered
 from common.hashchain import ChainLog
+from device_servers.services.logbook import alarm_acts
+from device_servers.services.logbook.automatic import SOURCE, Heard, mode_entry, trip_entry
 from device_servers.services.logbook.book import Book
 from device_servers.services.logbook.entry import Attachment
 from device_servers.services.logbook.words import query
@@ -182,3 +186,47 @@ def test_what_is_no_entry_is_refused(opened: Opened, wish: dict[str, Any]) -> No
     with pytest.raises(Refused):
         book.add(wish, "otto")
     assert book.count == 0 and json.loads(json.dumps(book.find({}))) == []
+
+
+def alarm_row(
+    name: str, when: float, event: str = "ACK", user: str = "otto", note: str = "seen"
+) -> dict[str, Any]:
+    return {"name": name, "time": when, "event": event, "user": user, "note": note}
+
+
+def test_an_act_on_a_thousand_alarms_is_one_entry_and_each_act_comes_once(opened: Opened) -> None:
+    book, now = opened(), time.time()
+    rows = [alarm_row(f"alarm-{number:04d}", now) for number in range(1000)]
+    rows += [alarm_row("pump", now + 1, "SHELVE", "petra", ""), alarm_row("pump", now + 1, "RAISE", "", "")]
+
+    def ask(wish: str) -> str:
+        since = json.loads(wish)["from"]
+        return json.dumps([row for row in reversed(rows) if row["time"] >= since])
+
+    for _round in range(3):  # a second and third look bring nothing new
+        last = book.find({"kind": alarm_acts.KIND, "source": SOURCE, "limit": 1})
+        for wish in alarm_acts.entries(ask, "services/alarms/1", last[0] if last else None):
+            book.add(wish, wish["user"], SOURCE)
+    found = book.find({"kind": alarm_acts.KIND})
+    assert [row["user"] for row in found] == ["petra", "otto"]
+    assert "pump" in found[0]["title"] and found[1]["title"].startswith("1000 alarms")
+    assert "seen" in found[1]["text"] and "alarm-0000" in found[1]["text"]
+
+
+def test_modes_are_entered_when_they_change_and_trips_once(opened: Opened) -> None:
+    book = opened()
+    site = sites.load(sites.CONFIG / "synchrotron.yaml")
+    mode, interlock = site.of_class("MachineMode")[0], site.of_class("Interlock")[0]
+    book.add({"title": "a hand-written one", "kind": "mode", "about": [mode.name]}, "otto")
+    for word in ("CLINICAL", "CLINICAL", "PHYSICS", "", "PHYSICS"):
+        for wish in mode_entry(Heard(mode, "Mode", word), book):
+            book.add(wish, "", SOURCE)
+    trip = json.dumps({"input": "door", "cause": "open", "tick": 5, "wall_ns": 7, "beam_off_tick": 6})
+    for told in (trip, trip, ""):
+        for wish in trip_entry(Heard(interlock, "LastTrip", told), book):
+            book.add(wish, "", SOURCE)
+    assert titles(book, source=SOURCE) == [
+        "trip: door",
+        "machine mode CLINICAL -> PHYSICS",
+        "machine mode CLINICAL",
+    ]

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from common.site import Device, Site
 from common.state import StateDir
 from common.text import _
 from device_servers.registration import crate_name
+from device_servers.services.logbook import alarm_acts
 from device_servers.services.logbook.book import Book
 from device_servers.services.sources import Sink, Source
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 CHECK_S = 2.0
 TIMEOUT_MS = 700
+HISTORY_MS = 3000
 SOURCE = "logbook"
 Wish = Mapping[str, Any]
 
@@ -61,34 +64,48 @@ class Words(Source[Sink]):
         """Nothing is said of a device that does not answer."""
 
 
-def mode_entry(heard: Heard, book: Book) -> Wish | None:
-    """A change of the machine's mode; None where the last entry says the same."""
-    last = book.find({"kind": "mode", "about": heard.device.name, "limit": 1})
-    before = last[0]["tags"][0] if last else ""
+def mode_entry(heard: Heard, book: Book) -> Sequence[Wish]:
+    """A change of the machine's mode; none where the last entry says the same."""
+    last = book.find({"kind": "mode", "source": SOURCE, "about": heard.device.name, "limit": 1})
+    before = last[0]["tags"][0] if last and last[0]["tags"] else ""
     if not heard.value or before == heard.value:
-        return None
+        return ()
     title = _("machine mode {mode}").format(mode=heard.value)
     if before:
         title = _("machine mode {before} -> {mode}").format(before=before, mode=heard.value)
-    return {"kind": "mode", "title": title, "tags": [heard.value], "about": [heard.device.name]}
+    return ({"kind": "mode", "title": title, "tags": [heard.value], "about": [heard.device.name]},)
 
 
-def trip_entry(heard: Heard, _book: Book) -> Wish | None:
+def trip_entry(heard: Heard, _book: Book) -> Sequence[Wish]:
     """A trip with its first fault; each once, by the time at which the hardware saw it."""
     if not heard.value:
-        return None
+        return ()
     trip = json.loads(heard.value)
     title = _("trip: {input}").format(input=trip["input"])
     key = f"trip:{heard.device.name}:{trip['wall_ns']}"
     about = [heard.device.name, str(trip["input"])]
-    return {"kind": "trip", "title": title, "text": heard.value, "about": about, "key": key}
+    text = _("cause: {cause}; tick {tick}; beam off at tick {off}")
+    text = text.format(cause=trip["cause"], tick=trip["tick"], off=trip.get("beam_off_tick") or "?")
+    return ({"kind": "trip", "title": title, "text": text, "about": about, "key": key},)
 
 
-RULES: Mapping[tuple[str, str], Callable[[Heard, Book], Wish | None]] = {
+def alarm_entries(heard: Heard, book: Book) -> Sequence[Wish]:
+    """What people did with alarms since the last entry of it. Raises tango.DevFailed."""
+    last = book.find({"kind": alarm_acts.KIND, "source": SOURCE, "limit": 1})
+    proxy = tango.DeviceProxy(heard.device.name)
+    proxy.set_timeout_millis(HISTORY_MS)
+    ask = partial(proxy.command_inout, "History")
+    return alarm_acts.entries(ask, heard.device.name, last[0] if last else None)
+
+
+RULES: Mapping[tuple[str, str], Callable[[Heard, Book], Sequence[Wish]]] = {
     ("MachineMode", "Mode"): mode_entry,
     ("Interlock", "LastTrip"): trip_entry,
+    ("AlarmServer", "Changes"): alarm_entries,
 }
-"""Class and attribute -> the entry that a new value makes."""
+"""Class and attribute -> the entries that a new value makes."""
+NEWEST_ONLY = ("Changes",)
+"""Attributes of which only the newest value counts: a flood of alarms asks for its history once a round."""
 
 
 class Automatic:
@@ -130,19 +147,21 @@ class Automatic:
                 source.close()
 
     def _write(self) -> None:
+        heard: list[Heard] = []
         while not self._heard.empty():
-            heard = self._heard.get()
+            heard.append(self._heard.get())
+        newest = {(one.device.name, one.attribute): one for one in heard if one.attribute in NEWEST_ONLY}
+        for one in [*(one for one in heard if one.attribute not in NEWEST_ONLY), *newest.values()]:
             try:
-                wish = RULES[heard.device.tango_class, heard.attribute](heard, self._book)
-                if wish is not None:
+                for wish in RULES[one.device.tango_class, one.attribute](one, self._book):
                     self._enter(wish)
+            except tango.DevFailed as why:
+                log.warning("%s does not tell: %s", one.device.name, why.args[0].desc)
             except (PtcsError, ValueError, KeyError, TypeError) as why:
-                log.error(
-                    "%s/%s says %r: no entry (%s)", heard.device.name, heard.attribute, heard.value, why
-                )
+                log.error("%s/%s says %r: no entry (%s)", one.device.name, one.attribute, one.value, why)
 
     def _enter(self, wish: Wish) -> None:
-        self._book.add(wish, "", SOURCE)
+        self._book.add(wish, str(wish.get("user", "")), SOURCE)
         self._changed()
 
     def _note_start(self) -> bool:
