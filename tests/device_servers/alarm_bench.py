@@ -15,6 +15,7 @@ from common import site as sites
 from device_servers.server import register
 
 ALARMS = "services/alarms/1"
+UP_S = 120.0
 WATER = "acs/water/ring-circuit"
 MAGNET = "acs/magnet/ring-quad-f"
 TEXT = {"en": "test", "zh": "试验"}
@@ -109,13 +110,13 @@ class AlarmBench(Bench):
         script = Path(__file__).parent / "fake_server.py"
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.start("all", [sys.executable, script, "all", self.site_file, self.state], **pipes)
-        self.wait_exported(["crate/server/all"])
+        self.wait_exported(["crate/server/all"], UP_S)
 
     def start_services(self) -> None:
         module = [sys.executable, "-m", "device_servers", "services"]
         self.start("services", [*module, "--state", self.state, "--site", self.site_file])
-        self.wait_exported([ALARMS])
-        wait_until(lambda: self.proxy(ALARMS).state().name in ("ON", "ALARM", "FAULT"), "the alarms", 30)
+        self.wait_exported([ALARMS], UP_S)
+        wait_until(lambda: self.proxy(ALARMS).state().name in ("ON", "ALARM", "FAULT"), "the alarms", UP_S)
 
     def tell(self, line: str) -> None:
         process = self.processes["all"]

@@ -1,5 +1,6 @@
 """What the alarm server keeps: acknowledged is on disk, floods lose none, a full disk is said, restarts."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -102,6 +103,20 @@ def test_a_rule_that_is_gone_leaves_a_line(tmp_path: Path) -> None:
     service = again(service, RULES[1:])
     assert [row["name"] for row in service.store.find(Question()) if row["event"] == "REMOVED"] == ["x"]
     assert "x" not in {row["name"] for row in service.store.standing()}
+
+
+def test_a_count_of_an_earlier_server_brings_everything(tmp_path: Path) -> None:
+    service = opened(tmp_path, RULES)
+    service.set(0.0)
+    service.set(6.0)
+    count = service.engine.changes
+    assert json.loads(service.board.since(count)) == {"changes": count, "all": False, "rows": [], "gone": []}
+    time.sleep(0.005)
+    service = again(service, RULES)
+    told = json.loads(service.board.since(count))
+    assert told["all"]
+    assert {row["name"] for row in told["rows"]} == {"x", "y", "z"}
+    assert not json.loads(service.board.since(told["changes"]))["all"]
 
 
 def test_a_full_disk_stops_no_alarm_and_is_said(tmp_path: Path) -> None:

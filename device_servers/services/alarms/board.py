@@ -34,11 +34,12 @@ class Board:
     def since(self, count: int) -> str:
         """JSON `{"changes", "rows", "gone"}`: what changed after the count `changes` of an earlier answer.
 
-        count 0: everything. rows: alarms that stand or are put aside; gone: names of those no longer in rows.
+        count 0, or of an earlier server: everything. rows: alarms that stand or are put aside; gone: names
+        of those that no longer are.
         """
         engine = self._engine
         shown = np.union1d(engine.standing(), engine.aside())
-        fresh = count <= 0 or count > engine.changes
+        fresh = count <= 0 or not engine.first <= count <= engine.changes
         rows = shown if fresh else shown[engine.touched[shown] > count]
         gone = EMPTY if fresh else np.setdiff1d(np.flatnonzero(engine.touched > count), shown)
         names = json.dumps([engine.rules[rule].name for rule in gone.tolist()])

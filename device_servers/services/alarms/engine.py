@@ -54,7 +54,8 @@ class Moves:
 class Engine:
     """The alarms of a set of rules. Not for several threads at once."""
 
-    def __init__(self, rules: Sequence[Rule], words: Words | None = None) -> None:
+    def __init__(self, rules: Sequence[Rule], words: Words | None = None, first: int = 0) -> None:
+        """`first`: where `changes` begins, so that counts of an earlier engine are not taken for its own."""
         self.rules = tuple(rules)
         self.words = words or Words()
         self.index = {rule.name: place for place, rule in enumerate(self.rules)}
@@ -75,7 +76,7 @@ class Engine:
         """Counts what an acknowledgement is about: another occurrence needs another one."""
         self.touched = np.zeros(count, dtype=np.int64)
         """Value of `changes` when the alarm last changed."""
-        self.changes = 0
+        self.first = self.changes = first
         self._moves: list[Moves] = []
 
     @property

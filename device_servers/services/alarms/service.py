@@ -41,7 +41,7 @@ class Service:
         keep_days: float = 3650.0,
     ) -> None:
         self.lock = threading.RLock()
-        self.engine = Engine(rules)
+        self.engine = Engine(rules, first=int(time.time() * 1000))
         self.keeper = Keeper(self.engine)
         self.board = Board(self.engine, self.keeper.notes)
         self.store = Store(folder)
