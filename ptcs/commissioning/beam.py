@@ -15,7 +15,7 @@ from common.units import air_density_correction
 from ptcs.commissioning.bench import Floats
 from ptcs.commissioning.tango_bench import TangoBench
 
-PERMIT_S = 30.0
+PERMIT_S = 60.0
 POLL_S = 0.05
 SPOT_MU = 2.0
 SIGMA_MM = 4.0

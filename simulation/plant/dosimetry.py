@@ -6,6 +6,7 @@ nominal one), `monitor_error` (relative, of the monitor's sensitivity from the d
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ LEAK_NC_S = 2e-3
 """Charge per second that a leaking electrometer adds."""
 
 
+BESIDE = ThreadPoolExecutor(1, "depth curves")
+"""Loads the planning library beside a starting plant: that takes a second, and nobody delivers spots yet."""
 DEPTH: Floats = np.arange(0.0, 400.0, 0.5)
 """Depths of the curves below, mm of water."""
 
@@ -34,7 +37,7 @@ def depth_curves(model: str, error: float) -> tuple[Floats, Floats]:
 
     The planning library's depth dose, at the energy that the beam really has: nominal times 1 + error.
     """
-    # the planning library takes a second to load; a site without these instruments does not wait for it
+    # a site without these instruments does not load the planning library
     from tps_engine.beamdata.bragg import integral_depth_dose  # noqa: PLC0415
     from tps_engine.beamdata.model import load  # noqa: PLC0415
 
@@ -68,13 +71,12 @@ class Dosimeters(Switched):
         self.monitor_error = self.parameter("monitor_error", 0.0)
         self.energy_error = self.parameter("energy_error", 0.0)
         self.noise = self.parameter("noise", 1e-3)
-        self._curves = [
-            depth_curves(m, float(e)) for m, e in zip(self.models, self.energy_error, strict=True)
-        ]
+        kinds = zip(self.models, self.energy_error, strict=True)
+        self._curves = [BESIDE.submit(depth_curves, model, float(error)) for model, error in kinds]
 
     def dose(self, i: int, energy: float, depth: Floats | float) -> Floats:
         """Integral depth dose in Gy mm2 per MU of device i at depths (n,) mm in a beam of `energy` MeV."""
-        energies, curves = self._curves[i]
+        energies, curves = self._curves[i].result()
         row = int(np.argmin(np.abs(energies - energy)))
         return np.asarray(np.interp(depth, DEPTH, curves[row]))
 
