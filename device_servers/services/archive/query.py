@@ -213,9 +213,9 @@ def _add_bins(found: _Found, path: Path, attribute: str, low: float, high: float
     """The bins of one attribute in an hour, a day, a month or a year."""
     with h5py.File(path, "r", locking=False) as file:
         check_closed(file, path)
-        place = find_channel(file, attribute)
-        if place is not None:
-            channel = file["channels"][place]
+        known = find_channel(file, attribute)
+        if known is not None:
+            place, channel = known
             if channel["before_time"] < low:
                 found.held(float(channel["before_time"]), float(channel["before_value"]))
             first, after = file["bin_bounds"][place : place + 2]

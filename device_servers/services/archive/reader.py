@@ -153,10 +153,8 @@ def read_closed(path: Path, attribute: str, start: float, end: float) -> Series:
     """Samples of one attribute in a segment, an hour or a day. Raises OSError."""
     with h5py.File(path, "r", locking=False) as file:
         check_closed(file, path)
-        place = find_channel(file, attribute)
-        if place is None:
-            return _join([])
-        return _between(file["values"], file["channels"][place], start, end)
+        found = find_channel(file, attribute)
+        return _join([]) if found is None else _between(file["values"], found[1], start, end)
 
 
 def _read_folder(folder: Path, attribute: str, start: float, end: float) -> Series:
