@@ -85,7 +85,7 @@ def launch(state: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 def announced(state: Path, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
     """The run file of a process that is starting."""
     path = state / "run" / "ois.json"
-    for _attempt in range(1200):
+    for _attempt in range(4800):
         if path.exists():
             found = dict(read_json(path))
             if found["pid"] == process.pid:
