@@ -1,27 +1,22 @@
 """`ptcs snapshot`: settings of the machine kept, compared, restored, rolled back."""
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from common.errors import Refused
 from common.text import _, language
 from ptcs.maintenance_command import password_option, user_option
 from ptcs.running import state_option
 from ptcs.service_calls import reading, writing
+from ptcs.snapshot_tables import console, more, said, show_plan, show_record, table_of, when
 
 KIND = "SettingsServer"
 SHOWN = 40
-MARKS = {"write": "[green]✔[/]", "refused": "[red]✘[/]", "left": "[dim]–[/]"}
-console = Console(highlight=False, soft_wrap=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 limit_option = click.option("--limit", default=SHOWN, show_default=True, help="Rows that are shown; 0: all.")
 only_option = click.option("--only", multiple=True, help="Pattern of device/attribute; several are possible.")
@@ -44,7 +39,7 @@ def configurations(state: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    table = _table("", _("configuration"), _("title"), _("version"), _("attributes"), _("restored"))
+    table = table_of("", _("configuration"), _("title"), _("version"), _("attributes"), _("restored"))
     for name, row in found.items():
         title = row["title"][language()]
         table.add_row("", name, title, str(row["version"]), str(row["count"]), str(row["writable"]))
@@ -100,11 +95,11 @@ def list_(
         _("tags"),
         _("comment"),
     )
-    table = _table("", *titles)
+    table = table_of("", *titles)
     for row in rows:
         mark = "[yellow]★[/]" if row["golden"] else ""
         words = (row["configuration"], str(row["count"]), " ".join(row["tags"]), row["comment"])
-        table.add_row(mark, row["id"], _when(row["started"]), row["user"], *map(escape, words))
+        table.add_row(mark, row["id"], when(row["started"]), row["user"], *map(escape, words))
     console.print(table)
 
 
@@ -123,11 +118,11 @@ def show(state: Path, name: str, only: tuple[str, ...], limit: int, as_json: boo
     columns = body["columns"]
     rows = list(zip(*(columns[key] for key in ("name", "value", "quality", "time", "why")), strict=True))
     rows = [row for row in rows if not only or any(fnmatchcase(row[0], pattern) for pattern in only)]
-    table = _table(body["id"], _("attribute"), _("value"), _("quality"), _("date and time"))
+    table = table_of(body["id"], _("attribute"), _("value"), _("quality"), _("date and time"))
     for row in rows[: limit or None]:
-        table.add_row("", row[0], escape(_said(row[1], row[4])), row[2], _when(row[3]))
+        table.add_row("", row[0], escape(said(row[1], row[4])), row[2], when(row[3]))
     console.print(table)
-    _more(len(rows), limit)
+    more(len(rows), limit)
 
 
 @snapshot.command()
@@ -143,14 +138,14 @@ def compare(state: Path, left: str, right: str, limit: int, as_json: bool) -> No
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     rows = found["differences"]
-    table = _table("", _("attribute"), found["left"], found["right"], _("tolerances apart"))
+    table = table_of("", _("attribute"), found["left"], found["right"], _("tolerances apart"))
     for row in rows[: limit or None]:
-        sides = [_said(row[side], row.get(f"{side}_why", "")) for side in ("left", "right")]
+        sides = [said(row[side], row.get(f"{side}_why", "")) for side in ("left", "right")]
         far = _(row["kind"]) if row["apart"] is None else f"{row['apart']:.1f}"
         table.add_row("", row["name"], *map(escape, sides), far)
     if rows:
         console.print(table)
-    _more(len(rows), limit)
+    more(len(rows), limit)
     text = _("{count} attributes: {differ} differ, {same} the same, {unknown} known to neither")
     numbers = {"count": found["count"], "differ": len(rows), "same": found["same"]}
     console.print(text.format(unknown=len(found["unknown"]), **numbers))
@@ -173,14 +168,14 @@ def restore(state: Path, name: str, user: str, password: str, **terms: Any) -> N
     """Write the settings of snapshot NAME back, group by group, each read back."""
     with writing(state, KIND, user, password) as service:
         plan = service.job("DryRun", {"snapshot": name, "only": list(terms["only"])})
-        writes = _show_plan(plan, terms["limit"])
+        writes = show_plan(plan, terms["limit"])
         if terms["dry_run"] or not writes:
             return
         if not terms["yes"] and not click.confirm(_("write {count} attributes?").format(count=writes)):
             raise Refused(_("nothing was written"))
         wish = {key: terms[key] for key in ("comment", "partial", "force")}
         record = service.job("Restore", {"plan": plan["plan"], "rollback": not terms["no_rollback"], **wish})
-    _show_record(record)
+    show_record(record)
 
 
 @snapshot.command()
@@ -194,7 +189,7 @@ def restore(state: Path, name: str, user: str, password: str, **terms: Any) -> N
 def rollback(state: Path, restore_id: str, user: str, password: str, **terms: Any) -> None:
     """Take back what restore RESTORE_ID has written."""
     with writing(state, KIND, user, password) as service:
-        _show_record(service.job("Rollback", {"restore": restore_id, **terms}))
+        show_record(service.job("Rollback", {"restore": restore_id, **terms}))
 
 
 @snapshot.command()
@@ -216,10 +211,10 @@ def restores(state: Path, limit: int, as_json: bool) -> None:
         _("attributes"),
         _("comment"),
     )
-    table = _table("", *titles)
+    table = table_of("", *titles)
     for row in rows[: limit or None]:
         mark = "↶" if row.get("rollback_of") else ""
-        head = (row["id"], _when(row["started"]), row["user"], row["snapshot"], _(row["state"]))
+        head = (row["id"], when(row["started"]), row["user"], row["snapshot"], _(row["state"]))
         table.add_row(mark, *head, str(row["writes"]), escape(row["comment"]))
     console.print(table)
 
@@ -256,52 +251,3 @@ def stop(state: Path, user: str, password: str) -> None:
     """Stop the restore under way; what was written stays."""
     with writing(state, KIND, user, password) as service:
         service.ask("Stop")
-
-
-def _show_plan(plan: Mapping[str, Any], limit: int) -> int:
-    """Print a dry run; how many attributes it writes."""
-    steps: Sequence[Mapping[str, Any]] = plan["steps"]
-    counts: dict[str, int] = {verdict: sum(step["verdict"] == verdict for step in steps) for verdict in MARKS}
-    table = _table(plan["snapshot"], _("group"), _("attribute"), _("now"), _("wanted"), _("why not"))
-    for step in steps[: limit or None]:
-        row = (step["group"], step["name"], _said(step["now"]), _said(step["wanted"]), step["why"])
-        table.add_row(MARKS[step["verdict"]], *map(escape, row))
-    if steps:
-        console.print(table)
-    _more(len(steps), limit)
-    text = _(
-        "{write} to write, {refused} cannot be written, {left} are left; {same} stand as in the snapshot"
-    )
-    console.print(text.format(same=plan["same"], **counts))
-    return counts["write"]
-
-
-def _show_record(record: Mapping[str, Any]) -> None:
-    text = _("{id}: {state}, {written} of {writes} written and read back")
-    told = {key: record[key] for key in ("id", "writes")}
-    console.print(text.format(state=_(record["state"]), written=len(record["written"]), **told))
-
-
-def _table(title: str, *headings: str) -> Table:
-    """A table whose first column holds marks."""
-    table = Table(title=title or None, box=None, pad_edge=False)
-    for heading in ("", *headings):
-        table.add_column(heading)
-    return table
-
-
-def _more(count: int, limit: int) -> None:
-    if limit and count > limit:
-        console.print(_("... and {count} more; --limit 0 shows all").format(count=count - limit))
-
-
-def _said(value: Any, why: str = "") -> str:
-    if value is None:
-        return f"? {why}".strip()
-    if isinstance(value, list):
-        return f"[{len(value)}]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _when(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
