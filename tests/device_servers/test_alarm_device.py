@@ -108,8 +108,12 @@ def test_shelving_needs_a_reason_and_ends(plant: AlarmBench, alarms: tango.Devic
     assert plant.state_of("test/unlatched") == "DISABLED"
     plant.ask("Enable", names=["test/unlatched"])
     assert plant.state_of("test/unlatched") == "UNACKED"
-    events = [row["event"] for row in plant.history(names=["test/unlatched"], most=6)]
-    assert events[0] == "RAISE" and {"ENABLE", "DISABLE", "EXPIRE"} <= set(events)
+
+    def events() -> list[str]:
+        return [row["event"] for row in plant.history(names=["test/unlatched"], most=6)]
+
+    wait_until(lambda: events()[0] == "RAISE", "what followed from it in the history", 15)
+    assert {"ENABLE", "DISABLE", "EXPIRE"} <= set(events())
 
 
 def test_who_is_not_logged_in_reads_and_writes_nothing(plant: AlarmBench, alarms: tango.DeviceProxy) -> None:
