@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from common import authority
@@ -66,7 +67,7 @@ def main() -> None:
     """Print the JSON lines: seconds a write, entries a second."""
     with tempfile.TemporaryDirectory() as folder:
         ours, plain = (
-            spent(lambda g=guard: g.check(ME, "accelerator", safe=False, device=DEVICE), CHECKS)
+            spent(partial(guard.check, ME, "accelerator", safe=False, device=DEVICE), CHECKS)
             for guard in guards(StateDir(Path(folder)))
         )
         print(json.dumps({"name": "control-guard", "seconds": ours, "reference": plain}))

@@ -78,12 +78,31 @@ def _guarded(name: str, method: Method, *, writes: bool = False) -> Method:
     return call
 
 
+def _after_asking(method: Method) -> Method:
+    """`delete_device` that ends nothing before whoever asks for it (Init) is known to have the right."""
+
+    @functools.wraps(method)
+    def call(device: "GuardedDevice") -> Any:
+        outermost, device.ending = not device.ending, True
+        try:
+            if outermost:
+                device.check_init()
+            return method(device)
+        finally:
+            if outermost:
+                device.ending = False
+
+    return call
+
+
 class GuardedMeta(DeviceMeta):
     """Puts every command and write method of a device class behind the guard, so that none is forgotten."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
         """Make the class. Raises TypeError for a writable attribute without a write method in its class."""
         inheritance_patch(members)
+        if "delete_device" in members:
+            members["delete_device"] = _after_asking(members["delete_device"])
         for key, member in list(members.items()):
             if isinstance(member, attribute):
                 if getattr(member, "fset", None) and not hasattr(member.fset, "is_guarded"):
@@ -107,8 +126,17 @@ class GuardedDevice(Device, metaclass=GuardedMeta):
     """Session of the user for whom this server itself calls (behalf.py); set under the device's monitor."""
     busy = False
     """Whether a guarded call is in progress: it holds the device, and a push would wait for it."""
+    ending = False
+    """Whether `delete_device` is under way."""
     context: Context
     site: SiteDevice
+
+    def check_init(self) -> None:
+        """A client that asks for Init must be allowed to write here. Raises DevFailed."""
+        self.context.unseen.forget(self.site.name)
+        ident = self.get_client_ident()
+        if ident is not None and not str(ident.client_ip).startswith("collocated"):
+            self.guarded("Init", Rule(), lambda: None, ())
 
     def always_executed_hook(self) -> None:
         """A call begins; what Tango does not let through shows itself by not reaching the device."""

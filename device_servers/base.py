@@ -13,7 +13,7 @@ from tango.server import command
 
 from common.site import Device as SiteDevice
 from common.text import _
-from device_servers.access import Rule, refuse, rule
+from device_servers.access import refuse, rule
 from device_servers.attribute_config import configure
 from device_servers.channel import channel, derived
 from device_servers.context import current
@@ -64,10 +64,7 @@ class PtcsDevice(MeasuringDevice):
         self.set_state(DevState.INIT)
 
     def delete_device(self) -> None:
-        """End the jobs. A client that asks for it (Init) must be allowed to write here."""
-        ident = self.get_client_ident()
-        if ident is not None and not str(ident.client_ip).startswith("collocated"):
-            self.guarded("Init", Rule(), lambda: None, ())
+        """End the jobs."""
         self.jobs.close()
         self.context.devices.pop(self.site.name, None)
         super().delete_device()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import tango
+from bench import wait_until
 from conftest import SERVER, FakeFacility
 
 from device_servers.admin_port import CLOSED, KEPT
@@ -67,6 +68,12 @@ def test_nobody_writes_without_a_log_in_to_any_device(facility: FakeFacility) ->
                 f"{name}/{attribute.name}"
             )
     assert tried > 60 and open_ones < tried / 4
+    crate = facility.proxy(f"crate/server/{SERVER}")
+    pushed = crate.read_attribute("Pushed").value
+    facility.tell(f"drivers[{MAGNET!r}].put(current=17.0)")
+    wait_until(
+        lambda: crate.read_attribute("Pushed").value > pushed, "the block: a refused Init ends nothing"
+    )
 
 
 @pytest.mark.requirement("SYS-ACCESS")
