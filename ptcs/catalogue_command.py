@@ -49,7 +49,7 @@ def catalogue() -> None:
 def list_(state: Path, as_json: bool) -> None:
     """What there is, which versions are not the base, and what waits for an approval."""
     service = reading(state, KIND)
-    offers, found = service.read("Offers"), service.ask("Export")
+    offers, found = service.read("Offers"), service.ask("AllVersions")
     if as_json:
         click.echo(json.dumps({"offers": offers, **found}, indent=2, ensure_ascii=False))
         return
@@ -175,7 +175,7 @@ for told in (
 @state_option
 def export(state: Path, path: Path) -> None:
     """Write every version of every entry to PATH (JSON)."""
-    found = reading(state, KIND).ask("Export")
+    found = reading(state, KIND).ask("AllVersions")
     write_json(path, found)
     console.print(_("{count} entries in {path}").format(count=len(found["entries"]), path=path))
 

@@ -113,7 +113,7 @@ class CatalogueDisplay(PtcsDevice):
 
     @rule(read=True)
     @command(dtype_out=str)
-    def Export(self) -> str:
+    def AllVersions(self) -> str:
         """JSON: catalogue id, and every version of every entry."""
         found = self._book.versions.entries
         rows = {entry: [version.row() for version in versions] for entry, versions in found.items()}

@@ -18,7 +18,10 @@ MAGNET = "acs/magnet/ring-dipole"
 SESSION_COMMANDS = {"JobStatus", "OpenSession", "CloseSession", "WhoAmI", "WriteAs", "BreakGlass"}
 QUESTIONS = {"Components", "Devices", "EventLog", "History", "Record", "Show", "ShowSequence", "Uptime"}
 """Commands that change nothing: they answer what does not fit into an attribute."""
-OPEN_COMMANDS = SESSION_COMMANDS | QUESTIONS
+QUESTIONS |= {"AllVersions", "Compare", "File", "Find", "JobResult", "Restores", "ShowRestore", "Versions"}
+SERVICE_COMMANDS = {"Log"}
+"""Services have no session: the Logbook itself looks at who calls, and records it."""
+OPEN_COMMANDS = SESSION_COMMANDS | QUESTIONS | SERVICE_COMMANDS
 
 
 def audit(facility: FakeFacility) -> list[dict[str, object]]:
