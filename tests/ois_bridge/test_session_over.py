@@ -143,6 +143,7 @@ def test_in_a_browser_plain_forms_and_partial_updates(
     page.goto(f"{ois.url}/patients/new")
     page.fill("#name", f"Qian^{case.tag}")
     page.fill("#birth_date", "1951-03-04")
+    page.select_option("#sex", "F")
     page.fill("#address", "2 Long Lane")
     page.wait_for_load_state("networkidle")  # the page has looked for patients of this name
     end_sessions(ois, "physician", True)
