@@ -17,13 +17,12 @@ from device_servers.base import PtcsDevice, derived, rule
 from device_servers.modes import Health
 from device_servers.parse import json_object
 from device_servers.services.alarms import asked, rule_set
-from device_servers.services.alarms.attributes import Attributes, Origin
 from device_servers.services.alarms.desk import Act
 from device_servers.services.alarms.intake import Intake
 from device_servers.services.alarms.keeper import Note
 from device_servers.services.alarms.service import Service
 from device_servers.services.alarms.severity import Severity
-from device_servers.services.alarms.sources import ServerSource, Told, ValueSource
+from device_servers.services.alarms.sources import Told, of_site
 from device_servers.services.alarms.states import Event
 from device_servers.services.alarms.voice import Espeak
 from device_servers.services.sources import CHECK_PERIOD_S
@@ -59,7 +58,10 @@ class AlarmListener(PtcsDevice):
         shapes = [self.found.attributes.find(name) for name in inputs.names]
         self.intake = Intake(inputs, self.service.engine.words, shapes, self.service.wake)
         self._end, self._nudge = threading.Event(), threading.Event()
-        self._sources = self._listen_to(self.found.attributes)
+        own = {self.context.server: self._own}
+        self._sources = of_site(
+            self.context.site, shapes, self.found.wired, self.intake, own, self._nudge.set
+        )
         self._started = time.monotonic()
         self._keeper = threading.Thread(target=self._keep, name="alarm sources", daemon=True)
         self.service.drain, self.service.ready = self.intake.drain, self._ready
@@ -75,28 +77,6 @@ class AlarmListener(PtcsDevice):
         self.service.stop()
 
     # --- Inner
-
-    def _listen_to(self, attributes: Attributes) -> Sequence[ServerSource | ValueSource]:
-        site, inputs = self.context.site, self.service.engine.inputs.names
-        shapes = [attributes.find(name) for name in inputs]
-        sources: list[ServerSource | ValueSource] = [
-            ServerSource(
-                server,
-                site.on_server(server),
-                self.found.wired,
-                [
-                    shape.name
-                    for shape in shapes
-                    if shape.server == server and shape.origin is not Origin.ALONE
-                ],
-                self.intake,
-                self._own if server == self.context.server else None,
-                self._nudge.set,
-            )
-            for server in site.servers
-        ]
-        alone = [shape.name for shape in shapes if shape.origin is Origin.ALONE]
-        return [*sources, *(ValueSource(name, self.intake) for name in alone)]
 
     def _own(self) -> Told:
         """How the devices of this very server stand."""

@@ -20,6 +20,7 @@ from ptcs import alarm_command
 pytestmark = pytest.mark.requirement("ACS-ALARM")
 
 FLOOD = 1000
+STANDING = ("UNACKED", "ACKED", "LATCHED")
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,9 @@ def alarms(plant: AlarmBench) -> Iterator[tango.DeviceProxy]:
     def calm() -> bool:
         with contextlib.suppress(tango.DevFailed):  # what stood may go before it is acknowledged
             plant.ask("AcknowledgeAll", group="")
-        return bool(proxy.Unacknowledged == 0)
+        return not any(row["state"] in STANDING for row in plant.rows().values())
 
-    wait_until(calm, "everything acknowledged", 20)
+    wait_until(calm, "nothing stands", 20)
     yield proxy
     close_sessions(plant.host)
 

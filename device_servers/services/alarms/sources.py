@@ -10,9 +10,9 @@ import numpy as np
 import tango
 from numpy.typing import NDArray
 
-from common.site import Device
+from common.site import Device, Site
 from device_servers.registration import crate_name
-from device_servers.services.alarms.attributes import LINKED, STANDING, UP
+from device_servers.services.alarms.attributes import LINKED, STANDING, UP, Attribute, Origin
 from device_servers.services.alarms.intake import Intake, Value
 from device_servers.services.archive.recorder import Batch
 from device_servers.services.sources import TIMEOUT_MS, BlockSource, Source
@@ -184,3 +184,24 @@ def plain(value: Any) -> Value:
     if isinstance(value, bool | int | float | np.number | np.bool_):
         return float(value)
     return None
+
+
+def of_site(
+    site: Site,
+    shapes: Sequence[Attribute],
+    wired: frozenset[str],
+    intake: Intake,
+    own: Mapping[str, Callable[[], Told]],
+    hurry: Callable[[], None],
+) -> list[ServerSource | ValueSource]:
+    """The sources of a site's rules. own: how to ask servers that are this very process."""
+    servers: list[ServerSource | ValueSource] = []
+    for server in site.servers:
+        names = [
+            shape.name for shape in shapes if shape.server == server and shape.origin is not Origin.ALONE
+        ]
+        servers.append(
+            ServerSource(server, site.on_server(server), wired, names, intake, own.get(server), hurry)
+        )
+    alone = [shape.name for shape in shapes if shape.origin is Origin.ALONE]
+    return [*servers, *(ValueSource(name, intake) for name in alone)]
