@@ -23,6 +23,7 @@ class WebServer:
             access_log=False,  # addresses may hold patient IDs
             server_header=False,
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=75,  # people think for longer than the usual five seconds between two pages
             lifespan="off",
         )
         if public is not None:
