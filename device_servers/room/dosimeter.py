@@ -29,9 +29,7 @@ class Dosimeter(Switched):
 class LayerChamber(Dosimeter):
     """A multi-layer ionisation chamber: depth dose of a beam in one delivery."""
 
-    @attribute(
-        dtype=(float,), max_dim_x=MOST_LAYERS, unit="mm", format="%7.3f", doc="of each layer's middle"
-    )
+    @attribute(dtype=(float,), max_dim_x=MOST_LAYERS, unit="mm", format="%7.3f", doc="of each layer's middle")
     def Depth(self) -> Any:
         """Depth of the middle of each layer, window included, asked of the instrument now."""
         return self.asked(lambda: self.driver.layers()[0])

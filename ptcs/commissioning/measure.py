@@ -16,6 +16,9 @@ from ptcs.commissioning.plan import Measured, Plan, Point
 from ptcs.commissioning.sampling import sample, settled, unmet
 from ptcs.commissioning.store import Store
 
+BACK_S, LOOK_S = 5.0, 0.05
+"""How long a setting that was put back may take to show it."""
+SAME = 1e-6
 Watch = Callable[[Measured], None]
 """Told after every point."""
 
@@ -71,11 +74,10 @@ class Session:
         wanted = targets(plan, measured.start)[index]
         if missing := unmet(bench, plan.require):
             raise Refused("; ".join(missing))
+        check_ours(bench, plan, written)
         for name, value in zip(plan.settings, wanted, strict=True):
             if written[name] != value:
-                check_ours(bench, plan, written)
-                written[name] = float(value)  # a write that fails may have arrived: it is put back too
-                bench.write(name, float(value))
+                put(bench, name, float(value), written)
         settled(bench, plan.settle, [float(value) for value in wanted])
         patience = (plan.patience_s, plan.sample_s)
         found = sample(bench, plan.measure, plan.samples, *patience, self.lost, plan.changing)
@@ -93,6 +95,16 @@ class Session:
             time=bench.now(),
             notes=tuple(notes),
         )
+
+
+def put(bench: Bench, name: str, value: float, written: dict[str, float]) -> None:
+    """Write a setting and note it. A refused write changed nothing; one that got lost may have arrived."""
+    before, written[name] = written[name], value
+    try:
+        bench.write(name, value)
+    except Refused:
+        written[name] = before
+        raise
 
 
 def targets(plan: Plan, start: tuple[float, ...]) -> Any:
@@ -172,8 +184,9 @@ def restore(session: Session, number: str, held: Held, own: float | None) -> Non
         try:
             now = float(bench.read([name]).values[0])
             theirs = own is not None and abs(now - held.written[name]) > own
-            if now != before and not theirs:
+            if not theirs and (now != before or held.written[name] != before):  # a reading may lag behind
                 bench.write(name, before)
+                _await(bench, name, before)
         except PtcsError as why:
             failed.append(f"{name} = {before:g} ({why})")
     if failed:
@@ -181,6 +194,15 @@ def restore(session: Session, number: str, held: Held, own: float | None) -> Non
         text = _("not put back: {what}; `ptcs commission recover` tries again")
         raise LinkLost(text.format(what="; ".join(failed)))
     session.store.release(number)
+
+
+def _await(bench: Bench, name: str, value: float) -> None:
+    """Return when a setting reads a value. Raises LinkLost when it does not within BACK_S."""
+    end, near = bench.now() + BACK_S, SAME * max(abs(value), 1.0)
+    while not abs(float(bench.read([name]).values[0]) - value) <= near:
+        if bench.now() > end:
+            raise LinkLost(_("it still reads {value:g}").format(value=float(bench.read([name]).values[0])))
+        bench.pause(LOOK_S)
 
 
 @contextmanager

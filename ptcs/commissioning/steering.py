@@ -9,7 +9,7 @@ from common.errors import Refused
 from common.text import _
 from ptcs.commissioning.bench import Floats
 from ptcs.commissioning.fits.response import Correction, Response, correct, from_steps, limited
-from ptcs.commissioning.measure import Session, check, put_back
+from ptcs.commissioning.measure import Session, check, put, put_back
 from ptcs.commissioning.plan import Measured, Plan, Settle, response
 from ptcs.commissioning.result import Quantity, Result, Table, now
 from ptcs.commissioning.results import keep
@@ -112,8 +112,7 @@ def _apply(
 
 def _write(session: Session, steering: Steering, values: Floats, written: dict[str, float]) -> None:
     for name, value in zip(steering.knobs, values, strict=True):
-        written[name] = float(value)
-        session.bench.write(name, float(value))
+        put(session.bench, name, float(value), written)
     settled(session.bench, steering.settle, values.tolist())
 
 

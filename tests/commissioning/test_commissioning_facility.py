@@ -48,7 +48,7 @@ def test_names_values_and_limits_are_those_of_the_devices(facility: Facility, be
     assert bench.limits("acs/diag/ring-dcct/Current") is None
     read = bench.read([TRIM, "room1/environment/station/Temperature", "central/interlock/1/Tripped"])
     assert read.values[0] == 0.0 and 10.0 < read.values[1] < 40.0 and (read.times > 1e9).all()
-    with pytest.raises(Refused, match="41"):
+    with pytest.raises(Refused, match="above the maximum"):
         bench.write(TRIM, 41.0)
     with pytest.raises(LinkLost):
         bench.read(["acs/magnet/nowhere/Current"])
