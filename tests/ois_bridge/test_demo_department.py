@@ -32,6 +32,7 @@ def test_department_is_believable(make_ois, tmp_path: Path) -> None:  # type: ig
     assert ois.query("SELECT count(*) FROM patient WHERE id_card NOT LIKE '990000%'") == [(0,)]
     assert seed(ois.state, "2")[0] == 0, "more of them"
     assert ois.query("SELECT count(*) FROM patient") == [(26,)]
+    assert ois.query("SELECT count(*) FROM screen_notice") == [(3,)]
     assert verify(ois.state)[0] == 0
 
 

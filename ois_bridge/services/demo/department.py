@@ -18,6 +18,7 @@ from ois_bridge.services import alerts, registration
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.demo import people
 from ois_bridge.services.demo.course_life import Cast, Clock, CourseLife, shifted, start_of
+from ois_bridge.services.queue import board_notices
 
 AT_ONCE = 20
 STRANGERS = 3
@@ -39,6 +40,8 @@ def seed(context: Context, caller: Caller, count: int, number: int) -> int:
         have = _have(session)
         scene = people.scene()
         _staff(session, context, scene["staff"])
+    if not have:
+        _notices(context, caller, scene["notices"])
     set_language("zh")  # they are people of a Chinese department, whoever asks for them
     for index in range(have, have + count):
         _patient(context, scene, index + 1, random.Random(f"{number}/{index}"))  # noqa: S311 - names and dates
@@ -74,6 +77,13 @@ def _staff(session: Session, context: Context, rows: Sequence[Mapping[str, str]]
             )
             account.role_rows = [AccountRole(role=row["role"])]
             session.add(account)
+
+
+def _notices(context: Context, caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What runs over the screens."""
+    now = context.now()
+    for row in rows:
+        board_notices.write(context, caller, row["zh"], row["en"], now, now + timedelta(days=row["days"]))
 
 
 def _patient(context: Context, scene: Mapping[str, Any], number: int, chance: random.Random) -> None:
