@@ -139,6 +139,10 @@ class FpgaDelivery(FrameView):
         """Begin to irradiate the loaded map."""
         self._ask("start")
 
+    def resume(self) -> None:
+        """Go on with what the hardware has left of its map, after a hold or a trip that was reset."""
+        self._ask("resume")
+
     def hold(self, cause: str) -> None:
         """Stop after the spot under way."""
         self._ask("hold", cause=cause)
