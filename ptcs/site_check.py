@@ -10,7 +10,9 @@ from common.text import _
 from interlock import matrix
 from interlock.matrix import Matrix
 
-NOT_WATCHED = frozenset({"CurrentTransformer", "EnvironmentStation", "RespirationMonitor"})
+NOT_WATCHED = frozenset(
+    {"CurrentTransformer", "EnvironmentStation", "LayerChamber", "ReferenceChamber", "RespirationMonitor"}
+)
 """Equipment whose loss needs no interlock row: what it measures is checked where it is used."""
 MODBUS = ("WaterPump", "Chiller")
 MODBUS_UNITS = 247
@@ -50,7 +52,7 @@ def _classes(site: Site) -> Iterator[str]:
 
     known = ", ".join(sorted(CLASSES))
     if all(device.tango_class in CLASSES for device in site.devices):
-        yield from _pv_names(site)
+        yield from _services(site)
     for device in site.devices:
         if device.tango_class not in CLASSES:
             yield _("{origin}: {name} is of unknown class {kind}: allowed are {known}").format(
@@ -69,15 +71,25 @@ def _classes(site: Site) -> Iterator[str]:
             yield _("{origin}: {name} needs a wire of its own").format(origin=device.origin, name=device.name)
 
 
-def _pv_names(site: Site) -> Iterator[str]:
-    """A gateway does not start with a name that EPICS does not take."""
+def _services(site: Site) -> Iterator[str]:
+    """What keeps the gateway, the alarm server, the settings server or the guards from starting."""
+    from device_servers import control_areas  # noqa: PLC0415
     from device_servers.classes import class_named  # noqa: PLC0415
+    from device_servers.services.alarms import rule_set  # noqa: PLC0415
     from device_servers.services.epics.catalogue import catalogue  # noqa: PLC0415
+    from device_servers.services.settings import configuration  # noqa: PLC0415
 
     try:
-        catalogue(site, class_named)
+        shapes = catalogue(site, class_named)
+        if site.settings_path is not None:
+            configuration.of_site(site, shapes)
     except BadConfig as why:
         yield str(why)
+    for checked in (lambda: rule_set.checked(site, class_named), lambda: control_areas.load(site)):
+        try:
+            checked()
+        except BadConfig as why:
+            yield str(why)
 
 
 def _counts(site: Site) -> Iterator[str]:
