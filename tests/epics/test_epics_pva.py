@@ -102,7 +102,7 @@ say(refused(put, 1.0))
     assert all("read only" in text for text in said[11:14]) and said[14] is True
     assert said[15:18] == ["", "", ""] and said[18] == "" and "not logged in" in said[19]
     log = (epics_room.state / "audit" / "accelerator.log").read_text()
-    assert '"user": "otto"' in log and "epics peer " in log and token not in log
+    assert '"user":"otto"' in log and "epics peer " in log and token not in log
     assert token not in (epics_room.state / "log" / "gateway.log").read_text()
     here = epics_room.state / "audit" / "gateway.log"
     refused = [entry for entry in map(dict, entries(here)) if entry["why"]]
