@@ -88,7 +88,7 @@ def query(folder: Path, attribute: str, start: float, end: float, points: int) -
     check_range(start, end)
     if not 2 <= points <= MOST_POINTS:
         raise BadInput(f"{points} points: allowed are 2 to {MOST_POINTS}")
-    return while_merged(lambda: _query(folder, attribute, start, end, points))
+    return while_merged(folder, lambda: _query(folder, attribute, start, end, points))
 
 
 def bin_width(start: float, end: float, points: int, finest: float = 0.0) -> float:

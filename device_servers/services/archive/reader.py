@@ -29,7 +29,7 @@ from device_servers.services.archive.segment import load_open
 __all__ = ["Extract", "Series", "extract", "names", "read", "texts"]
 
 T = TypeVar("T")
-ATTEMPTS = 100
+ATTEMPTS, SAME_ATTEMPTS = 100, 2
 READ_WHOLE = 65_536
 """Rows of a channel that are read at once; in more of them the range is looked for first."""
 
@@ -54,7 +54,7 @@ def read(path: Path, attribute: str, start: float, end: float) -> Series:
     """
     check_range(start, end)
     if path.is_dir():
-        return while_merged(lambda: _read_folder(path, attribute, start, end))
+        return while_merged(path, lambda: _read_folder(path, attribute, start, end))
     with h5py.File(path, "r", locking=False) as file:
         layout, closed = file.attrs.get("layout"), bool(file.attrs.get("closed", False))
         if layout == EXPORT_LAYOUT:
@@ -72,7 +72,7 @@ def extract(folder: Path, start: float, end: float) -> Extract:
     check_range(start, end)
     if not folder.is_dir():
         raise BadInput(f"{folder} is no archive folder")
-    return while_merged(lambda: _extract(folder, start, end))
+    return while_merged(folder, lambda: _extract(folder, start, end))
 
 
 def texts(folder: Path, name: str, start: float, end: float) -> list[Word]:
@@ -81,12 +81,12 @@ def texts(folder: Path, name: str, start: float, end: float) -> list[Word]:
     Raises BadInput, OSError.
     """
     check_range(start, end)
-    return while_merged(lambda: _read_texts(folder, name, start, end))
+    return while_merged(folder, lambda: _read_texts(folder, name, start, end))
 
 
 def names(folder: Path) -> list[str]:
     """Every attribute that the archive knows, in order. Raises BadInput, OSError."""
-    return while_merged(lambda: _names(folder))
+    return while_merged(folder, lambda: _names(folder))
 
 
 def check_range(start: float, end: float) -> None:
@@ -118,13 +118,18 @@ def _if_there(path: Path) -> Content | None:
         return None
 
 
-def while_merged(attempt: Callable[[], T]) -> T:
-    """The answer of `attempt`, begun anew when a file it was about to read has just been merged."""
-    for _ in range(ATTEMPTS):
+def while_merged(folder: Path, attempt: Callable[[], T]) -> T:
+    """The answer of `attempt`, begun anew when a file it was about to read has just been merged.
+
+    HDF5 does not always say that a file has gone; what tells is that the manifest has changed meanwhile.
+    """
+    for turn in range(ATTEMPTS):
+        before = signature(folder)
         try:
             return attempt()
-        except FileNotFoundError:
-            continue
+        except OSError:
+            if turn >= SAME_ATTEMPTS and signature(folder) == before:
+                raise
     return attempt()
 
 
