@@ -46,7 +46,7 @@ class Site:
 
     archive: `blocks` are crates; `spots` the nozzles whose spots are kept, a list in any case.
     optics_path: elements and supplies of the optics library; None for a site that moves its beam by levers.
-    alarms_path, settings_path, control_path: alarm rules, what snapshots hold, areas of control; None without.
+    alarms_path, settings_path, control_path: alarm rules, settings of snapshots, areas of control; or None.
     """
 
     path: Path
