@@ -85,9 +85,7 @@ def test_everything_follows_and_goes_back(record: Record) -> None:
         assert [row.key for row in find.page(session, find.Query("13900001234")).patients] == [kept]
         assert session.get_one(Contact, ("patient", kept)).wechat == "w"
         assert session.get_one(BiometricTemplate, "F1").patient_key == kept
-        said = session.scalars(
-            select(AuditRow).where(AuditRow.action == Action.MERGE_PATIENTS.value)
-        ).all()
+        said = session.scalars(select(AuditRow).where(AuditRow.action == Action.MERGE_PATIENTS.value)).all()
         assert [row.outcome for row in said] == ["done"]
         moved = next(row for row in stays.courses if row.key != record.course.key)
     with pytest.raises(Refused, match="merged before"):
