@@ -5,6 +5,7 @@ The server side is `common.links.dimse_server`; its names can be imported from h
 
 import logging
 import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def store(peer: Peer, datasets: Iterable[Dataset], calling_aet: str) -> None:
     with _association(peer, calling_aet, contexts) as association:
         for count, ds in enumerate(instances, 1):
             what = f"{UID(ds.SOPClassUID).name} ({count} of {len(instances)})"
+            _awake(association)
             try:
                 status = association.send_c_store(ds)
             except (ValueError, RuntimeError) as why:
@@ -80,6 +82,16 @@ def store(peer: Peer, datasets: Iterable[Dataset], calling_aet: str) -> None:
                     raise LinkLost(f"{peer} broke the association at {what}") from why
                 raise Refused(f"{peer} takes no {what}: {why}") from why
             _check(status, peer, what)
+
+
+def _awake(association: Any) -> None:
+    """Wait until the association's own thread has left its last pause.
+
+    Asked again before that, pynetdicom takes the old pause for the one that it asks for, and the thread then
+    swallows the answer.
+    """
+    while association.is_alive() and getattr(association, "_is_paused", False):
+        time.sleep(0.0001)
 
 
 def _family(syntax: UID) -> str:

@@ -117,6 +117,7 @@ class MachineMode(PtcsDevice):
         check_change(self._mode, wanted, self.caller.identity.roles, busy)
         if wanted is Use.CLINICAL:
             self._require_validated()
+            self._require_untrimmed()
         self._become(wanted)
 
     def _become(self, wanted: Use) -> None:
@@ -150,6 +151,26 @@ class MachineMode(PtcsDevice):
             if waiting:
                 text = _("mode CLINICAL waits for the re-validation of {devices}; `ptcs revalidate` does it")
                 raise Refused(text.format(devices=", ".join(waiting)))
+
+    def _require_untrimmed(self) -> None:
+        """Raise Refused while a trim stands that a measurement left, or nobody can tell.
+
+        What is to stay of a trim goes into the beam catalogue: patients get what a version of it holds.
+        """
+        trimmed = []
+        for device in self.context.site.of_class("MagnetSupply"):
+            try:
+                proxy = tango.DeviceProxy(device.name)
+                proxy.set_timeout_millis(TIMEOUT_MS)
+                told = proxy.read_attribute("CurrentTrim")
+            except tango.DevFailed as why:
+                text = _("mode CLINICAL needs the trim of {device}, which does not tell it: {why}")
+                raise Refused(text.format(device=device.name, why=why.args[0].desc)) from why
+            if _invalid(told) or told.value != 0.0:
+                trimmed.append(device.name)
+        if trimmed:
+            text = _("mode CLINICAL waits for trims of 0 A: {devices}")
+            raise Refused(text.format(devices=", ".join(trimmed)))
 
     def _busy(self) -> dict[str, str]:
         """Sessions that are not IDLE now, or do not answer."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tango import DevState
 from tango.server import command
@@ -96,16 +97,13 @@ class Archiver(JobDevice):
     )
     def Query(self, wish: str) -> str:
         """One attribute over any range in at most `points` rows (2000 without it)."""
-        values = json_object(wish)
-        start, end = number_field(values, "start"), number_field(values, "end")
+        start, end, values = _range(wish)
         attribute = text_field(values, "attribute")
         points = int(number_field({"points": 2000} | values, "points"))
         if not 2 <= points <= MOST_POINTS:
             raise Refused(
                 _("{points} points: allowed are 2 to {most}").format(points=points, most=MOST_POINTS)
             )
-        if start > end:
-            raise Refused(_("the range ends before it starts"))
         try:
             return to_json(self._reader.query(attribute, start, end, points), attribute, start, end)
         except (OSError, BadInput) as why:
@@ -133,15 +131,12 @@ class Archiver(JobDevice):
     )
     def Export(self, wish: str) -> str:
         """Write what the archive holds between two times into one HDF5 file."""
-        values = json_object(wish)
-        start, end = number_field(values, "start"), number_field(values, "end")
+        start, end, values = _range(wish)
         path = Path(text_field(values, "path"))
         if not path.is_absolute() or path.suffix != ".h5":
             raise Refused(_("path {path}: it must be absolute and end in .h5").format(path=path))
         if path.parent.resolve() == self._folder.resolve():
             raise Refused(_("an export does not go into the archive itself; choose another folder"))
-        if start > end:
-            raise Refused(_("the range ends before it starts"))
         if self._place != HDF5:
             raise Refused(_("this archive is in PostgreSQL; use `ptcs archive export`"))
         return self.start_job(lambda _cancel: self._export(start, end, path))
@@ -188,3 +183,12 @@ class Archiver(JobDevice):
             len(found.spots),
             len(found.texts),
         )
+
+
+def _range(wish: str) -> tuple[float, float, dict[str, Any]]:
+    """Start and end of a wish, and all of it. Raises Refused."""
+    values = json_object(wish)
+    start, end = number_field(values, "start"), number_field(values, "end")
+    if start > end:
+        raise Refused(_("the range ends before it starts"))
+    return start, end, values

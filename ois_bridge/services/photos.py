@@ -18,6 +18,8 @@ MOST_BYTES = 8 * 1024 * 1024
 MOST_PIXELS = 50_000_000
 SIDE = 480
 KINDS = ("JPEG", "PNG", "WEBP")
+ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "GIF": b";"}
+"""How files end; a WebP file says its length instead."""
 
 
 def checked(content: bytes) -> bytes:
@@ -34,7 +36,7 @@ def checked(content: bytes) -> bytes:
         with Image.open(io.BytesIO(content), formats=KINDS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadInput(_("Photo: it has too many pixels; take a smaller one."))
-            if not _whole(content, str(picture.format)):
+            if not whole(content, str(picture.format)):
                 raise BadInput(_("Photo: the file ends in the middle of the picture; send it again."))
             upright = ImageOps.exif_transpose(picture).convert("RGB")
             upright.thumbnail((SIDE, SIDE))
@@ -45,11 +47,14 @@ def checked(content: bytes) -> bytes:
     return kept.getvalue()
 
 
-def _whole(content: bytes, kind: str) -> bool:
-    """Whether the file has its end: the PDF renderer makes the reader of pictures accept less."""
+def whole(content: bytes, kind: str) -> bool:
+    """Whether a picture file has its end: the PDF renderer makes the reader of pictures accept less.
+
+    kind: JPEG, PNG, WEBP or GIF.
+    """
     if kind == "WEBP":
         return len(content) >= 8 + int.from_bytes(content[4:8], "little")
-    return (b"IEND" if kind == "PNG" else b"\xff\xd9") in content[-1024:]
+    return ENDS[kind] in content[-1024:]
 
 
 def new_path() -> str:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def cycle_message(phase: PhaseBegan) -> dict[str, object]:
     return body
 
 
+async def _connected(run_file: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    """Streams to the plant; None where it does not answer."""
+    try:
+        entry = read_json(run_file)
+        return await asyncio.open_connection("127.0.0.1", int(entry["port"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def delivered_message(where: tuple[str, float], counts: int) -> dict[str, object]:
+    """What instruments in the beam are told: counts in a room at an energy in MeV."""
+    return {"do": "delivered", "room": where[0], "energy": where[1], "counts": counts}
+
+
 class PlantLink:
     """Connects by itself, again after each loss. All methods belong to one event loop."""
 
@@ -78,7 +93,7 @@ class PlantLink:
         self._bits = self._told = NO_PLANT
         self._was_alive = False
         self._permits: dict[str, bool] = {}
-        self._counts: dict[tuple[str, float], int] = {}
+        self._counts = Counter[tuple[str, float]]()
         self._permitted = -math.inf
         self._k_tp = 1.0
         self._cycle = PhaseBegan(Phase.IDLE, 0.0, 0)
@@ -110,8 +125,7 @@ class PlantLink:
 
     def shut(self) -> frozenset[str]:
         """Rooms whose shutters are all seen closed now, without a fault; a room without one is never shut."""
-        rooms = self._shutters.items()
-        return frozenset(room for room, channels in rooms if all(map(self._vouched, channels)))
+        return frozenset(room for room, seen in self._shutters.items() if all(map(self._vouched, seen)))
 
     def beam(self) -> BeamView:
         """The beam as the plant tells it; not ready while the link is lost or the air is unknown.
@@ -122,7 +136,7 @@ class PlantLink:
             return BeamView()
         known = True
         try:
-            self._k_tp = air_density_correction(self._value("beam.temperature"), self._value("beam.pressure"))
+            self._k_tp = air_density_correction(*map(self._value, ("beam.temperature", "beam.pressure")))
         except ValueError:
             known = False
         return BeamView(
@@ -142,9 +156,8 @@ class PlantLink:
         self._request({**cycle_message(phase), "room": self.room})
 
     def deliver(self, room: str, energy: float, counts: int) -> None:
-        """Pass on that spots have ended, for the instruments in the beam; told with the permits."""
-        key = (room, energy)
-        self._counts[key] = self._counts.get(key, 0) + counts
+        """Spots have ended, for the instruments in the beam; told with the permits."""
+        self._counts[room, energy] += counts
 
     def permit(self, permits: Mapping[str, bool]) -> None:
         """Pass the interlock's outputs on to the actuators that follow them, at changes and repeatedly."""
@@ -152,27 +165,22 @@ class PlantLink:
         if permits != self._permits or now - self._permitted >= REPEAT_S:
             self._permits, self._permitted = dict(permits), now
             self._request({"do": "permits", "permits": self._permits})
-            for (room, energy), counts in self._counts.items():
-                self._request({"do": "delivered", "room": room, "energy": energy, "counts": counts})
-            self._counts.clear()
+            while self._counts:
+                self._request(delivered_message(*self._counts.popitem()))
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
         while True:
-            try:
-                entry = read_json(self._run_file)
-                reader, writer = await asyncio.open_connection("127.0.0.1", int(entry["port"]))
-            except (OSError, ValueError, KeyError, TypeError):
-                await asyncio.sleep(PAUSE_S)
-                continue
-            try:
-                await self._listen(reader, writer)
-            except (OSError, BadInput, KeyError, TypeError, ValueError) as why:
-                log.warning("link to the plant: %s", why)
-            finally:
-                self._values, self._writer = np.empty(0), None
-                writer.close()
-            log.warning("link to the plant is lost")
+            if (streams := await _connected(self._run_file)) is not None:
+                reader, writer = streams
+                try:
+                    await self._listen(reader, writer)
+                except (OSError, BadInput, KeyError, TypeError, ValueError) as why:
+                    log.warning("link to the plant: %s", why)
+                finally:
+                    self._values, self._writer = np.empty(0), None
+                    writer.close()
+                log.warning("link to the plant is lost")
             await asyncio.sleep(PAUSE_S)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

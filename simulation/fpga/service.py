@@ -48,6 +48,26 @@ class Clock:
         return self.rate.tick_at(self._offset + time.monotonic_ns())
 
 
+class Counted:
+    """Counts of the delivery under way that instruments in the beam have been told."""
+
+    def __init__(self) -> None:
+        self._delivery: Delivery | None = None
+        self._counts = np.zeros(0, dtype=np.int64)
+
+    def of(self, delivery: Delivery | None) -> None:
+        """A delivery begins, or is the same; what a restart has recovered was told before."""
+        if delivery is not self._delivery:
+            self._delivery = delivery
+            self._counts = np.zeros(0, np.int64) if delivery is None else delivery.rows["primary"].copy()
+
+    def news(self, delivery: Delivery, spots: NDArray[Any]) -> int:
+        """Counts of these spots since they were told last."""
+        new = delivery.rows["primary"][spots] - self._counts[spots]
+        self._counts[spots] += new
+        return max(int(new.sum()), 0)
+
+
 class FpgaCrate:
     """One core with its links; implements `simulation.wire_server.Crate`."""
 
@@ -71,8 +91,7 @@ class FpgaCrate:
         self._plant = plant
         self._dogs = dogs
         self._sample_due = 0.0
-        self._counted_of: Delivery | None = None
-        self._counted = np.zeros(0, dtype=np.int64)
+        self._counted = Counted()
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -91,10 +110,7 @@ class FpgaCrate:
     def settle(self) -> None:
         """Keep and tell what the core has done."""
         outputs = self.core.drain()
-        if self.core.delivery is not self._counted_of:  # what a restart has recovered was told before
-            self._counted_of = self.core.delivery
-            rows = None if self._counted_of is None else self._counted_of.rows
-            self._counted = np.zeros(0, np.int64) if rows is None else rows["primary"].copy()
+        self._counted.of(self.core.delivery)
         origin = self.clock.rate.origin_wall_ns
         self._keeper.keep(self.core, origin)
         self._latches.keep(self.core.guard.interlock, self.core.tick, origin)
@@ -139,17 +155,11 @@ class FpgaCrate:
         arrays["index"] = output.index.astype("<i4")
         body = {"event": "spots", "layer": output.layer, "wall_ns": wall_ns}
         body |= {"beam_number": delivery.spots.beam_number, "room": delivery.spots.room}
-        self._tell_plant(delivery, output)
+        if counts := self._counted.news(delivery, output.index):
+            energy = float(delivery.spots.energy[output.layer])
+            self._plant.deliver(delivery.spots.room, energy, counts)
         self.push(body, arrays, output.tick)
         return float(rows["x"][-1]), float(rows["y"][-1])
-
-    def _tell_plant(self, delivery: Delivery, output: SpotsEnded) -> None:
-        """Instruments in the beam see what was counted since spots were told last."""
-        new = delivery.rows["primary"][output.index] - self._counted[output.index]
-        self._counted[output.index] += new
-        energy = float(delivery.spots.energy[output.layer])
-        if (counts := int(new.sum())) > 0:
-            self._plant.deliver(delivery.spots.room, energy, counts)
 
     # --- the crate -----------------------------------------------------------------------------
 

@@ -138,14 +138,7 @@ class Plant:
 
     def fault_kinds(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Of each class here: code, text and effect on beam of each kind of fault."""
-        return {
-            name: {
-                kind: {"code": fault.code, "text": fault.text, "effect": fault.effect.value}
-                for kind, fault in family.faults.items()
-            }
-            for name, family in self.families.items()
-            if family.count
-        }
+        return {name: _kinds(family) for name, family in self.families.items() if family.count}
 
     def memory(self) -> dict[str, dict[str, Any]]:
         """What each device keeps when this process dies, by its wire name."""
@@ -166,11 +159,8 @@ class Plant:
     def _find(self, body: Mapping[str, Any]) -> tuple[Family, int]:
         wire = body.get("device")
         if not isinstance(wire, str) or wire not in self._where:
-            raise Refused(
-                _("no device {device} in this plant: allowed are {allowed}").format(
-                    device=wire, allowed=", ".join(sorted(self._where))
-                )
-            )
+            text = _("no device {device} in this plant: allowed are {allowed}")
+            raise Refused(text.format(device=wire, allowed=", ".join(sorted(self._where))))
         return self._where[wire]
 
     def _air(self) -> Floats:
@@ -188,3 +178,10 @@ def _check_phase(phase: str, energy: float) -> None:
         raise Refused(f"unknown phase {phase!r}: allowed are {', '.join(Phase.__members__)}")
     if not 1.0 <= energy <= 1000.0 and phase != "IDLE":
         raise Refused(f"cycle for {energy:g} MeV: allowed are 1 to 1000 MeV")
+
+
+def _kinds(family: Family) -> dict[str, dict[str, Any]]:
+    return {
+        kind: {"code": fault.code, "text": fault.text, "effect": fault.effect.value}
+        for kind, fault in family.faults.items()
+    }

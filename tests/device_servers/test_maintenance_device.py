@@ -27,7 +27,7 @@ from ptcs.maintenance_bench import TangoBench
 
 SITE_FILE = sites.CONFIG / "cyclotron.yaml"
 SITE = sites.load(SITE_FILE)
-SERVERS = ("transport", "central", "services")
+SERVERS = ("transport", "room1", "central", "services")
 MAGNET, VALVE = "line/magnet/ess-bend", "acs/vacuum/valve-1"
 REGISTER, MODE = "services/maintenance/1", "central/machine/mode"
 ONLINE, MAINTENANCE = 0, 1
@@ -213,6 +213,20 @@ def machine_clinical(works: Works) -> None:
 
 def cycles(works: Works) -> int:
     return int(json.loads(works.proxy(REGISTER).Components(VALVE))[0]["reading"]["cycles"])
+
+
+@pytest.mark.requirement("ACS-MAINTENANCE", "ACS-COMMISSION")
+def test_a_trim_that_stands_keeps_clinical_mode_out(works: Works) -> None:
+    machine, magnet = works.proxy(MODE), works.proxy(MAGNET)
+    works.login("sue", "operator", "service")
+    machine.SetMode("PHYSICS")
+    magnet.CurrentTrim = 0.01
+    wait_until(lambda: magnet.CurrentTrim == 0.01, "the trim")
+    assert MAGNET in refusal(machine.SetMode, "CLINICAL").desc
+    magnet.CurrentTrim = 0.0
+    wait_until(lambda: magnet.CurrentTrim == 0.0, "no trim")
+    machine.SetMode("CLINICAL")
+    assert machine.Mode == "CLINICAL"
 
 
 @pytest.mark.requirement("ACS-MAINTENANCE")

@@ -159,6 +159,6 @@ def _hall(page: Page, ois: Ois) -> None:
     for width, height in ((1920, 1080), (1366, 768), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
         expect(page.locator(".pictures img.now")).to_be_visible()
-        assert page.evaluate("document.querySelector('.pictures img').naturalWidth") == 960
+        page.wait_for_function("document.querySelector('.pictures img').naturalWidth === 960")
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/hall-{width}.png")

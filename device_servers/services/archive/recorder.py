@@ -43,6 +43,43 @@ class Batch:
         return sum(len(table) for table in (self.triples, self.spots, self.texts) if table is not None)
 
 
+class _Rate:
+    """How fast a count grows, over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._history: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def note(self, count: int) -> None:
+        """The count as it is now."""
+        self._history.append((time.monotonic(), count))
+        while self._history[-1][0] - self._history[0][0] > RATE_PERIOD_S:
+            self._history.popleft()
+
+    @property
+    def value(self) -> float:
+        """Per second."""
+        first, last = self._history[0], self._history[-1]
+        return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+
+
+def _close(store: StoreWriter) -> None:
+    try:
+        store.close()
+    except OSError:
+        log.exception("the last values did not reach the disk")
+
+
+def _unknown(count: int, now: float) -> Floats:
+    return np.column_stack([np.full(count, now), np.arange(count), np.full(count, np.nan)])
+
+
+def _text_row(name: str, text: str, now: float, known: bool) -> Rows:
+    row = np.zeros(1, TEXT)
+    row["time"], row["name"], row["known"] = now, encode_name(name), known
+    row["text"] = text.encode()[:TEXT_BYTES]
+    return row
+
+
 class Recorder:
     """Takes batches from any thread and writes them; `on_change` is called after every write.
 
@@ -70,7 +107,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
         self._store: StoreWriter | None = None
         self._numbers: dict[tuple[str, ...], NDArray[np.int32]] = {}
-        self._history: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self._rate = _Rate()
         self.values = 0
         """Samples and spots written since the start."""
         self.lost = 0
@@ -87,8 +124,7 @@ class Recorder:
     @property
     def rate(self) -> float:
         """Values written per second, over the last few seconds."""
-        first, last = self._history[0], self._history[-1]
-        return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+        return self._rate.value
 
     def start(self) -> None:
         """Begin to write."""
@@ -100,16 +136,14 @@ class Recorder:
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
         with self._writing:
-            if self._store is not None:
+            store, keeping = self._store, self._keeping
+            if store is not None:
                 self._attempt()
-            if self._keeping is not None:
-                self._keeping.stop()
-            if self._store is not None:
-                store, self._store = self._store, None
-                try:
-                    store.close()
-                except OSError:
-                    log.exception("the last values did not reach the disk")
+            if keeping is not None:
+                keeping.stop()
+            if store is not None:
+                self._store = None
+                _close(store)
 
     def take(self, batch: Batch) -> None:
         """Accept a batch. Any thread; never waits for the disk."""
@@ -122,17 +156,11 @@ class Recorder:
 
     def gap(self, names: Sequence[str], now: float) -> None:
         """The values of these channels are unknown from now on."""
-        triples = np.column_stack(
-            [np.full(len(names), now), np.arange(len(names)), np.full(len(names), np.nan)]
-        )
-        self.take(Batch(names, triples))
+        self.take(Batch(names, _unknown(len(names), now)))
 
     def text(self, name: str, text: str, now: float, known: bool = True) -> None:
         """Accept one text of "device/attribute"; known=False from when on it is unknown."""
-        row = np.zeros(1, TEXT)
-        row["time"], row["name"], row["known"] = now, encode_name(name), known
-        row["text"] = text.encode()[:TEXT_BYTES]
-        self.take(Batch(texts=row))
+        self.take(Batch(texts=_text_row(name, text, now, known)))
 
     def missed(self) -> None:
         """Tango reported a missed event."""
@@ -166,10 +194,9 @@ class Recorder:
     def _drop(self, *, lost: bool) -> None:
         """Take the first waiting batch away."""
         with self._intake:
-            if self._waiting:
-                size = self._waiting.popleft().size
-                self._waiting_size -= size
-                self.lost += size if lost else 0
+            size = self._waiting.popleft().size if self._waiting else 0
+            self._waiting_size -= size
+            self.lost += size if lost else 0
 
     def _cycle(self) -> None:
         now = time.time()
@@ -187,20 +214,16 @@ class Recorder:
         self._store.commit(now)
         if self._keeping is not None:
             self._keeping.tick(now)
-        self._history.append((time.monotonic(), self.values))
-        while self._history[-1][0] - self._history[0][0] > RATE_PERIOD_S:
-            self._history.popleft()
+        self._rate.note(self.values)
         if refused is not None:
             raise refused
 
     def _write(self, store: StoreWriter, batch: Batch) -> int:
         written = 0
         if batch.triples is not None and len(batch.triples):
-            key = tuple(batch.names)
-            numbers = self._numbers.get(key)
-            if numbers is None:
-                numbers = self._numbers[key] = store.channels(batch.names)
-            times, index, values = batch.triples.T
+            if (key := tuple(batch.names)) not in self._numbers:
+                self._numbers[key] = store.channels(batch.names)
+            numbers, (times, index, values) = self._numbers[key], batch.triples.T
             written += store.write(times, numbers[index.astype(np.intp)], values)
         if batch.spots is not None:
             written += store.write_spots(batch.spots)

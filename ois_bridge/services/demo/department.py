@@ -3,6 +3,7 @@
 import random
 import secrets
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,10 +43,14 @@ def seed(context: Context, caller: Caller, count: int, number: int) -> int:
         _staff(session, context, scene["staff"])
     if not have:
         _notices(context, caller, scene["notices"])
-    set_language("zh")  # they are people of a Chinese department, whoever asks for them
-    for index in range(have, have + count):
-        _patient(context, scene, index + 1, random.Random(f"{number}/{index}"))  # noqa: S311 - names and dates
+    copy_context().run(_patients, context, scene, range(have, have + count), number)
     return have + count
+
+
+def _patients(context: Context, scene: Mapping[str, Any], indices: range, number: int) -> None:
+    set_language("zh")  # they are people of a Chinese department, whoever asks for them
+    for index in indices:
+        _patient(context, scene, index + 1, random.Random(f"{number}/{index}"))  # noqa: S311 - names and dates
 
 
 def _have(session: Session) -> int:

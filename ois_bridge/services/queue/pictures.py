@@ -12,7 +12,7 @@ from common.text import _
 from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.pictures import ScreenPicture
-from ois_bridge.services import events
+from ois_bridge.services import events, photos
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 
@@ -100,6 +100,8 @@ def encode(content: bytes) -> tuple[bytes, bool]:
         raise BadInput(_("Picture: at most {n} MB are taken.").format(n=MOST_BYTES // 1024 // 1024))
     try:
         with Image.open(io.BytesIO(content), formats=KINDS) as picture:
+            if not photos.whole(content, str(picture.format)):
+                raise BadInput(_("Picture: the file ends in the middle of it; send it again."))
             kept, animated = _encoded(picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as why:
         raise BadInput(_("Picture: this is no JPEG, PNG, WebP or GIF picture.")) from why
