@@ -14,3 +14,10 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("shared/data is not on this machine")
     return SHARED_DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests one worker runs (`--dist loadgroup`): those of a file, and those of the treated patient."""
+    for item in items:
+        shared = "treated" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("treated" if shared else str(item.path)))
