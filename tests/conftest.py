@@ -16,6 +16,7 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which tests one worker runs (`--dist loadgroup`): those of a file, and those of the treated patient."""
     for item in items:

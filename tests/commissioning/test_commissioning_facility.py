@@ -1,6 +1,7 @@
 """Measurements on a real facility: processes, Tango, sessions, beam of the real beam hardware."""
 
 import json
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +23,14 @@ from tests.commissioning.facility import PATIENCE_S, Facility
 TRIM = "acs/magnet/hebt-dipole-1/CurrentTrim"
 SPOT = ("room1/beam/nozzle/SpotX", "room1/beam/nozzle/SpotY")
 PHYSICS = "room1/beam/physics"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.requirement("ACS-COMMISSION")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.requirement("ACS-COMMISSION"),
+    pytest.mark.skipif(
+        not os.environ.get("PTCS_FACILITY"), reason="a whole facility: ./run commission-campaign"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

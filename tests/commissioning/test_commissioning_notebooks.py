@@ -88,6 +88,7 @@ def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.skipif(not os.environ.get("PTCS_FACILITY"), reason="a whole facility: ./run commission-campaign")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def test_a_notebook_runs_on_a_facility(facility: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PTCS_STATE", str(facility))

@@ -220,6 +220,8 @@ def test_a_trim_that_stands_keeps_clinical_mode_out(works: Works) -> None:
     machine, magnet = works.proxy(MODE), works.proxy(MAGNET)
     works.login("sue", "operator", "service")
     machine.SetMode("PHYSICS")
+    magnet.On()
+    wait_until(lambda: magnet.state() == DevState.ON, "the magnet")
     magnet.CurrentTrim = 0.01
     wait_until(lambda: magnet.CurrentTrim == 0.01, "the trim")
     assert MAGNET in refusal(machine.SetMode, "CLINICAL").desc

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from pathlib import Path
+from pprint import pformat
 
 import numpy as np
 import pytest
@@ -107,9 +108,9 @@ class Treatment(RuleBasedStateMachine):
             self.world.console.settler.settle()
         else:
             self.world.kill(b'{"hash": "' if kind == "torn" else b"")
-            before = repr(self.world.ledger)
+            before = pformat(self.world.ledger)
             self.world.boot()
-            assert repr(self.world.ledger) == before
+            assert pformat(self.world.ledger) == before
 
     @invariant()
     def no_beam_that_the_session_does_not_know(self):

@@ -29,6 +29,10 @@ def gauss(x: Floats, middle: float, sigma: float, height: float, floor: float) -
     return np.asarray(height * np.exp(-0.5 * ((x - middle) / sigma) ** 2) + floor)
 
 
+PEAK = 10.0
+"""A peak stands above the median by so many median steps between neighbours; noise alone reaches 7."""
+
+
 def fit_profile(place: Floats, charge: Floats) -> Profile:
     """Gaussian through the wires, robust against one dead wire: place (n,) mm, charge (n,).
 
@@ -36,7 +40,8 @@ def fit_profile(place: Floats, charge: Floats) -> Profile:
     """
     good = np.isfinite(charge)
     place, charge = place[good], charge[good]
-    if len(charge) < 8 or not np.max(charge) > 5.0 * np.median(np.abs(charge)) + 1e-30:
+    noise = float(np.median(np.abs(np.diff(charge)))) if len(charge) > 1 else 0.0
+    if len(charge) < 8 or not np.max(charge) - np.median(charge) > PEAK * noise + 1e-30:
         raise BadInput(_("the profile has no peak: no beam, or it passes beside the wires"))
     clean = np.clip(charge - np.median(charge), 0.0, None)
     clean = np.where(clean > EDGE * clean.max(), clean, 0.0)
