@@ -258,7 +258,9 @@ def test_a_register_that_was_altered_stops_clinical_mode_and_takes_nothing(works
     path: Path = works.state / "maintenance" / "register.log"
     whole = path.read_text()
     assert len(entries(path)) >= 6
-    path.write_text(whole.replace('"passed": false', '"passed": true', 1))
+    altered = whole.replace('"passed":false', '"passed":true', 1)
+    assert altered != whole
+    path.write_text(altered)
     works.serve("services")
     register_ = works.proxy(REGISTER)
     assert register_.state() == DevState.FAULT and "line" in register_.status()
