@@ -28,7 +28,7 @@ from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.requirement("ACS-ARCHIVE")
 
-KILLS = int(os.environ.get("PTCS_KILLS", "4"))
+KILLS = int(os.environ.get("PTCS_KILLS", "8"))
 READS = int(os.environ.get("PTCS_READS", "200"))
 T0 = 1_798_761_600.0
 STEP_S = 200.0
