@@ -1,7 +1,6 @@
 """A facility for alarms: `all` on fakes, and the real `services` with an AlarmServer."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -118,23 +117,8 @@ class AlarmBench(Bench):
         self.wait_exported([ALARMS], UP_S)
         wait_until(lambda: self.proxy(ALARMS).state().name in ("ON", "ALARM", "FAULT"), "the alarms", UP_S)
 
-    def tell(self, line: str) -> None:
-        process = self.processes["all"]
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(line.encode() + b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline().decode() == "done\n"
-
     def current(self, value: float) -> None:
         self.tell(f"drivers['{MAGNET}'].values.update(current={value})")
-
-    def kill(self, name: str) -> None:
-        process = self.processes.pop(name)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
 
     def rows(self) -> dict[str, dict[str, Any]]:
         told = json.loads(self.proxy(ALARMS).ActiveSince(0))

@@ -94,6 +94,14 @@ class Bench:
 
         wait_until(ready, f"export of {devices}", limit_s)
 
+    def tell(self, line: str) -> None:
+        """Run one line of Python beside the fakes of the server `all`, and wait until it has run."""
+        process = self.processes["all"]
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().decode() == "done\n"
+
     def stop(self, name: str, limit_s: float = 10.0) -> float:
         """End one process with SIGTERM; the seconds it took."""
         process = self.processes.pop(name)
@@ -104,15 +112,26 @@ class Bench:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        _close_pipes(process)
         return time.monotonic() - began
+
+    def kill(self, name: str) -> None:
+        """End one process with SIGKILL."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+        _close_pipes(process)
 
     def close(self) -> None:
         for name in [*(n for n in self.processes if n != "database"), "database"]:
             if name in self.processes:
                 self.stop(name)
+
+
+def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def run_file(state: Path, name: str) -> dict[str, Any]:

@@ -23,14 +23,6 @@ NOT_HERE = ("TreatmentSession", "Archiver", "PhysicsBeam")
 class FakeFacility(Bench):
     """The facility, and a way to its fakes."""
 
-    def tell(self, line: str) -> None:
-        """Run one line of Python beside the fakes, and wait until it has run."""
-        process = self.processes[SERVER]
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(line.encode() + b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline().decode() == "done\n"
-
     def login(self, user: str, *roles: str, lifetime_s: float = 3600.0) -> None:
         open_sessions(self.token(user, *roles, lifetime_s=lifetime_s), self.host)
 

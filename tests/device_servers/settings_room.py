@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,21 +63,6 @@ class Facility(Bench):
         self.start("services", [*module, "--state", self.state, "--site", self.site_file], **options)
         mine = [name for kind, name in OURS.items() if self.site.of_class(kind)]
         self.wait_exported([*mine, "crate/server/services"])
-
-    def tell(self, line: str) -> None:
-        process = self.processes["all"]
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(line.encode() + b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline().decode() == "done\n"
-
-    def kill(self, name: str) -> None:
-        process = self.processes.pop(name)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
 
     def login(self, user: str, *roles: str) -> None:
         close_sessions(self.host)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -48,23 +47,8 @@ class Plant(Bench):
         self.start("services", [*module, "--state", self.state, "--site", self.state / "site.yaml"])
         self.wait_exported([ARCHIVER])
 
-    def tell(self, line: str) -> None:
-        process = self.processes["all"]
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(line.encode() + b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline().decode() == "done\n"
-
     def set_current(self, value: float) -> None:
         self.tell(f"drivers['acs/magnet/ring-quad-f'].values.update(current={value})")
-
-    def kill(self, name: str) -> None:
-        process = self.processes.pop(name)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
 
     def texts(self) -> list[tuple[str, str]]:
         rows = extract(self.state / "archive", *EVER).texts

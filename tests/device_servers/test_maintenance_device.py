@@ -1,8 +1,6 @@
 """Exchange, lock, re-validation and record on real servers, plant and beam hardware, and what is refused."""
 
 import json
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -60,11 +58,6 @@ class Works(Bench):
 
     def ask(self, command: str, **fields: Any) -> Any:
         return self.proxy(REGISTER).command_inout(command, json.dumps(fields))
-
-    def kill(self, name: str) -> None:
-        process = self.processes.pop(name)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
 
     def record(self, user: str, device: str, **changed: Any) -> dict[str, Any]:
         """The finished record of a re-validation that really takes place."""
