@@ -14,7 +14,7 @@ from tps_engine.device import choice
 from tps_engine.dose import spots as spot_module
 from tps_engine.dose.engine import Influence
 from tps_engine.dose.hardware import ripple
-from tps_engine.dose.montecarlo import beamlets, plated, region, work
+from tps_engine.dose.montecarlo import beamlets, calibration, plated, region, work
 from tps_engine.dose.montecarlo.media import Medium, on_grid
 from tps_engine.dose.montecarlo.source import cumulative
 from tps_engine.dose.montecarlo.tallies import (
@@ -123,7 +123,7 @@ def spot_dose(
     BadInput for no protons, energies outside the machine, or tallies beyond `memory_limit` bytes.
     """
     protons = (
-        spot_module.protons(model, spots, np.asarray(mu, dtype=np.float64)) if len(spots) else np.zeros(0)
+        calibration.protons(model, spots, np.asarray(mu, dtype=np.float64)) if len(spots) else np.zeros(0)
     )
     if not np.isfinite(protons).all() or (protons < 0.0).any() or protons.sum() <= 0.0:
         raise BadInput(_("metersets must be numbers, not negative, and not all zero"))
@@ -171,5 +171,5 @@ def influence(
     beamlets.check(spots, voxels, per_spot)
     work.refuse_too_large(medium.grid, workers(), memory_limit)
     ready = work.prepare(medium, frame, model, spots, upstream)
-    protons = spot_module.protons(model, spots, np.ones(len(spots)))
+    protons = calibration.protons(model, spots, np.ones(len(spots)))
     return beamlets.matrix(ready, medium, protons, voxels, per_spot, seed, cut)
