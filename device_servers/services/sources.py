@@ -124,10 +124,17 @@ class Source(ABC, Generic[S]):
                 self._recorder.missed()
 
     def _process(self, proxy: tango.DeviceProxy) -> int:
-        """Process number of the server as the database knows it; the known one without a database."""
+        """Process number of the server as the database knows it; the known one without a database.
+
+        Asked by the database's own command: `Database.get_device_info` would hold every thread of this
+        process for as long as the database takes.
+        """
         self._last_event = time.monotonic()
         try:
-            return int(proxy.get_device_db().get_device_info(proxy.dev_name()).pid)
+            (_exported, pid, *_), _words = proxy.get_device_db().command_inout(
+                "DbGetDeviceInfo", proxy.dev_name()
+            )
+            return int(pid)
         except tango.DevFailed:
             return self._pid
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,8 @@ from device_servers.services.settings.configuration import Row
 from device_servers.services.settings.reading import INVALID, UNREADABLE, Reading
 
 SCHEMA = 1
+REMEMBERED = 8
+"""Snapshots that stay decoded."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,39 @@ def _cell(name: str, row: Row, reading: Reading) -> Any:
     return dict(row.groups) if name == "groups" else getattr(row, name)
 
 
-def from_bytes(content: bytes, expected: str) -> Snapshot:
-    """The snapshot in a file. Raises Tampered when it is not the one with that SHA-256."""
+class Decoder:
+    """Snapshots from the contents of their files; the last few stay decoded. Any thread."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Snapshot] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def snapshot(self, content: bytes, expected: str) -> Snapshot:
+        """As `from_bytes`; the content is checked each time."""
+        require(content, expected)
+        with self._lock:
+            if expected in self._known:
+                self._known.move_to_end(expected)
+                return self._known[expected]
+        found = from_bytes(content, expected)
+        with self._lock:
+            self._known[expected] = found
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+
+def require(content: bytes, expected: str) -> None:
+    """Raise Tampered unless a file's content has that SHA-256."""
     if (found := digest(content)) != expected:
         raise Tampered(
             f"the snapshot's file was changed: its SHA-256 is {found[:16]}, it was {expected[:16]}"
         )
+
+
+def from_bytes(content: bytes, expected: str) -> Snapshot:
+    """The snapshot in a file. Raises Tampered when it is not the one with that SHA-256."""
+    require(content, expected)
     body = json.loads(content)
     if body["schema"] != SCHEMA:
         raise Tampered(f"the snapshot's file has schema {body['schema']}: this version reads {SCHEMA}")

@@ -98,6 +98,7 @@ class Store:
         self._path = folder / "settings.log"
         self._lock = threading.RLock()
         self._chain: ChainLog | None = None
+        self._decoder = snapshots.Decoder()
         self.index = Index()
         self.broken = ""
         for place in ("snapshots", "restores"):
@@ -164,7 +165,7 @@ class Store:
             raise Tampered(
                 _("the file of snapshot {name} is gone: {why}").format(name=name, why=why)
             ) from why
-        return snapshots.from_bytes(content, line.sha256)
+        return self._decoder.snapshot(content, line.sha256)
 
     def find(self, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Snapshots, newest first, that fit {"text", "tag", "configuration", "user", "golden", "from", "to"}.
