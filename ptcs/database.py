@@ -98,6 +98,5 @@ def free_port() -> int:
 
 def command(port: int) -> list[str]:
     """Command line of the database server."""
-    server = Path(sys.executable).with_name("PyDatabaseds")
-    options = ["--host", "127.0.0.1", "--port", str(port), "--print-host-port"]
-    return [str(server), *options, DATABASE_NUMBER]
+    server = [sys.executable, "-m", "ptcs.database_server"]
+    return [*server, "--host", "127.0.0.1", "--port", str(port), "--print-host-port", DATABASE_NUMBER]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from common.errors import BadInput, PtcsError, Refused
 from common.wire.frame import Decoder, Frame, Kind, encode
+from simulation.doors import admitted
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Crate(Protocol):
 
 
 class WireServer:
-    """Accepts clients on 127.0.0.1, answers their requests and pushes blocks and events."""
+    """Accepts clients of the same user on 127.0.0.1, answers their requests and pushes blocks and events."""
 
     def __init__(self, crate: Crate) -> None:
         self.crate = crate
@@ -114,6 +115,8 @@ class WireServer:
                 client.writer.write(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not admitted(writer, self.crate.name):
+            return
         client = Client(writer)
         self.clients.add(client)
         hello = {"event": "hello", "crate": self.crate.name, "channels": self.crate.channels()}

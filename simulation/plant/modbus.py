@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from common.errors import BadInput, Refused
 from common.site import Device
+from simulation.doors import admitted
 from simulation.plant.plant import Plant
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,8 @@ class ModbusServer:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not admitted(writer, "modbus"):
+            return
         if len(self._writers) >= MOST_CLIENTS:
             log.warning("modbus: more than %d clients", MOST_CLIENTS)
             writer.close()

@@ -5,6 +5,7 @@ import logging
 
 from common.errors import BadInput
 from common.wire.scpi import LineDecoder, answer
+from simulation.doors import admitted
 from simulation.plant.plant import Plant
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class StationServer:
         return self._wires().index(wire.strip())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not admitted(writer, "environment"):
+            return
         decoder, at = LineDecoder(), 0
         self._writers.add(writer)
         try:

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,9 +13,9 @@ from typing import Any
 import tango
 
 from common import authority
+from ptcs import database
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 START_S = 60.0
 
 
@@ -65,8 +64,7 @@ class Bench:
         return process
 
     def start_database(self) -> None:
-        endpoint = f"giop:tcp:127.0.0.1:{self.port}"
-        self.start("database", [BIN / "PyDatabaseds", "2", "-ORBendPoint", endpoint])
+        self.start("database", database.command(self.port))
         wait_until(self._database_answers, "the database")
         os.environ["TANGO_HOST"] = self.host
 
