@@ -9,6 +9,7 @@ from tango.server import attribute, command
 
 from common.site import Device
 from device_servers.accelerator.waveform import checked_waveform
+from device_servers.asking import require_measuring
 from device_servers.channel import channel, derived
 from device_servers.kinds.supply import Supply, set_channel
 
@@ -39,6 +40,9 @@ class MagnetSupply(Supply):
     RampRate = channel("ramp", unit="A/s", format="%8.1f", fset=_set_ramp, doc="steepest change of current")
 
     def _set_trim(self, value: float) -> None:
+        """In a mode for patients a trim can only be taken away: theirs is what the catalogue holds."""
+        if value != 0.0:
+            require_measuring(self.context.site)
         self.check_settable()
         self.driver.set("trim", float(value))
 

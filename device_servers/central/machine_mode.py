@@ -5,6 +5,7 @@ session has a patient; patients are locked out in service mode and while the mac
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,8 @@ from device_servers.channel import derived
 log = logging.getLogger(__name__)
 
 TIMEOUT_MS = 1000
+FOLLOWED_S = 0.3
+"""A reading follows its setting within this: blocks of the plant come 20 times a second."""
 
 
 class Use(StrEnum):
@@ -156,7 +159,18 @@ class MachineMode(PtcsDevice):
         """Raise Refused while a trim stands that a measurement left, or nobody can tell.
 
         What is to stay of a trim goes into the beam catalogue: patients get what a version of it holds.
+        Supplies ask for the mode before they take a trim, and get no answer while this command runs. So
+        who asked before it has written when the first look is over, and the second, after the time in
+        which a reading follows its setting, sees what was written.
         """
+        for pause in (0.0, FOLLOWED_S):
+            time.sleep(pause)
+            if trimmed := self._trimmed():
+                text = _("mode CLINICAL waits for trims of 0 A: {devices}")
+                raise Refused(text.format(devices=", ".join(trimmed)))
+
+    def _trimmed(self) -> list[str]:
+        """Supplies whose trim stands, or is unknown. Raises Refused for one that does not answer."""
         trimmed = []
         for device in self.context.site.of_class("MagnetSupply"):
             try:
@@ -168,9 +182,7 @@ class MachineMode(PtcsDevice):
                 raise Refused(text.format(device=device.name, why=why.args[0].desc)) from why
             if _invalid(told) or told.value != 0.0:
                 trimmed.append(device.name)
-        if trimmed:
-            text = _("mode CLINICAL waits for trims of 0 A: {devices}")
-            raise Refused(text.format(devices=", ".join(trimmed)))
+        return trimmed
 
     def _busy(self) -> dict[str, str]:
         """Sessions that are not IDLE now, or do not answer."""

@@ -5,13 +5,13 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tango
 from tango import DevState
 from tango.server import command
 
-from common.errors import Refused
+from common.errors import Refused, Unauthorised
 from common.text import _, translate
 from device_servers.base import PtcsDevice, derived, rule
 from device_servers.modes import Health
@@ -20,6 +20,7 @@ from device_servers.services.alarms import asked, rule_set
 from device_servers.services.alarms.desk import Act
 from device_servers.services.alarms.intake import Intake
 from device_servers.services.alarms.keeper import Note
+from device_servers.services.alarms.rights import not_allowed
 from device_servers.services.alarms.service import Service
 from device_servers.services.alarms.severity import Severity
 from device_servers.services.alarms.sources import Told, of_site
@@ -218,18 +219,23 @@ class AlarmDisplay(AlarmListener):
 class AlarmServer(AlarmDisplay):
     """What people do with alarms. Names are a JSON list, or one name."""
 
+    @rule(anyone=True)
     @command(dtype_in=str, doc_in='JSON {"names": [...], "comment"}', dtype_out=str, doc_out='JSON {"done"}')
     def Acknowledge(self, wish: str) -> str:
-        """Acknowledge alarms that stand or have gone. On disk when it answers."""
+        """Acknowledge alarms that stand or have gone; their area says who may. On disk when it answers."""
         values = json_object(wish)
-        return self._act(asked.names(values), Event.ACK, asked.note(values, "comment", needed=False))
+        comment = asked.note(values, "comment", needed=False)
+        mine, why = self._allowed(asked.names(values))
+        return self._act(mine, Event.ACK, comment, why=why)
 
+    @rule(anyone=True)
     @command(dtype_in=str, doc_in='JSON {"group": group or area, "" for all, "comment"}', dtype_out=str)
     def AcknowledgeAll(self, wish: str) -> str:
-        """Acknowledge every alarm of a group or below a node of the tree."""
+        """Acknowledge every alarm of a group or below a node of the tree, as far as the user may."""
         values = json_object(wish)
-        names = self.service.desk.group(str(values.get("group", "")))
-        return self._act(names, Event.ACK, asked.note(values, "comment", needed=False), told=False)
+        comment = asked.note(values, "comment", needed=False)
+        mine, _why = self._allowed(self.service.desk.group(str(values.get("group", ""))))
+        return self._act(mine, Event.ACK, comment, told=False)
 
     @command(
         dtype_in=str,
@@ -276,10 +282,29 @@ class AlarmServer(AlarmDisplay):
         languages = self.found.file.manner.languages
         self.service.speaker.say(Severity.MINOR, {code: translate(sentence, code) for code in languages})
 
+    def _allowed(self, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """Names that the caller may acknowledge, and why not the others. Raises Unauthorised if none is."""
+        assert self.caller is not None
+        rules, index = self.found.rules, self.service.engine.index
+        areas = {name: rules[index[name]].area for name in names if name in index}
+        why = not_allowed(self.caller.identity, names, areas, self.context.site.rooms)
+        mine = [name for name in names if name not in why]
+        if why and not mine:
+            raise Unauthorised(next(iter(why.values())))
+        return mine, why
+
     def _act(
-        self, names: Sequence[str], event: Event, text: str, *, until: float = float("inf"), told: bool = True
+        self,
+        names: Sequence[str],
+        event: Event,
+        text: str,
+        *,
+        until: float = float("inf"),
+        told: bool = True,
+        why: Mapping[str, str] | None = None,
     ) -> str:
+        """Do it, and say in JSON what was done. why: of names that were left out before."""
         assert self.caller is not None
         act = Act(event, Note(self.caller.identity.user, text, time.time()), until)
-        done, why = self.service.desk.act(names, act)
-        return json.dumps({"done": done, "not": why if told else {}})
+        done, others = self.service.desk.act(names, act)
+        return json.dumps({"done": done, "not": {**(why or {}), **others} if told else {}})

@@ -46,6 +46,13 @@ RULES: list[dict[str, Any]] = [
         "guidance": TEXT,
     },
     {
+        "name": "test/room",
+        "when": f"{MAGNET}/Current > 110",
+        "area": "room1/beam",
+        "text": {"en": "no beam in room 1", "zh": "1 号治疗室无束流"},
+        "guidance": TEXT,
+    },
+    {
         "name": "test/word",
         "when": "central/interlock/1/FirstFault == vacuum",
         "latch": False,

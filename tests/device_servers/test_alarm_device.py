@@ -14,6 +14,7 @@ from bench import wait_until
 from click.testing import CliRunner
 from conftest import refusal
 
+from common.hashchain import entries
 from device_servers.sessions import close_sessions, open_sessions
 from ptcs import alarm_command
 
@@ -129,6 +130,39 @@ def test_who_is_not_logged_in_reads_and_writes_nothing(plant: AlarmBench, alarms
     open_sessions(plant.token("thea", "therapist"), plant.host)
     assert refusal(alarms.Acknowledge, wish).origin == "authority"
     assert plant.state_of("test/current") == "UNACKED"
+
+
+def test_alarms_of_a_room_are_acknowledged_by_those_who_treat_there(
+    plant: AlarmBench, alarms: tango.DeviceProxy
+) -> None:
+    plant.current(115.0)
+    for name in ("test/room", "test/current"):
+        plant.wait_state(name, "UNACKED")
+    both = json.dumps(
+        {"names": ["test/room", "test/current"], "comment": "seen", "reason": "x", "seconds": 60}
+    )
+    open_sessions(plant.token("rita", "receptionist"), plant.host)
+    assert refusal(alarms.Acknowledge, both).origin == "authority"
+    open_sessions(plant.token("thea", "therapist"), plant.host)
+    for command in ("Shelve", "Unshelve", "Disable", "Enable"):
+        assert refusal(alarms.command_inout, command, both).origin == "authority"
+    told = json.loads(alarms.Acknowledge(both))
+    assert told["done"] == ["test/room"] and "operator" in told["not"]["test/current"]
+    row = plant.rows()["test/room"]
+    assert (row["state"], row["user"], row["note"]) == ("ACKED", "thea", "seen")
+    only = json.dumps({"names": ["test/current"]})
+    assert "may not acknowledge test/current" in refusal(alarms.Acknowledge, only).desc
+    assert plant.state_of("test/current") == "UNACKED"
+    audit = [entry for entry in entries(plant.state / "audit" / "services.log") if entry["user"] == "thea"]
+    acts = [(entry["what"], entry["outcome"]) for entry in audit]
+    assert acts[-2:] == [("Acknowledge", "accepted"), ("Acknowledge", "refused")]
+    plant.current(0.0)
+    wait_until(lambda: "test/room" not in plant.rows(), "it is gone", 15)
+    plant.current(115.0)
+    plant.wait_state("test/room", "UNACKED")
+    open_sessions(plant.token("phil", "physician"), plant.host)
+    assert json.loads(alarms.AcknowledgeAll(json.dumps({"group": ""})))["done"] == ["test/room"]
+    assert plant.history(names=["test/room"], most=1)[0]["user"] == "phil"
 
 
 def test_a_flood_of_1000_in_a_second_loses_none(plant: AlarmBench, alarms: tango.DeviceProxy) -> None:

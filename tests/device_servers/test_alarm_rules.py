@@ -250,4 +250,4 @@ def test_status_says_whether_a_server_is_lost() -> None:
 
 def test_without_a_voice_the_annunciator_says_so() -> None:
     with pytest.raises(LinkLost, match="espeak-ng is not installed"):
-        Espeak("no-such-program").announce(Severity.MAJOR, "test", "en")
+        Espeak(program="no-such-program").announce(Severity.MAJOR, "test", "en")
