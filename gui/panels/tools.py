@@ -37,13 +37,13 @@ class Tools(QWidget):
         self._row.setSpacing(6)
         self._row.addStretch(1)
 
-    def act(self, text: str, key: str, do: Callable[[], object], tip: str = "") -> QPushButton | None:
+    def act(self, text: str, key: str, do: Callable[[], None], tip: str = "") -> QPushButton | None:
         """A button; without a text only the key."""
         shortcut = QShortcut(QKeySequence(key), self._window)
         shortcut.activated.connect(do)
         if not text:
             return None
-        button = self._button(text, key, tip)
+        button = self._button(f"{text}  {key}" if len(key) <= 3 else text, key, tip or text)
         button.clicked.connect(lambda _checked: do())
         return button
 
@@ -63,6 +63,7 @@ class Tools(QWidget):
         box.setAccessibleName(caption)
         box.addItems(list(texts))
         box.setMinimumContentsLength(8)
+        box.setSizeAdjustPolicy(QComboBox.AdjustToContents)
         box.activated[str].connect(chosen)
         for part in (label, box):
             self._place(part)
