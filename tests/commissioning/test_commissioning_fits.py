@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import BadInput
@@ -196,6 +196,7 @@ def test_a_spill_is_judged() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.floats(-15, 15), st.floats(1.5, 6.0), st.booleans())
+@example(seed=0, middle=-0.5, sigma=1.5, dead=True)
 def test_a_profile_is_measured_with_a_dead_wire(seed: int, middle: float, sigma: float, dead: bool) -> None:
     rng = np.random.default_rng(seed)
     place = np.arange(64) - 31.5
