@@ -10,13 +10,17 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from common.errors import Tampered
+
+log = logging.getLogger(__name__)
 
 GENESIS = "0" * 64
 CLOSED = "closed"
@@ -117,11 +121,15 @@ class ChainLog:
         self._write(b"".join(lines))
         self._last, self._lines = last, self._lines + len(lines)
         if self._rotation is not None and self._due(self._rotation):
-            self.rotate()
+            try:
+                self.rotate()
+            except OSError as why:
+                # The entry is on disk: what failed is tried again with the next one.
+                log.warning("%s goes on in the same file: %s", self.path.name, why)
         return last
 
     def rotate(self) -> None:
-        """Close the file and go on in a new one. Raises OSError; the log is then as before or finished later.
+        """Close the file and go on in a new one. Raises OSError; the log is whole then, in either file.
 
         A crash at any step leaves the old file in use, or a new one that the next opening puts in place.
         """
@@ -131,18 +139,32 @@ class ChainLog:
         now = self._now()
         header = {CONTINUES: number, "hash": self._last, "lines": self._lines, "time": now}
         digest, line = _line(self._last, header)
-        following = _following(self.path)
-        with following.open("wb") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        self.path.rename(_closed(self.path, number))
-        following.rename(self.path)
+        fresh = self._begin(line, _closed(self.path, number))
+        self._file.close()
+        self._file = fresh
+        self._last, self._begun, self._lines, self._size = digest, now, 1, len(line)
         for place in (folder, self.path.parent):
             _sync_folder(place)
-        self._file.close()
-        self._file = self.path.open("ab", buffering=0)
-        self._last, self._begun, self._lines, self._size = digest, now, 1, len(line)
+
+    def _begin(self, line: bytes, closed: Path) -> FileIO:
+        """A new file, with its first line, in place of the old one. Raises OSError; all is then as before."""
+        following = _following(self.path)
+        following.unlink(missing_ok=True)
+        fresh = following.open("ab", buffering=0)
+        try:
+            if fresh.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(fresh.fileno())
+            self.path.rename(closed)
+            try:
+                following.rename(self.path)
+            except OSError:
+                closed.rename(self.path)
+                raise
+        except BaseException:
+            fresh.close()
+            raise
+        return fresh
 
     def _write(self, text: bytes) -> None:
         """All of it or nothing: what a full disk took of it is cut off, now or before the next entry."""

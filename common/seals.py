@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import Tampered
-from common.hashchain import GENESIS, ChainLog, Link, Tail, links
+from common.hashchain import GENESIS, ChainLog, Link, Rotation, Tail, links
 
 LOGS = (
     "ois/audit.log",
@@ -54,7 +54,7 @@ class Sealer:
         path = root / SEALS
         self._sealed = sealed(path)
         self._tails: dict[str, Tail] = {}
-        self._chain = ChainLog(path)
+        self._chain = ChainLog(path, Rotation())
         self.entries = sum(1 for _ in links(path))
         self.broken: dict[str, str] = {}
         """Log -> why it cannot be trusted."""

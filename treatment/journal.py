@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import Refused, Tampered
-from common.hashchain import ChainLog, entries
+from common.hashchain import ChainLog, Rotation, entries
 from common.text import _
 from treatment.accounting import Counters, pack
 from treatment.delivery_map import DeliveryMap
 from treatment.ledger import COUNTS, QUEUED, RECORD, STEP, Ledger, Run, apply
 from treatment.session import Event, advance
+
+ROTATION = Rotation(size=32 << 20)
+"""The journal goes on in a new file when the old one is so large; replay reads all of them."""
 
 
 class Journal:
@@ -20,9 +23,9 @@ class Journal:
     an entry (OSError), neither the ledger nor the state has changed and the journal is `broken`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rotation: Rotation = ROTATION) -> None:
         """Open or create, and replay. Raises Tampered when the chain or its sense is broken."""
-        self._log = ChainLog(path)
+        self._log = ChainLog(path, rotation)
         try:
             self.ledger = replay(path)
         except Tampered:

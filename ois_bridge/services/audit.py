@@ -12,19 +12,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.errors import Tampered
-from common.hashchain import ChainLog, entries
+from common.hashchain import ChainLog, Rotation, entries
 from ois_bridge.models.audit import AuditRow
 from ois_bridge.models.database import Database
+
+ROTATION = Rotation(size=32 << 20)
+"""The chain goes on in a new file when the old one is so large."""
 
 
 class Audit:
     """Rows and chain of one OIS."""
 
-    def __init__(self, database: Database, path: Path) -> None:
+    def __init__(self, database: Database, path: Path, rotation: Rotation = ROTATION) -> None:
         """Open the chain and bring it up to the rows. Raises Tampered when either was cut or changed."""
         self._database = database
         self._lock = threading.Lock()
-        self._chain = ChainLog(path)
+        self._chain = ChainLog(path, rotation)
         try:
             chained = entries(path)
             self._last = int(chained[-1]["number"]) if chained else 0

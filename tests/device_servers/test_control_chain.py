@@ -5,11 +5,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common import hashchain
 from common.errors import Tampered
 from common.hashchain import GENESIS, ChainLog, Rotation, Tail, closed_files, entries, link, links, verify
 from common.seals import SEALS, Sealer, check, sealed
@@ -110,6 +112,38 @@ def test_a_crash_at_any_step_of_a_rotation_loses_nothing(
         again.append({"n": 5})
         again.close()
         assert [entry["n"] for entry in entries(path)] == list(range(6))
+
+
+@pytest.mark.requirement("SYS-AUDIT")
+def test_a_rotation_that_the_disk_refuses_costs_no_entry_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(at: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        calls = [0]
+
+        def once(real: Callable[..., Any]) -> Callable[..., Any]:
+            def act(*arguments: Any) -> Any:
+                calls[0] += 1
+                if calls[0] == at:
+                    raise OSError(28, "No space left on device")
+                return real(*arguments)
+
+            return act
+
+        return once
+
+    for step in (1, 2, 3, 4):  # two renames, two folders
+        path = tmp_path / str(step) / "x.log"
+        log = ChainLog(path, Rotation(size=400))
+        with monkeypatch.context() as disk:
+            once = refusing(step)
+            disk.setattr(Path, "rename", once(Path.rename))
+            disk.setattr(hashchain, "_sync_folder", once(hashchain._sync_folder))
+            for number in range(12):
+                log.append({"n": number})  # raises nothing: each of them is on disk
+        log.close()
+        assert [entry["n"] for entry in entries(path)] == list(range(12)) and len(closed_files(path)) > 1
+        ChainLog(path).close()
 
 
 @pytest.mark.requirement("SYS-AUDIT")

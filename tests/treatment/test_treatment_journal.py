@@ -5,7 +5,7 @@ import pytest
 from treatment_samples import MONITOR, ROOM, beam, counted, plan
 
 from common.errors import Refused, Tampered
-from common.hashchain import ChainLog
+from common.hashchain import ChainLog, Rotation, closed_files, links
 from treatment.accounting import pack, unpack
 from treatment.delivery_map import DeliveryMap
 from treatment.journal import Journal, replay
@@ -101,6 +101,29 @@ def test_parts_add_up_to_the_preset_to_the_count(tape):
     assert (history.done(1, wanted.spot_count, K_TP) == wanted.preset).all()
     assert [run.termination for run in history.runs] == ["OPERATOR"] * 3 + ["NORMAL"]
     assert tape.journal.ledger.next_beam == 2
+
+
+@pytest.mark.requirement("SYS-AUDIT")
+def test_a_journal_of_several_files_is_replayed_and_a_changed_byte_of_an_old_one_is_found(tmp_path):
+    path = tmp_path / "journal.log"
+    journal = Journal(path, Rotation(size=2000))
+    loaded = {"plan_uid": "1.2", "plan_hash": "ab", "fraction": 1, "beams": [1], "approval": "signed"}
+    for number in range(20):
+        journal.step(Event.LOAD_PLAN, 1 + number, "ann", **loaded)
+        journal.step(Event.UNLOAD, 2 + number, "ann")
+    journal.close()
+    old = closed_files(path)
+    assert len(old) > 2
+    again = Journal(path)
+    assert shape(again.ledger) == shape(journal.ledger)
+    again.close()
+    good = old[1].read_bytes()
+    for place in (70, len(good) // 2, len(good) - 3):
+        old[1].write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(Tampered, match=old[1].name):
+            Journal(path)
+    old[1].write_bytes(good)
+    assert len(list(links(path))) == 40
 
 
 @pytest.mark.requirement("TCS-RECORD")
