@@ -1,4 +1,4 @@
-"""The application of the panels: log-in dialog, window, event loop."""
+"""The application of the panels: log-in dialog, windows, event loop."""
 
 import sys
 from collections.abc import Callable
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from PyQt5.QtCore import QTimer
-from PyQt5.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QLineEdit
+from PyQt5.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QLineEdit, QMainWindow
 from taurus.qt.qtgui.application import TaurusApplication
 
 from common.errors import PtcsError
 from common.text import _
 from gui import theme
 from gui.panels.room import RoomPanel
+from gui.panels.windows import Windows
 from interlock.matrix import Matrix
 
 Login = Callable[[str, str], None]
@@ -49,35 +50,43 @@ class LoginDialog(QDialog):
             self.accept()
 
 
-def run(
-    room: str,
-    version: str,
-    matrix: Matrix,
-    login: Login | None,
-    send: Callable[[str], Any],
-    user: str = "",
-    screenshot: tuple[Path, float] | None = None,
-) -> int:
-    """Show the room panel until it is closed; the exit status.
+def application() -> TaurusApplication:
+    """The Qt application of this process."""
+    return TaurusApplication(sys.argv[:1], app_name="ptcs-console", cmd_line_parser=None)
 
-    login: asks for user and password first; None when `user` is logged in already or for reading only.
+
+def ask_user(login: Login, user: str = "") -> str | None:
+    """Have somebody log in, whose name may be known; who did, None for nobody."""
+    dialog = LoginDialog(login)
+    dialog.user.setText(user)
+    return str(dialog.user.text()) if dialog.exec_() == QDialog.Accepted else None
+
+
+def room_panel(
+    room: str, version: str, matrix: Matrix, send: Callable[[str], Any], user: str, windows: Windows
+) -> QMainWindow:
+    """The treatment room's panel with the menu of the others."""
+    panel = RoomPanel(room, user, version, matrix, send)
+    windows.install(panel)
+    panel.show()
+    return panel
+
+
+def show(
+    running: TaurusApplication, window: QMainWindow, windows: Windows, screenshot: tuple[Path, float] | None
+) -> int:
+    """Run until the last window is closed; the exit status.
+
     screenshot: (file, seconds): save a picture after that time and end.
     """
-    application = TaurusApplication(sys.argv[:1], app_name="ptcs-console", cmd_line_parser=None)
-    if login is not None:
-        dialog = LoginDialog(login)
-        if dialog.exec_() != QDialog.Accepted:
-            return 1
-        user = dialog.user.text()
-    panel = RoomPanel(room, user, version, matrix, send)
-    panel.show()
     if screenshot is not None:
         path, seconds = screenshot
 
         def save() -> None:
-            panel.draw()
-            panel.grab().save(str(path))
-            panel.close()
+            window.grab().save(str(path))
+            running.closeAllWindows()
 
         QTimer.singleShot(round(seconds * 1000), save)
-    return int(application.exec_())
+    status = int(running.exec_())
+    windows.close()
+    return status

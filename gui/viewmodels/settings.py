@@ -61,7 +61,7 @@ def snapshot_texts(row: Mapping[str, Any]) -> Texts:
 
 
 def side_title(name: str) -> str:
-    """What stands above a side of a comparison: when the snapshot was taken, or that it is the machine now."""
+    """What stands above a side of a comparison: when its snapshot was taken, or now."""
     return _("now") if name == "live" else name.partition("-")[0]
 
 
