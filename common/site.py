@@ -47,6 +47,7 @@ class Site:
     archive: `blocks` are crates; `spots` the nozzles whose spots are kept, a list in any case.
     optics_path: elements and supplies of the optics library; None for a site that moves its beam by levers.
     alarms_path, settings_path, control_path: alarm rules, settings of snapshots, areas of control; or None.
+    simulated_hospital: HIS, message gateway and charging are simulated beside the OIS.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Site:
     alarms_path: Path | None = None
     settings_path: Path | None = None
     control_path: Path | None = None
+    simulated_hospital: bool = False
 
     def device(self, name: str) -> Device:
         """The device of that name. Raises BadConfig."""
@@ -126,6 +128,7 @@ def load(path: Path = DEFAULT_SITE) -> Site:
         alarms_path=_beside(path, content, "alarms"),
         settings_path=_beside(path, content, "settings"),
         control_path=_beside(path, content, "control"),
+        simulated_hospital="hospital" in content,
     )
 
 

@@ -19,6 +19,7 @@ from common.files import read_json, write_atomic
 from common.links.dimse import ArchiveServer
 from common.site import Site
 from common.state import StateDir
+from interlock import matrix
 from ois_bridge import application, chores, settings
 from ois_bridge.interfaces import dicom, record_links
 from ois_bridge.interfaces.desk import open_desk
@@ -57,6 +58,10 @@ def build(state: StateDir, site: Site) -> Context:
         undo.callback(database.close)
         audit = Audit(database, root / "audit.log")
         undo.callback(audit.close)
+        trips = {
+            row.name: {"en": row.text.en, "zh": row.text.zh}
+            for row in matrix.load(site.interlock_path).inputs
+        }
         gateways = Gateways(root / "messages.yaml")
         context = Context(
             database=database,
@@ -64,11 +69,11 @@ def build(state: StateDir, site: Site) -> Context:
             files=DiskFiles(root / "dicom"),
             reports=DiskFiles(root / "reports"),
             hasher=Argon2(),
-            composer=Pages(),
+            composer=Pages(trips),
             signing_key=authority.load_private(state.signing_key),
             now=lambda: datetime.now(UTC),
             machine=site.machine,
-            record=record_links.build(root),
+            record=record_links.build(root, trips),
             messenger=gateways,
             events=Hub(),
             voice=Espeak(root / "voice"),
@@ -77,6 +82,7 @@ def build(state: StateDir, site: Site) -> Context:
             machines=Watch(TangoFacility(state, site)),
             keep_messages=own.keep_messages,
             machine_key=state.machine_public_key,
+            trips=trips,
         )
         _make_ready(context, state, site)
         undo.pop_all()

@@ -17,12 +17,15 @@ from ptcs.child import Child, ForkClient, spawn
 
 ORB_HOST = "127.0.0.1"
 SERVICES = ("plant", "fpga", "ois", "tps")
-"""Processes that write a run file, by name -> `python -m MODULE`."""
+"""Processes of every facility that write a run file, by name -> `python -m MODULE`."""
+HOSPITAL = "hospital"
+"""The same, of a site that says `hospital: simulated`: it runs before the OIS reads where the HIS is."""
 MODULES = {
     "plant": "simulation.plant",
     "fpga": "simulation.fpga",
     "ois": "ois_bridge",
     "tps": "tps_engine.service",
+    HOSPITAL: "simulation.hospital",
 }
 
 
@@ -45,10 +48,15 @@ class Facility:
         # Two arenas of malloc: a process of many threads, each with its own, holds memory that nobody uses.
         self.environment = {"MALLOC_ARENA_MAX": "2", **os.environ, "PTCS_LANG": "en"}
         self._add("database", self._launch_database)
-        for name in SERVICES:
+        for name in (*SERVICES, *self.optional):
             self._add(name, self._launcher(name))
         for server in self.site.servers:
             self._add(server, self._forker(server))
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Processes that only some sites have."""
+        return (HOSPITAL,) if self.site.simulated_hospital else ()
 
     def _add(self, name: str, launch: Callable[[], int]) -> None:
         self.children[name] = Child(name, launch, self.state.log_file(name))

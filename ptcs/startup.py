@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from common.errors import LinkLost
 from ptcs.child import ChildState
@@ -40,8 +41,11 @@ def start(facility: Facility, stopping: Done, report: Callable[[str], None]) -> 
 
 def _steps(facility: Facility, readiness: Readiness) -> Iterator[tuple[str, Done]]:
     """What to say, and when it is done; what can start meanwhile is launched between the steps."""
-    _launch(facility, "database", "plant", "fpga", "ois")
+    _launch(facility, "database", *facility.optional, "plant", "fpga")
     facility.start_fork_server()
+    for name in facility.optional:
+        yield name, partial(facility.announced, name)
+    _launch(facility, "ois")
     yield "Tango database", facility.announce_database
     yield "devices registered", lambda: register_devices(facility.site)
     yield "fork server", facility.fork_server_ready

@@ -23,9 +23,15 @@ class JsonClient:
         token: str = "",
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
+        language: str = "",
     ) -> None:
-        """`base_url` as http://HOST:PORT/api/v1; `transport` replaces the network (tests)."""
+        """`base_url` as http://HOST:PORT/api/v1; `transport` replaces the network (tests).
+
+        `language`: in which the peer is asked to answer.
+        """
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if language:
+            headers["Accept-Language"] = language
         self.base_url = base_url.rstrip("/")
         # trust_env=False: a proxy of the surroundings must never see a call to a local system.
         self._client = httpx.Client(

@@ -7,14 +7,17 @@ from typing import Any
 
 from common.links import pdf
 from common.text import translate
-from ois_bridge.domain import plan_line, toxicity, words
+from ois_bridge.domain import causes, plan_line, toxicity, words
+from ois_bridge.domain.causes import Titles
 from ois_bridge.interfaces import paper
 
 
 class Documents:
     """Prints the templates of this folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, trips: Titles | None = None) -> None:
+        """`trips`: meaning of the interlock's inputs."""
+        self._trips = trips or {}
         self._environment = paper.environment()
         self._environment.filters.update({"moment": _moment, "day": _day})
         self._environment.globals.update(
@@ -37,7 +40,10 @@ class Documents:
             return translate(message, language)
 
         return self._environment.get_template(template).render(
-            _=text, lang="zh-CN" if language == "zh" else "en", **content
+            _=text,
+            lang="zh-CN" if language == "zh" else "en",
+            cause=lambda words_: causes.readable(words_, self._trips, language),
+            **content,
         )
 
 

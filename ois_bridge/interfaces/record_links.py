@@ -5,6 +5,7 @@ from typing import Any
 
 from common.yaml_file import CONFIG, load_checked
 from ois_bridge.domain import staging
+from ois_bridge.domain.causes import Titles
 from ois_bridge.interfaces.charging import HttpCharging
 from ois_bridge.interfaces.downtime import DiskLists
 from ois_bridge.interfaces.other_ois import OtherDatabase, sqlite_file
@@ -14,8 +15,9 @@ from ois_bridge.services.record_means import RecordMeans, Settings
 DEPARTMENT = CONFIG / "department"
 
 
-def build(root: Path) -> RecordMeans:
+def build(root: Path, trips: Titles | None = None) -> RecordMeans:
     """Means of an OIS whose directory is `root`; `root/links.yaml` goes before the department's own.
+    `trips`: meaning of the interlock's inputs.
 
     Raises BadConfig for a file that its schema does not pass.
     """
@@ -26,7 +28,7 @@ def build(root: Path) -> RecordMeans:
         settings=_settings(load_checked(DEPARTMENT / "record.yaml", "record")),
         staging=staging.parse(load_checked(DEPARTMENT / "staging.yaml", "staging")["tables"]),
         diagnoses=load_checked(DEPARTMENT / "diagnoses.yaml", "diagnoses")["diagnoses"],
-        printer=Documents(),
+        printer=Documents(trips or {}),
         others=[
             OtherDatabase(row["name"], row["kind"], sqlite_file(Path(row["path"]).resolve()))
             for row in links["other_ois"]

@@ -7,7 +7,8 @@ from typing import Any
 
 from common.links import pdf
 from common.text import translate
-from ois_bridge.domain import timeline, words
+from ois_bridge.domain import causes, timeline, words
+from ois_bridge.domain.causes import Titles
 from ois_bridge.interfaces import paper
 
 CAPTIONS = {
@@ -22,7 +23,9 @@ CAPTIONS = {
 class Pages:
     """Composes reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, trips: Titles | None = None) -> None:
+        """`trips`: meaning of the interlock's inputs."""
+        self._trips = trips or {}
         self._environment = paper.environment()
         self._environment.filters.update({"moment": _moment, "clock": _clock})
 
@@ -38,6 +41,7 @@ class Pages:
             facts=facts,
             check=facts["summary"],
             words=words,
+            cause=lambda words_: causes.readable(words_, self._trips, language),
             line=_line(facts),
             pictures=[(text(CAPTIONS.get(name, name)), _data(pictures[name])) for name in _order(pictures)],
             metrics=_metrics(facts["summary"]),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from common.errors import PtcsError
 from common.logs import opaque
 from ois_bridge.domain import permissions
+from ois_bridge.domain.causes import Titles
 from ois_bridge.models import veil
 from ois_bridge.models.database import Database
 from ois_bridge.services.audit import Audit
@@ -30,6 +31,7 @@ from ois_bridge.services.ports import (
     Voice,
 )
 from ois_bridge.services.record_means import RecordMeans
+from ois_bridge.services.staff_names import StaffNames
 from ois_bridge.services.workflow.open_tasks import OpenTasks
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class Context:
 
     signatures: the hospital's provider; None: the house's own. machines: the facility's devices.
     keep_messages: how long messages that were sent are kept.
-    machine_key: verifies what the machine itself tells.
+    machine_key: verifies what the machine itself tells. trips: meaning of the interlock's inputs.
     """
 
     database: Database
@@ -83,6 +85,8 @@ class Context:
     signatures: SignatureProvider | None = None
     machines: Watch = field(default_factory=Watch)
     machine_key: Path | None = None
+    trips: Titles = field(default_factory=dict)
+    names: StaffNames = field(default_factory=StaffNames)
     open_tasks: OpenTasks = field(default_factory=OpenTasks)
     keep_messages: timedelta = timedelta(days=90)
 

@@ -15,13 +15,16 @@ from ois_bridge.web.render import page, refusal
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
+HAVE_PATIENTS = frozenset({"physician", "physicist"})
+"""Roles whose people are in charge of patients or tasks of their own."""
 
 
 @router.get("/board")
 def whiteboard(
-    request: Request, context: Means, user: User, process: str = processes.DEFAULT, whose: str = "mine"
+    request: Request, context: Means, user: User, process: str = processes.DEFAULT, whose: str = ""
 ) -> HTMLResponse:
-    """Patients by where their process stands."""
+    """Patients by where their process stands; without `whose`: one's own, of a role that has some."""
+    whose = whose or ("mine" if HAVE_PATIENTS & user.caller.roles else "all")
     with context.reading(user.caller, Action.READ_TASKS) as session:
         content: dict[str, Any] = {
             "columns": board.columns(session, context, user.caller, process, whose),

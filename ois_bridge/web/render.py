@@ -1,8 +1,11 @@
 """Templates to pages."""
 
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request
@@ -11,13 +14,15 @@ from starlette.responses import HTMLResponse
 
 from common.errors import Unauthorised
 from common.text import _, language
-from ois_bridge.domain import alerts, words
+from ois_bridge.domain import alerts, causes, words
 from ois_bridge.domain.identity import readable_date, readable_name
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.web import menu
 
 HERE = Path(__file__).parent
+_NAMES: ContextVar[Mapping[str, str]] = ContextVar("names of the staff", default=MappingProxyType({}))
+"""Of the page that is being made."""
 
 
 def _age(text: str) -> str:
@@ -31,6 +36,11 @@ def _age(text: str) -> str:
 def _person(name: str) -> str:
     """A name as the reader writes it."""
     return readable_name(name, chinese=language() == "zh")
+
+
+def _staff(user: str | None) -> str:
+    """The full name of one of the staff; what is no account stays as it is."""
+    return _NAMES.get().get(user or "", user or "")
 
 
 def _moment(time: datetime) -> str:
@@ -56,7 +66,7 @@ def _environment() -> Environment:
     environment.filters.update(
         {"born": readable_date, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
     )
-    environment.filters["alerts"] = alerts.shown
+    environment.filters.update({"alerts": alerts.shown, "staff": _staff})
     return environment
 
 
@@ -71,6 +81,16 @@ def refusal(why: Exception) -> int:
 def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
     """A page in the language of the request."""
     user: WebUser | None = getattr(request.state, "web_user", None)
-    frame = {"lang": language(), "user": user, "here": request.url.path, "done": "", "error": ""}
+    frame: dict[str, Any] = {
+        "lang": language(),
+        "user": user,
+        "here": request.url.path,
+        "done": "",
+        "error": "",
+    }
+    context = request.app.state.context
+    trips = context.trips
+    _NAMES.set(context.names.known(context.database, context.now()))
+    frame["cause"] = lambda words_: causes.readable(words_, trips)
     html = ENVIRONMENT.get_template(template).render({**frame, **content})
     return HTMLResponse(html, status)

@@ -1,5 +1,6 @@
 """To-do (待办工作) and done (已办工作): lists, counts, and the panel beside in which a task is handled."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -44,11 +45,18 @@ def query_of(wish: Wish) -> str:
     return urlencode({name: getattr(wish, name) for name in WISHES})
 
 
+def _by_account(context: Context, wish: Wish) -> Wish:
+    """The wish with the account of the physician whose full name was typed."""
+    names = context.names.known(context.database, context.now())
+    users = [user for user, name in names.items() if name == wish.physician.strip()]
+    return replace(wish, physician=users[0]) if users else wish
+
+
 @lru_cache(maxsize=8192)
-def _row(task: Row, lang: str, query: str, late: bool) -> Markup:
+def _row(task: Row, lang: str, query: str, late: bool, doctor: str, assignee: str) -> Markup:
     """A row of the list. What is shown follows from the arguments alone: the same ones are shown the same."""
     row = ENVIRONMENT.get_template("tasks/row.html")
-    return Markup(row.render(task=task, lang=lang, query=query, late=late))  # noqa: S704 - escaped inside
+    return Markup(row.render(task=task, lang=lang, query=query, late=late, doctor=doctor, assignee=assignee))  # noqa: S704 - escaped
 
 
 @router.get("/tasks")
@@ -67,10 +75,20 @@ def _to_do(
     done: str = "",
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_TASKS) as session:
-        found, counts = lists.to_do_and_counts(session, context, user.caller, wish)
+        found, counts = lists.to_do_and_counts(session, context, user.caller, _by_account(context, wish))
         now, query = context.now(), query_of(wish)
-        lang = language()
-        rows = (_row(task, lang, query, task.due is not None and task.due < now) for task in found.tasks)
+        lang, names = language(), context.names.known(context.database, now)
+        rows = (
+            _row(
+                task,
+                lang,
+                query,
+                task.due is not None and task.due < now,
+                names.get(task.physician, task.physician),
+                names.get(task.assignee, task.assignee),
+            )
+            for task in found.tasks
+        )
         content: dict[str, Any] = {
             "found": found,
             "rows": Markup("").join(rows),
@@ -88,7 +106,7 @@ def done(request: Request, context: Means, user: User) -> HTMLResponse:
     wish = wish_of(request.query_params)
     with context.reading(user.caller, Action.READ_TASKS) as session:
         content: dict[str, Any] = {
-            "found": lists.done(session, context, user.caller, wish),
+            "found": lists.done(session, context, user.caller, _by_account(context, wish)),
             "counts": lists.done_counts(session, user.caller),
             "wish": wish,
             "outcomes": OUTCOME,

@@ -16,7 +16,7 @@ from common.files import read_json
 from common.links.dimse import Peer
 from common.links.http import JsonClient
 from common.state import StateDir
-from common.text import _
+from common.text import _, language
 
 TCS_AET, CT_AET = "PTCS_TCS", "PTCS_CT"
 JOB_POLL = 0.1
@@ -76,8 +76,8 @@ class Demo:
         return JsonClient(f"{self.facility['ois_url']}/api/v1", self.token(user))
 
     def tps(self, user: str) -> JsonClient:
-        """The TPS service's REST API as a user."""
-        return JsonClient(f"{self.facility['tps_url']}/api/v1", self.token(user))
+        """The TPS service's REST API as a user, who reads its pictures in their own language."""
+        return JsonClient(f"{self.facility['tps_url']}/api/v1", self.token(user), language=language())
 
     @contextmanager
     def step(self, system: str, text: str) -> Iterator["Step"]:

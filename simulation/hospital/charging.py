@@ -22,6 +22,11 @@ class ChargingService:
         """Base address."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return int(self._server.server_address[1])
+
     def __enter__(self) -> Self:
         """Start."""
         self._thread.start()

@@ -29,7 +29,7 @@ from ois_bridge.domain.scheduling.plan import (
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Prescription
 from ois_bridge.models.scheduling import CalendarDay
-from ois_bridge.services import alerts, deliveries
+from ois_bridge.services import alerts, deliveries, staff_names
 from ois_bridge.services.appointments import book, settings
 
 VIEWS = ("day", "three", "week")
@@ -218,12 +218,14 @@ def _headings(session: Session, held: Book, days: Sequence[date], span: int) -> 
 
 
 def _cards(session: Session, rows: Sequence[Appointment], choice: Choice) -> tuple[list[Shown], list[Key]]:
-    by = _colouring(choice.colour)
+    by, names = _colouring(choice.colour), staff_names.read(session)
     values = sorted({by(row) for row in rows})
     hues = {value: number % HUES for number, value in enumerate(values)}
     totals, named = _fractions(session, rows), deliveries.named(session, rows)
-    shown = [_shown(row, hues[by(row)], totals, choice.mine, named.get(row.key)) for row in rows]
-    return shown, [Key(hues[value], value, sum(by(row) == value for row in rows)) for value in values]
+    shown = [_shown(row, hues[by(row)], totals, choice.mine, named.get(row.key), names) for row in rows]
+    return shown, [
+        Key(hues[value], names.get(value, value), sum(by(row) == value for row in rows)) for value in values
+    ]
 
 
 def _colouring(colour: str) -> Callable[[Appointment], str]:
@@ -264,7 +266,12 @@ def _fraction(row: Appointment, total: int, given: deliveries.Named | None) -> s
 
 
 def _shown(
-    row: Appointment, hue: int, totals: dict[str, int], mine: str, given: deliveries.Named | None
+    row: Appointment,
+    hue: int,
+    totals: dict[str, int],
+    mine: str,
+    given: deliveries.Named | None,
+    names: dict[str, str],
 ) -> Shown:
     zone = settings.rules().zone
     start, end = row.start.astimezone(zone), (row.start + timedelta(minutes=row.minutes)).astimezone(zone)
@@ -273,7 +280,7 @@ def _shown(
     return Shown(
         key=row.key,
         revision=row.revision,
-        name=readable_name(row.patient.name) if row.patient else row.note or _(KIND_TEXT[row.kind]),
+        name=_name(row),
         time=f"{start:%H:%M}–{end:%H:%M}",
         kind=_(KIND_TEXT[row.kind]),
         fraction=_fraction(row, total, given),
@@ -282,7 +289,7 @@ def _shown(
         particle=PARTICLE_SIGN.get(row.particle, ""),
         particle_text=_(PARTICLE_TEXT[row.particle]) if row.particle else "",
         disease=disease(row),
-        doctor=doctor,
+        doctor=names.get(doctor, doctor),
         state=row.state,
         symbol=SYMBOL.get(row.state, "?"),
         alerts=alerts.of(row.patient) if row.patient else [],
@@ -290,6 +297,13 @@ def _shown(
         movable=row.state in (AppointmentState.BOOKED, AppointmentState.SIGNED_IN),
         mine=not mine or doctor == mine,
     )
+
+
+def _name(row: Appointment) -> str:
+    """The patient as the reader writes them; what else the card is for."""
+    if row.patient is None:
+        return row.note or _(KIND_TEXT[row.kind])
+    return readable_name(row.patient.name, chinese=language() == "zh")
 
 
 def parse_day(text: str, otherwise: date) -> date:

@@ -17,13 +17,19 @@ from ois_bridge.models.accounts import Account, AccountRole
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.services import alerts, registration
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.demo import people
+from ois_bridge.services.demo import contacts, people
 from ois_bridge.services.demo.course_life import Cast, Clock, CourseLife, shifted, start_of
 from ois_bridge.services.queue import board_notices
 
 AT_ONCE = 20
 STRANGERS = 3
 """Other patients that may be there: those of the demonstration's own loop."""
+
+ROLES = ("physician", "physicist", "therapist", "receptionist")
+"""Of the staff; the demonstration's own accounts are named like them."""
+
+TOLD = 4
+"""All but every fourth patient have given a way to be told."""
 
 STEPS_BEFORE_BEAM = 12
 SHARES = {"new": 0.08, "preparing": 0.42, "treating": 0.38, "ended": 0.12}
@@ -41,6 +47,8 @@ def seed(context: Context, caller: Caller, count: int, number: int) -> int:
         have = _have(session)
         scene = people.scene()
         _staff(session, context, scene["staff"])
+        session.flush()
+        contacts.of_staff(session, context, caller.user)
     if not have:
         _notices(context, caller, scene["notices"])
     copy_context().run(_patients, context, scene, range(have, have + count), number)
@@ -69,9 +77,11 @@ def _have(session: Session) -> int:
 
 def _staff(session: Session, context: Context, rows: Sequence[Mapping[str, str]]) -> None:
     """Accounts that nobody can log in with until an administrator gives them a password."""
-    known = set(session.scalars(select(Account.user)))
+    known = {one.user: one for one in session.scalars(select(Account))}
     for row in rows:
-        if row["user"] not in known:
+        if row["user"] in ROLES:
+            known[row["user"]].full_name = row["name"]
+        elif row["user"] not in known:
             encoded = context.hasher.hash(secrets.token_urlsafe(32))
             account = Account(
                 user=row["user"],
@@ -110,8 +120,10 @@ def _patient(context: Context, scene: Mapping[str, Any], number: int, chance: ra
     patient = registration.register(then, cast.by_role["receptionist"], entry, course)
     if chance.random() < 0.25:
         alerts.change(then, cast.by_role["receptionist"], patient.key, chance.choice(ALERTS))
-    with then.database.reading() as session:
+    with then.database.writing() as session:
         key = session.scalars(select(Course.key).where(Course.patient_key == patient.key)).one()
+        if number % TOLD:
+            contacts.of_patient(session, then, patient.key, number, physician)
     if steps:
         life = CourseLife(then, secret, cast, scene["forms"], what, key)
         _live(life, clock, steps, share, chance, now)
@@ -138,7 +150,7 @@ def _live(
 
 def _cast(scene: Mapping[str, Any], chance: random.Random) -> Cast:
     """Who works on one course; the demonstration's own accounts have their share."""
-    known = {role: [role] for role in ("physician", "physicist", "therapist", "receptionist")}
+    known: dict[str, list[str]] = {role: [] for role in ROLES}
     for row in scene["staff"]:
         known[row["role"]].append(row["user"])
     callers = {

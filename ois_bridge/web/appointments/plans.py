@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain.identity import readable_name
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.scheduling import calendar
@@ -224,7 +224,10 @@ def _proposal_page(
         row, content = proposals.one(session, key)
         keys = {one.course for one in content.moves} | {one.course for one in content.left}
         courses = {key: must(session.get(Course, key)) for key in keys - {""}}
-        names = {key: readable_name(course.patient.name) for key, course in courses.items()}
+        names = {
+            key: readable_name(course.patient.name, chinese=language() == "zh")
+            for key, course in courses.items()
+        }
         return means.show(
             request, "proposal.html", status, row=row, content=content, names=names, error=error,
             devices=means.devices_of(session), moment_of=means.moment_of,
