@@ -6,28 +6,26 @@ SERVICE. The map that it starts is the one that it loaded: the hardware's digest
 """
 
 import json
-from typing import Any
 
 import numpy as np
-import tango
 from tango import DevState
 from tango.server import command
 
-from common.errors import LinkLost, Refused
+from common.errors import Refused
 from common.site import CONFIG, load_checked
 from common.text import _
+from device_servers.asking import asked, require_measuring
 from device_servers.base import PtcsDevice, rule
 from device_servers.central.physics_map import asked_map
+from device_servers.central.physics_steps import STEPS, check_step
 from device_servers.channel import channel, derived
 from device_servers.parse import json_object
-from treatment.delivery_map import Machine, check_machine
+from treatment.delivery_map import DeliveryMap, Machine, check_machine
 from treatment.monitor import Monitor
 
 STATES = ("IDLE", "LOADED", "SWITCHING", "DELIVERING", "HELD", "TRIPPED", "COMPLETE", "TERMINATED")
 """Order of `fpga.state` on the wire."""
-MODES = frozenset({"PHYSICS", "SERVICE"})
 IDLE = "IDLE"
-TIMEOUT_MS = 1000
 
 
 class PhysicsBeam(PtcsDevice):
@@ -45,6 +43,7 @@ class PhysicsBeam(PtcsDevice):
         model = load_checked(CONFIG / "beam_models" / f"{site.beam_model}.yaml", "beam_model")
         self._machine = Machine.from_beam_model(site.machine, model)
         self._digest = ""
+        self._wanted: DeliveryMap | None = None
 
     @derived(dtype=str)
     def Digest(self) -> str:
@@ -56,28 +55,38 @@ class PhysicsBeam(PtcsDevice):
         """Declared counts of the monitor per MU at 20 degC and 1013.25 hPa."""
         return self._monitor.counts_per_mu
 
+    @derived(dtype=(str,), max_dim_x=8)
+    def LegalSteps(self) -> list[str]:
+        """Commands that the state of the beam hardware allows, if its map is this device's."""
+        return sorted(STEPS.get(self._shown_state(), ()))
+
     @command(dtype_in=str, doc_in="JSON; see docs/reference/commissioning.md")
     def Load(self, text: str) -> None:
         """Load a map for measurements. Energies, positions and meterset are checked as a plan's are."""
         self._require_free()
         wanted = asked_map(json_object(text), self._monitor)
         check_machine(wanted, self._machine)
-        self._digest = ""
-        self.driver.load(wanted, f"physics-{wanted.digest()[:40]}")
-        self._digest = wanted.digest()
-        self.refresh()
+        self._take(wanted, "Load")
+
+    @command
+    def Ready(self) -> None:
+        """Load the last map anew, after it was terminated, tripped or is complete; counters begin at zero."""
+        self._require_free()
+        if self._wanted is None:
+            raise Refused(_("this device has loaded no map since it was started: load one first"))
+        self._take(self._wanted, "Ready")
 
     @command
     def Start(self) -> None:
         """Ask for beam, and begin the map that was loaded."""
-        self._require_mine()
+        self._require_mine("Start")
         self.driver.request_beam(True)
         self.driver.start()
 
     @command
     def Resume(self) -> None:
         """Go on after a hold, or after a trip that was reset."""
-        self._require_mine()
+        self._require_mine("Resume")
         self.driver.request_beam(True)
         self.driver.resume()
 
@@ -91,21 +100,21 @@ class PhysicsBeam(PtcsDevice):
     @command
     def Hold(self) -> None:
         """Stop after the spot under way."""
-        self._only_mine()
+        self._only_mine("Hold")
         self.driver.hold("physics")
 
     @rule(safe=True)
     @command
     def Terminate(self) -> None:
         """Stop for good, and stop asking for beam."""
-        self._only_mine()
+        self._only_mine("Terminate")
         self.driver.terminate("physics")
         self.driver.request_beam(False)
 
     @command
     def Unload(self) -> None:
         """Forget the map, and stop asking for beam."""
-        self._only_mine()
+        self._only_mine("Unload")
         self.driver.request_beam(False)
         self.driver.unload()
         self._digest = ""
@@ -123,46 +132,55 @@ class PhysicsBeam(PtcsDevice):
         values = {name: np.asarray(getattr(counted, name)).tolist() for name in names}
         return json.dumps({"state": held.state, "digest": held.digest, **values})
 
-    def _only_mine(self) -> None:
-        """Raise Refused unless the hardware holds the map that this device loaded."""
-        held = self.driver.status().get("digest")
-        if not self._digest or held != self._digest:
-            raise Refused(_("the hardware holds no map of this device: load one first"))
+    def _take(self, wanted: DeliveryMap, step: str) -> None:
+        """Have the hardware load a map; a tripped one is given up for it, so that nobody resumes it."""
+        state = str(self.driver.status().get("state", ""))
+        check_step(state, step)
+        self._digest = ""
+        if state == "TRIPPED":
+            self.driver.terminate("physics")
+        self.driver.load(wanted, label_of(wanted.digest()))
+        self._digest, self._wanted = wanted.digest(), wanted
+        self.refresh()
 
-    def _require_mine(self) -> None:
+    def _only_mine(self, step: str) -> None:
+        """Raise Refused unless the hardware holds this device's map and its state allows a step.
+
+        A device that was started anew knows its map by the label that it gave it.
+        """
+        held = self.driver.status()
+        digest = str(held.get("digest") or "")
+        if digest and not self._digest and self.driver.label() == label_of(digest):
+            self._digest = digest
+        if not self._digest or digest != self._digest:
+            raise Refused(_("the hardware holds no map of this device: load one first"))
+        check_step(str(held.get("state", "")), step)
+
+    def _require_mine(self, step: str) -> None:
         self._require_free()
-        self._only_mine()
+        self._only_mine(step)
 
     def _require_free(self) -> None:
         """Raise Refused with a patient in the room, in a mode for patients, or while nobody can tell."""
         site = self.context.site
         for device in site.of_class("TreatmentSession", self.site.room):
-            state = _asked(device.name, "SessionState")
+            state = asked(device.name, "SessionState")
             if state != IDLE:
                 text = _("{device} is {state}: beam for measurements needs a room without a patient")
                 raise Refused(text.format(device=device.name, state=state))
-        for device in site.of_class("MachineMode"):
-            mode = _asked(device.name, "Mode")
-            if mode not in MODES:
-                text = _("the machine's mode is {mode}: measurements need {allowed}")
-                raise Refused(text.format(mode=mode, allowed=", ".join(sorted(MODES))))
+        require_measuring(site)
+
+    def _shown_state(self) -> str:
+        number = self.value("state")
+        return STATES[int(number)] if 0 <= number < len(STATES) else ""
 
     def _state(self) -> tuple[DevState, str]:
-        number = self.value("state")
-        state = STATES[int(number)] if 0 <= number < len(STATES) else ""
+        state = self._shown_state()
         if state in ("SWITCHING", "DELIVERING"):
             return DevState.RUNNING, _("beam: {state}").format(state=state)
         return DevState.STANDBY, _("no beam: {state}").format(state=state)
 
 
-def _asked(device: str, attribute: str) -> Any:
-    """A value of another device. Raises LinkLost when it does not tell: nothing is assumed."""
-    try:
-        proxy = tango.DeviceProxy(device)
-        proxy.set_timeout_millis(TIMEOUT_MS)
-        told = proxy.read_attribute(attribute)
-    except tango.DevFailed as why:
-        raise LinkLost(str(why.args[0].desc)) from why
-    if told.quality == tango.AttrQuality.ATTR_INVALID:
-        raise LinkLost(_("{device}: {name} is not known now").format(device=device, name=attribute))
-    return told.value
+def label_of(digest: str) -> str:
+    """What the hardware keeps with a map of this device."""
+    return f"physics-{digest[:40]}"

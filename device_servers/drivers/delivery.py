@@ -135,6 +135,12 @@ class FpgaDelivery(FrameView):
         reply = self.link.request("read_map")
         return {name: _array(reply, name) for name, _kind in ARRAYS}, str(reply.body.get("digest"))
 
+    def label(self) -> str:
+        """The plan hash that this room gave with the map in the hardware; "" for another room's map."""
+        body = self.link.request("read_map").body
+        ours = body.get("room", "") in ("", self._room)
+        return str(body.get("plan_hash", "")) if ours else ""
+
     def start(self) -> None:
         """Begin to irradiate the loaded map."""
         self._ask("start")

@@ -165,7 +165,7 @@ class PlantLink:
         if permits != self._permits or now - self._permitted >= REPEAT_S:
             self._permits, self._permitted = dict(permits), now
             self._request({"do": "permits", "permits": self._permits})
-            while self._counts:
+            while self._counts and self._writer is not None:  # what cannot be told now is told later
                 self._request(delivered_message(*self._counts.popitem()))
 
     async def run(self) -> None:
