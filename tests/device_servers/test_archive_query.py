@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import BadInput
+from device_servers.services.archive import query as archive_query
+from device_servers.services.archive import reader as archive_reader
+from device_servers.services.archive.indexed import IndexedFile
 from device_servers.services.archive.keeper import Keeper, Retention
 from device_servers.services.archive.layout import Limits
 from device_servers.services.archive.manifest import read_manifest
@@ -235,13 +238,13 @@ def test_what_is_read_does_not_grow_with_the_archive(
     """40 days in 30 points touch two years and what is not merged; no day is opened."""
     folder, history = merged
     opened: list[str] = []
-    real = h5py.File
 
-    def count(path: object, *arguments: object, **options: object) -> h5py.File:
-        opened.append(Path(str(path)).name)
-        return real(path, *arguments, **options)
+    def count(path: Path) -> IndexedFile:
+        opened.append(path.name)
+        return IndexedFile(path)
 
-    monkeypatch.setattr(h5py, "File", count)
+    for module in (archive_query, archive_reader):
+        monkeypatch.setattr(module, "IndexedFile", count)
     overview = query(folder, NAMES[0], history[0][0], history[-1][0], 30)
     assert not overview.raw
     assert not [name for name in opened if name.startswith("day-")]

@@ -1,7 +1,5 @@
 """Closed files (segments, hours, days): written once, in order of channel name, then time."""
 
-import os
-from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -166,24 +164,3 @@ def describe(path: Path) -> Listed:
         sizes = [len(file[name]) for name in ("values", "spots", "channels", "texts")]
         opened, start, end = (float(file.attrs[name]) for name in ("opened", "start", "end"))
     return Listed(path.name, opened, start, end, *sizes)
-
-
-def find_channel(file: h5py.File, attribute: str) -> tuple[int, Any] | None:
-    """Place of an attribute in /channels of a closed file or a roll-up, and its row (dtype CLOSED_CHANNEL).
-
-    Only a handful of rows are read, and without h5py, which takes longer to make up a row's type.
-    """
-    table, wanted = file["channels"].id, attribute.encode()
-    count = table.shape[0]
-    if not count:
-        return None
-    handle, offset, size = file.id.get_vfd_handle(), table.get_offset(), CLOSED_CHANNEL.itemsize
-    width = CLOSED_CHANNEL["name"].itemsize
-
-    def name(row: int) -> bytes:
-        return os.pread(handle, width, offset + row * size).rstrip(b"\0")
-
-    place = bisect_left(range(count), wanted, key=name)
-    if place == count or name(place) != wanted:
-        return None
-    return place, np.frombuffer(os.pread(handle, size, offset + place * size), CLOSED_CHANNEL)[0]

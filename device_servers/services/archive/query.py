@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from common.errors import BadInput
-from device_servers.services.archive.closed import check_closed, find_channel
+from device_servers.services.archive.indexed import IndexedFile
 from device_servers.services.archive.layout import BIN, FINE_WIDTH, ROLLUP_WIDTHS, Content, Rows
 from device_servers.services.archive.levels import bins_of, widen
 from device_servers.services.archive.manifest import Listed, Manifest, Rollup
@@ -211,12 +210,10 @@ def _add_samples(found: _Found, series: Series) -> None:
 
 def _add_bins(found: _Found, path: Path, attribute: str, low: float, high: float) -> None:
     """The bins of one attribute in an hour, a day, a month or a year."""
-    with h5py.File(path, "r", locking=False) as file:
-        check_closed(file, path)
-        known = find_channel(file, attribute)
+    with IndexedFile(path) as file:
+        known = file.find(attribute)
         if known is not None:
             place, channel = known
             if channel["before_time"] < low:
                 found.held(float(channel["before_time"]), float(channel["before_value"]))
-            first, after = file["bin_bounds"][place : place + 2]
-            found.add(file["bins"][int(first) : int(after)], low, high)
+            found.add(file.bins(place), low, high)

@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import BadInput
-from device_servers.services.archive.closed import check_closed, find_channel
+from device_servers.services.archive.closed import check_closed
+from device_servers.services.archive.indexed import IndexedFile
 from device_servers.services.archive.layout import (
     EXPORT_LAYOUT,
     OPEN_PREFIX,
     SPOT_COLUMNS,
     TEXT,
+    VALUE,
     YEAR_PREFIX,
     Content,
     Floats,
@@ -156,10 +159,9 @@ def read_files(
 
 def read_closed(path: Path, attribute: str, start: float, end: float) -> Series:
     """Samples of one attribute in a segment, an hour or a day. Raises OSError."""
-    with h5py.File(path, "r", locking=False) as file:
-        check_closed(file, path)
-        found = find_channel(file, attribute)
-        return _join([]) if found is None else _between(file["values"], found[1], start, end)
+    with IndexedFile(path) as file:
+        found = file.find(attribute)
+        return _join([]) if found is None else _between(file.values, found[1], start, end)
 
 
 def _read_folder(folder: Path, attribute: str, start: float, end: float) -> Series:
@@ -167,17 +169,25 @@ def _read_folder(folder: Path, attribute: str, start: float, end: float) -> Seri
     return read_files(folder, manifest.segments, opened, attribute, start, end)
 
 
-def _between(values: h5py.Dataset, channel: Any, start: float, end: float) -> Series:
-    """The range of one channel of a closed file: its rows stand together, in order of time."""
+def _between(values: Callable[[int, int], Rows], channel: Any, start: float, end: float) -> Series:
+    """The range of one channel of a closed file: its rows stand together, in order of time.
+
+    values: rows from one number to another (exclusive) of the file.
+    """
     low, high = int(channel["first"]), int(channel["first"] + channel["count"])
     if low == high or channel["last_time"] < start:
-        return _slice(values[:0], _held_by(channel, low < high), start, end)
+        return _slice(np.empty(0, VALUE), _held_by(channel, low < high), start, end)
     if high - low > READ_WHOLE:
         rows = range(low, high)
-        begin = low + bisect_left(rows, start, key=lambda row: values[row]["time"])
-        high = low + bisect_right(rows, end, key=lambda row: values[row]["time"])
+        begin = low + bisect_left(rows, start, key=lambda row: values(row, row + 1)["time"][0])
+        high = low + bisect_right(rows, end, key=lambda row: values(row, row + 1)["time"][0])
         low = max(low, begin - 1)
-    return _slice(values[low:high], _held_by(channel, False), start, end)
+    return _slice(values(low, high), _held_by(channel, False), start, end)
+
+
+def _rows(table: h5py.Dataset, low: int, high: int) -> Rows:
+    rows: Rows = table[low:high]
+    return rows
 
 
 def _held_by(channel: Any, ended: bool) -> tuple[float, float]:
@@ -212,8 +222,9 @@ def _extract(folder: Path, start: float, end: float) -> Extract:
         path = folder / entry.file
         with h5py.File(path, "r", locking=False) as file:
             check_closed(file, path)
+            rows_of = partial(_rows, file["values"])
             for row in file["channels"][:]:
-                series = _between(file["values"], row, start, end)
+                series = _between(rows_of, row, start, end)
                 parts.setdefault(row["name"].decode(), []).append(series)
             spots.append(_within(file["spots"][:], start, end))
             words.append(file["texts"][:])
