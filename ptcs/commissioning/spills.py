@@ -53,23 +53,45 @@ def watch_spill(session: Session, wanted: SpillPlan) -> tuple[Floats, Floats]:
     return (np.array(times) - times[0]) * wanted.factor, np.array(rows)
 
 
-def of_longest(times: Floats, rows: Floats) -> tuple[Floats, Floats]:
-    """The readings of the longest stretch with beam: current above a tenth of its upper quartile."""
-    current = np.nan_to_num(rows[:, 0])
-    on = current > 0.1 * np.quantile(current, 0.75) if current.size else np.zeros(0, dtype=np.bool_)
+def stretches(current: Floats) -> list[tuple[int, int]]:
+    """Where the spills begin and end in the readings: current above a tenth of its upper quartile."""
+    seen = np.nan_to_num(current)
+    on = seen > 0.1 * np.quantile(seen, 0.75) if seen.size else np.zeros(0, dtype=np.bool_)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
-    if not edges.size:
-        return times[:0], rows[:0]
-    begin, end = max(zip(edges[::2], edges[1::2], strict=True), key=lambda pair: pair[1] - pair[0])
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def of_longest(times: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """The readings of the longest stretch with beam."""
+    begin, end = max(stretches(rows[:, 0]), key=lambda pair: pair[1] - pair[0], default=(0, 0))
     return times[begin:end], rows[begin:end]
 
 
+def mean_current(times: Floats, current: Floats) -> tuple[float, float, int]:
+    """Mean in nA over the whole spills that were watched, one sigma of it, and how many spills.
+
+    One spill is too noisy for a change of a tenth. A spill that the watch's begin or end cuts does not
+    count when there is a whole one. Readings count by their time: a late one does not stand for itself alone.
+    """
+    found = [pair for pair in stretches(current) if pair[1] - pair[0] > 1]
+    whole = [pair for pair in found if pair[0] > 0 and pair[1] < len(current)] or found
+    if not whole:
+        return float("nan"), float("nan"), 0
+    lengths = [float(times[end - 1] - times[begin]) for begin, end in whole]
+    charges = [float(np.trapezoid(current[begin:end], times[begin:end])) for begin, end in whole]
+    values = np.concatenate([current[begin:end] for begin, end in whole])
+    return sum(charges) / sum(lengths), float(values.std(ddof=1) / np.sqrt(len(values))), len(whole)
+
+
 def measure_spill(session: Session, wanted: SpillPlan) -> Result:
-    """Watch spills, take the longest one and judge it. Raises LinkLost, BadInput without beam."""
+    """Watch spills, judge the longest one, and take the mean current of all. Raises LinkLost, BadInput without beam."""
     plan = Plan(_("Spill at {name}").format(name=wanted.current), ("time",), ((0.0,),),
                 ("current", "last", "ring"), kind="spill")  # fmt: skip
-    times, rows = of_longest(*watch_spill(session, wanted))
+    watched = watch_spill(session, wanted)
+    times, rows = of_longest(*watched)
     found = spill(times, rows[:, 0])
+    current, error, spills = mean_current(watched[0], watched[1][:, 0])
+    mean = Quantity("current", current, error, "nA")
     measured = session.store.begin(plan, (0.0,), session.bench.user, session.machine())
     nothing = (float("nan"),) * 3
     points = [
@@ -81,20 +103,20 @@ def measure_spill(session: Session, wanted: SpillPlan) -> Result:
         watch(measured)
     shown = tuple(zip(times.tolist(), rows[:, 0].tolist(), strict=True))
     result = Result(
-        measured.id, "spill", plan.title, session.bench.user, now(), _quantities(found, times, rows),
-        {"current": wanted.current, "last": wanted.last, "ring": wanted.ring},
+        measured.id, "spill", plan.title, session.bench.user, now(), _quantities(found, mean, times, rows),
+        {"current": wanted.current, "last": wanted.last, "ring": wanted.ring, "spills": spills},
         session.store.head(measured.id)["machine"],
         (Table("spill", ("time s", "current nA"), shown),),
     )  # fmt: skip
     return keep(session.store, result)
 
 
-def _quantities(found: Spill, times: Floats, rows: Floats) -> tuple[Quantity, ...]:
+def _quantities(found: Spill, mean: Quantity, times: Floats, rows: Floats) -> tuple[Quantity, ...]:
     quantities = [
         Quantity("duty factor", found.duty, found.duty_error, "1", DUTY),
         Quantity("uniformity", found.uniformity, 0.0, "1", UNIFORMITY),
         Quantity("ripple", found.ripple, found.duty_error, "1"),
-        Quantity("current", found.current, found.current_error, "nA"),
+        mean,
         Quantity("length", found.length, 0.0, "s"),
     ]
     if np.isfinite(rows[:, 1]).any():
