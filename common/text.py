@@ -6,12 +6,17 @@ web requests in two threads can speak two languages.
 """
 
 import os
+import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from babel.messages.pofile import read_po
 
+PLAIN = (str, int, float)
+PLACE = re.compile(r"\{(\w+)\}")
 LANGUAGES = ("en", "zh")
 LOCALE = Path(__file__).parent / "locale"
 
@@ -54,3 +59,28 @@ def translate(message: str, code: str) -> str:
 def _(message: str) -> str:
     """`message` in the language in force."""
     return translate(message, language())
+
+
+Saying = Sequence[Any]
+"""A text that is kept and read later, in each reader's language: [message, {name: value}] as JSON keeps it.
+
+A value may be a saying too.
+"""
+
+
+def saying(message: str, **values: Any) -> Saying:
+    """A text to keep, of a message with places and what stands there: numbers, texts, or sayings."""
+    return [message, values]
+
+
+def said(told: Saying, code: str | None = None) -> str:
+    """A kept text in a language; None: the one in force. Raises ValueError for what is none."""
+    try:
+        message, values = told
+        shown = {
+            key: str(value) if isinstance(value, PLAIN) else said(value, code)
+            for key, value in values.items()
+        }
+        return PLACE.sub(lambda place: shown[place[1]], translate(message, code or language()))
+    except (TypeError, AttributeError, KeyError) as why:
+        raise ValueError(f"no text that can be told: {why}") from why

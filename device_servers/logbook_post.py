@@ -11,6 +11,7 @@ from typing import Any
 import tango
 
 from common.site import Site
+from common.text import Saying
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +37,17 @@ class Poster:
     def post(
         self,
         kind: str,
-        title: str,
-        text: str = "",
+        title: str | Saying,
+        text: str | Saying = "",
         *,
         about: Iterable[str] = (),
         key: str = "",
         token: str = "",
     ) -> None:
-        """Have an entry made soon. token: of the user in whose name; "" for an automatic entry."""
+        """Have an entry made soon; sayings are read in each reader's language.
+
+        token: of the user in whose name; "" for an automatic entry.
+        """
         if not self._device or self._end.is_set():
             return
         entry = {

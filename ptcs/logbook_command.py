@@ -15,7 +15,7 @@ from common.errors import BadInput
 from common.files import write_atomic
 from common.links import pdf
 from common.text import _
-from ptcs.logbook_page import author, head, html, markdown, when
+from ptcs.logbook_page import author, head, html, markdown, translated, when
 from ptcs.maintenance_command import password_option, user_option
 from ptcs.running import state_option
 from ptcs.service_calls import reading, writing
@@ -130,7 +130,7 @@ def show(state: Path, number: int, save: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(versions, indent=2, ensure_ascii=False))
     else:
         for entry in versions:
-            _print_whole(entry)
+            _print_whole(translated(entry))
     for file in versions[0]["attachments"] if save else ():
         content = base64.b64decode(service.ask_text("File", {"number": number, "name": file["name"]}))
         assert save is not None
@@ -176,7 +176,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("#", _("date and time"), _("by"), _("kind"), _("title")):
         table.add_column(heading)
-    for row in rows:
+    for row in map(translated, rows):
         title = row["title"] + (" 📎" if row["attachments"] else "")
         words = (str(row["number"]), when(row["time"]), author(row), _(row["kind"]), title)
         table.add_row(*map(escape, words))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from common.text import _, language
+from common.text import _, language, said
 
 STYLE = """
 @page { size: A4; margin: 18mm 15mm; @bottom-right { content: counter(page) "/" counter(pages) } }
@@ -21,6 +21,12 @@ h2 { font-size: 11pt; margin: 0 0 1mm } .head { color: #555; font-size: 8.5pt }
 def when(text: str) -> str:
     """ISO 8601 as local time for people."""
     return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def translated(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what services say in the reader's language."""
+    sayings = entry.get("sayings", {})
+    return {**entry, **{key: said(told) for key, told in sayings.items()}}
 
 
 def author(entry: Mapping[str, Any]) -> str:
@@ -46,7 +52,7 @@ def _files(entry: Mapping[str, Any]) -> list[str]:
 def markdown(entries: Iterable[Mapping[str, Any]], title: str) -> str:
     """A Markdown text of entries, in the order given."""
     parts = [f"# {title}", ""]
-    for entry in entries:
+    for entry in map(translated, entries):
         parts += [f"## {entry['title']}", "", head(entry), ""]
         if entry["text"]:
             parts += [entry["text"], ""]
@@ -65,7 +71,7 @@ def markdown(entries: Iterable[Mapping[str, Any]], title: str) -> str:
 
 def html(entries: Iterable[Mapping[str, Any]], title: str) -> str:
     """A page to print."""
-    articles = "\n".join(_article(entry) for entry in entries)
+    articles = "\n".join(_article(translated(entry)) for entry in entries)
     printed = _("printed {time}").format(time=f"{datetime.now(UTC).astimezone():%Y-%m-%d %H:%M}")
     return (
         f'<!doctype html><html lang="{language()}"><head><meta charset="utf-8"><title>{escape(title)}</title>'

@@ -8,7 +8,7 @@ from tango.server import command
 
 from common.errors import PtcsError, Refused
 from common.site import Device
-from common.text import _
+from common.text import Saying, _, saying
 from device_servers.base import PtcsDevice, rule
 from device_servers.central.catalogue_book import CatalogueBook
 from device_servers.channel import derived
@@ -205,43 +205,44 @@ class BeamCatalogue(CatalogueDisplay):
         limits = {name: self._supply(name).limits.get("current", _ANY) for name in base}
         identity = session.identity
         made = self._book.propose(accelerator.id, wish, base, limits, identity.user, identity.roles)
-        self._tell(session, _("proposed"), accelerator.id, made.number, made.why)
+        self._tell(session, saying("proposed"), accelerator.id, made.number, made.why)
         return made.number
 
     @rule(anyone=True)
     @command(dtype_in=str, doc_in=ACT)
     def Approve(self, text: str) -> None:
         """Approve a proposal of another person. Physicist."""
-        self._act(Act.APPROVE, text, _("approved"))
+        self._act(Act.APPROVE, text, saying("approved"))
 
     @rule(anyone=True)
     @command(dtype_in=str, doc_in=ACT)
     def Reject(self, text: str) -> None:
         """Reject a version that is not in force. Physicist."""
-        self._act(Act.REJECT, text, _("rejected"))
+        self._act(Act.REJECT, text, saying("rejected"))
 
     @rule(anyone=True)
     @command(dtype_in=str, doc_in=ACT)
     def Withdraw(self, text: str) -> None:
         """Take back a proposal of one's own."""
-        self._act(Act.WITHDRAW, text, _("withdrawn"))
+        self._act(Act.WITHDRAW, text, saying("withdrawn"))
 
     @rule(anyone=True)
     @command(dtype_in=str, doc_in=ACT)
     def Enforce(self, text: str) -> None:
         """Put an approved version in force, or the base (number 0); the next Select takes it."""
-        self._act(Act.ENFORCE, text, _("put in force"))
+        self._act(Act.ENFORCE, text, saying("put in force"))
 
-    def _act(self, act: Act, text: str, word: str) -> None:
+    def _act(self, act: Act, text: str, word: Saying) -> None:
         wish, session = json_object(text), self._session()
         entry, identity = self._accelerator(wish).id, session.identity
         self._book.act(act, entry, wish, identity.user, identity.roles)
         self._tell(session, word, entry, int(wish["number"]), str(wish["why"]))
         self.refresh()
 
-    def _tell(self, session: Session, word: str, entry: str, number: int, why: str) -> None:
-        title = _("catalogue entry {entry}: version {number} {word}")
-        told = title.format(entry=entry, number=number, word=word)
+    def _tell(self, session: Session, word: Saying, entry: str, number: int, why: str) -> None:
+        told = saying(
+            "catalogue entry {entry}: version {number} {word}", entry=entry, number=number, word=word
+        )
         self._post.post("catalogue", told, why, about=[entry], token=session.token)
 
     def _session(self) -> Session:

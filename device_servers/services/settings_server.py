@@ -11,7 +11,7 @@ from tango import DevState
 from tango.server import command
 
 from common.errors import BadConfig, Refused, Unauthorised
-from common.text import _
+from common.text import _, saying
 from device_servers.base import JobDevice, rule
 from device_servers.channel import derived
 from device_servers.guard import Session
@@ -193,7 +193,7 @@ class SettingsServer(SettingsDisplay):
 
         def act(_stop: threading.Event) -> Any:
             line = self._desk.take(name, user, comment, tags)
-            title = _("snapshot {id} of {name}").format(id=line["id"], name=name)
+            title = saying("snapshot {id} of {name}", id=line["id"], name=name)
             self._post.post("snapshot", title, comment, key=f"take:{line['id']}", token=session.token)
             return line
 

@@ -14,11 +14,13 @@ from common import hashchain
 from common import site as sites
 from common.errors import Refused, Tampered
 from common.hashchain import ChainLog
+from common.text import saying, translate
 from device_servers.services.logbook import alarm_acts
 from device_servers.services.logbook.automatic import SOURCE, Heard, mode_entry, trip_entry
 from device_servers.services.logbook.book import Book
 from device_servers.services.logbook.entry import Attachment
 from device_servers.services.logbook.words import query
+from ptcs.logbook_page import markdown
 
 pytestmark = pytest.mark.requirement("ACS-SNAPSHOT")
 
@@ -230,3 +232,30 @@ def test_modes_are_entered_when_they_change_and_trips_once(opened: Opened) -> No
         "machine mode CLINICAL -> PHYSICS",
         "machine mode CLINICAL",
     ]
+    assert titles(book, text="跳闸") == ["trip: door"]  # found in the reader's language too
+    assert titles(book, text="trip") == ["trip: door"]
+
+
+def test_automatic_entries_are_read_in_the_language_of_the_reader(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = opened()
+    word = saying("approved")
+    title = saying("catalogue entry {entry}: version {number} {word}", entry="C-12", number=3, word=word)
+    made = book.add({"title": title, "text": "per year"}, "petra", "catalogue")
+    book.add({"title": "Hand, as it was written"}, "otto")
+    shown = {}
+    for code in ("en", "zh"):
+        monkeypatch.setenv("PTCS_LANG", code)
+        shown[code] = markdown(book.find({}), "-")
+    assert "catalogue entry C-12: version 3 approved" in shown["en"] and made.title in shown["en"]
+    assert translate("approved", "zh") in shown["zh"] and "catalogue entry" not in shown["zh"]
+    assert all("Hand, as it was written" in text and "per year" in text for text in shown.values())
+    monkeypatch.setenv("PTCS_LANG", "en")
+    book.amend(made.number, {"title": "by hand", "reason": "clearer"}, "petra")
+    assert "by hand" in markdown(book.find({}), "-")
+    book.close()
+    assert opened().versions(made.number)[1]["sayings"] == {"title": title}
+    for bad in (["x"], ["{a}", {}], ["{a}", {"a": [1]}], [1, {}], ["x", 5]):
+        with pytest.raises(Refused, match="cannot be told"):
+            opened().add({"title": bad}, "", "catalogue")

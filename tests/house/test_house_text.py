@@ -17,7 +17,11 @@ TEMPLATE_TEXT = re.compile(r"""\b_\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)
 def texts_in_code() -> Iterator[tuple[Path, str]]:
     for path in sources():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"_", "N_"} and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") in {"_", "N_", "saying"}
+                and node.args
+            ):
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     yield path, first.value

@@ -16,7 +16,7 @@ from common.wire.frame import Frame, Kind, encode
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 STRANGER = """
-import os, socket, sys
+import encodings.idna, os, socket, sys
 os.setgid({uid}); os.setuid({uid})
 for port, said in {said!r}:
     link = socket.create_connection(("127.0.0.1", port), timeout=5)

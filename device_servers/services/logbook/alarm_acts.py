@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from common.text import _
-from device_servers.services.logbook.entry import LONGEST_TEXT, LONGEST_TITLE, LONGEST_WORD
+from common.text import saying
+from device_servers.services.logbook.entry import LONGEST_TEXT, LONGEST_WORD
 
 KIND = "alarm"
 BACK_S = 86400.0
 """A logbook without such an entry looks so far back."""
 MOST_ROWS = 5000
 MOST_NAMES = 50
+LONGEST_NAME = 120
+"""So much of an alarm's name stands in a title."""
 WORDS: Mapping[str, str] = {
     "ACK": "acknowledged",
     "SHELVE": "shelved",
@@ -49,14 +51,14 @@ def acts(rows: Iterable[Row]) -> list[Sequence[Row]]:
 
 def _entry(device: str, act: Sequence[Row]) -> dict[str, Any]:
     row, names = act[0], sorted(row["name"] for row in act)
-    word = _(WORDS[row["event"]])
-    title = _("alarm {name} {word}").format(name=names[0], word=word)
+    word = saying(WORDS[row["event"]])
+    title = saying("alarm {name} {word}", name=names[0][:LONGEST_NAME], word=word)
     if len(names) > 1:
-        title = _("{count} alarms {word}").format(count=len(names), word=word)
-    shown = names[:MOST_NAMES]
+        title = saying("{count} alarms {word}", count=len(names), word=word)
+    text: Any = "\n".join([str(row["note"]), "", *names[:MOST_NAMES]] if row["note"] else names[:MOST_NAMES])
+    text = text[: LONGEST_TEXT - LONGEST_NAME]
     if len(names) > MOST_NAMES:
-        shown.append(_("and {count} more").format(count=len(names) - MOST_NAMES))
-    text = "\n".join([str(row["note"]), "", *shown] if row["note"] else shown)
+        text = saying("{names}\nand {count} more", names=text, count=len(names) - MOST_NAMES)
     key = f"act:{float(row['time'])!r}:{row['user']}:{row['event']}"[:LONGEST_WORD]
-    words = {"kind": KIND, "title": title[:LONGEST_TITLE], "text": text[:LONGEST_TEXT]}
+    words = {"kind": KIND, "title": title, "text": text}
     return {**words, "about": [device], "key": key, "user": str(row["user"])}

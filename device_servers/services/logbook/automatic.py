@@ -16,7 +16,7 @@ import tango
 from common.errors import PtcsError
 from common.site import Device, Site
 from common.state import StateDir
-from common.text import _
+from common.text import saying
 from device_servers.registration import crate_name
 from device_servers.services.logbook import alarm_acts
 from device_servers.services.logbook.book import Book
@@ -70,9 +70,9 @@ def mode_entry(heard: Heard, book: Book) -> Sequence[Wish]:
     before = last[0]["tags"][0] if last and last[0]["tags"] else ""
     if not heard.value or before == heard.value:
         return ()
-    title = _("machine mode {mode}").format(mode=heard.value)
+    title = saying("machine mode {mode}", mode=heard.value)
     if before:
-        title = _("machine mode {before} -> {mode}").format(before=before, mode=heard.value)
+        title = saying("machine mode {before} -> {mode}", before=before, mode=heard.value)
     return ({"kind": "mode", "title": title, "tags": [heard.value], "about": [heard.device.name]},)
 
 
@@ -81,11 +81,13 @@ def trip_entry(heard: Heard, _book: Book) -> Sequence[Wish]:
     if not heard.value:
         return ()
     trip = json.loads(heard.value)
-    title = _("trip: {input}").format(input=trip["input"])
+    title = saying("trip: {input}", input=trip["input"])
     key = f"trip:{heard.device.name}:{trip['wall_ns']}"
     about = [heard.device.name, str(trip["input"])]
-    text = _("cause: {cause}; tick {tick}; beam off at tick {off}")
-    text = text.format(cause=trip["cause"], tick=trip["tick"], off=trip.get("beam_off_tick") or "?")
+    off = trip.get("beam_off_tick") or "?"
+    text = saying(
+        "cause: {cause}; tick {tick}; beam off at tick {off}", cause=trip["cause"], tick=trip["tick"], off=off
+    )
     return ({"kind": "trip", "title": title, "text": text, "about": about, "key": key},)
 
 
@@ -168,10 +170,11 @@ class Automatic:
         """Enter once that every server of the facility answers; whether that is done."""
         if not all(_answers(crate_name(server)) for server in self._site.servers):
             return False
-        title = _("start-up: site {site}, all {count} servers answer")
+        count = len(self._site.servers)
+        title = saying("start-up: site {site}, all {count} servers answer", site=self._site.name, count=count)
         wish = {
             "kind": "start-up",
-            "title": title.format(site=self._site.name, count=len(self._site.servers)),
+            "title": title,
             "key": f"start:{run_of(self._state)}",
         }
         try:

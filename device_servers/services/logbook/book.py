@@ -68,7 +68,10 @@ class Book:
                 return entries.from_json(self._index.versions(number)[-1])
             files = self.files.keep(wish.get("attachments"))
             when = self._now().isoformat(timespec="milliseconds")
-            made = Entry(self._last + 1, 1, when, user, source, kind, title, text, tags, about, files, key)
+            told = entries.sayings_of(wish)
+            made = Entry(
+                self._last + 1, 1, when, user, source, kind, title, text, tags, about, files, key, "", told
+            )
             return self._append(made)
 
     def amend(self, number: int, wish: Mapping[str, Any], user: str) -> Entry:
@@ -85,9 +88,10 @@ class Book:
             about = entries.words_of(wish, "about") if "about" in wish else before.about
             files = (*before.attachments, *self.files.keep(wish.get("attachments")))
             when = self._now().isoformat(timespec="milliseconds")
+            kept = {key: told for key, told in before.sayings.items() if key not in wish}
             made = Entry(
                 number, before.version + 1, when, user, before.source, before.kind,
-                title, text, tags, about, files, before.key, reason,
+                title, text, tags, about, files, before.key, reason, kept,
             )  # fmt: skip
             return self._append(made)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from common.errors import Refused
-from common.text import _
+from common.text import Saying, _, said
 
 LONGEST_TITLE = 200
 LONGEST_TEXT = 20_000
@@ -29,7 +29,8 @@ class Attachment:
 class Entry:
     """One version of an entry. time: ISO 8601, UTC. key: makes an automatic entry happen once.
 
-    reason: why a later version was made. about: devices, or other names.
+    reason: why a later version was made. about: devices, or other names. sayings: title and text of an
+    automatic entry as each reader gets them in their own language; `title` and `text` are the English.
     """
 
     number: int
@@ -45,10 +46,12 @@ class Entry:
     attachments: tuple[Attachment, ...] = field(default=())
     key: str = ""
     reason: str = ""
+    sayings: Mapping[str, Saying] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self) | {"tags": list(self.tags), "about": list(self.about)}
+        body = asdict(self) | {"tags": list(self.tags), "about": list(self.about)}
+        return body if self.sayings else {key: value for key, value in body.items() if key != "sayings"}
 
 
 def from_json(body: Mapping[str, Any]) -> Entry:
@@ -58,9 +61,25 @@ def from_json(body: Mapping[str, Any]) -> Entry:
     return Entry(**{key: words.get(key, value) for key, value in body.items()})
 
 
+def sayings_of(wish: Mapping[str, Any]) -> dict[str, Saying]:
+    """Which of title and text are kept as sayings."""
+    return {key: wish[key] for key in ("title", "text") if isinstance(wish.get(key), list)}
+
+
+def _plain(wish: Mapping[str, Any], key: str, default: Any = None) -> Any:
+    """A text as it is, or in English where it is a saying. Raises Refused for a saying that is none."""
+    told = wish.get(key, default)
+    if not isinstance(told, list):
+        return told
+    try:
+        return said(told, "en")
+    except ValueError as why:
+        raise Refused(_("{key!r} cannot be told: {why}").format(key=key, why=why)) from why
+
+
 def title_of(wish: Mapping[str, Any]) -> str:
     """The title of what is to be entered. Raises Refused."""
-    title = wish.get("title")
+    title = _plain(wish, "title")
     if not isinstance(title, str) or not 0 < len(title.strip()) <= LONGEST_TITLE or "\n" in title:
         raise Refused(_("a title has 1 to {count} characters on one line").format(count=LONGEST_TITLE))
     return title.strip()
@@ -68,7 +87,7 @@ def title_of(wish: Mapping[str, Any]) -> str:
 
 def text_of(wish: Mapping[str, Any]) -> str:
     """The text of what is to be entered. Raises Refused."""
-    text = wish.get("text", "")
+    text = _plain(wish, "text", "")
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         raise Refused(_("a text has up to {count} characters").format(count=LONGEST_TEXT))
     return text

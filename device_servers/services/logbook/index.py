@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from common.text import LANGUAGES, said
 from device_servers.services.logbook.entry import Entry
 from device_servers.services.logbook.words import cut, query
 
@@ -104,7 +105,7 @@ class Index:
         body = json.dumps(entry.as_json(), ensure_ascii=False)
         self._base.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)", (*row, entry.key, body))
         self._base.execute("DELETE FROM words WHERE rowid = ?", (entry.number,))
-        texts = (entry.title, entry.text, " ".join(entry.tags), " ".join(entry.about))
+        texts = (_in_all(entry, "title"), _in_all(entry, "text"), " ".join(entry.tags), " ".join(entry.about))
         self._base.execute(
             "INSERT INTO words (rowid, title, text, tags, about) VALUES (?, ?, ?, ?, ?)",
             (entry.number, *(cut(text) for text in texts)),
@@ -148,3 +149,11 @@ class Index:
                 values.append(str(wish[key]))
         text = f"{NEWEST} {' AND '.join(terms)} ORDER BY e.time DESC, e.number DESC LIMIT ?"
         return [json.loads(body) for (body,) in self._base.execute(text, (*values, limit))]
+
+
+def _in_all(entry: Entry, key: str) -> str:
+    """Title or text in every language, so that it is found in each."""
+    texts = [str(getattr(entry, key))]
+    if key in entry.sayings:
+        texts += [said(entry.sayings[key], code) for code in LANGUAGES if code != "en"]
+    return " ".join(texts)
