@@ -47,4 +47,10 @@ QProgressBar {{ background: {LINE}; border: none; border-radius: 5px; height: 10
 QProgressBar::chunk {{ background: {BLUE}; border-radius: 5px; }}
 QLineEdit {{ background: {PAPER}; border: 1px solid {LINE}; border-radius: 6px; padding: 8px; }}
 QStatusBar {{ color: {FAINT}; }}
+QCheckBox {{ spacing: 8px; padding: 2px 18px 2px 2px; }}
+QCheckBox::indicator, QTableView::indicator {{
+  width: 13px; height: 13px; border: 1px solid {FAINT}; border-radius: 3px; background: {PAPER}; }}
+QCheckBox::indicator:checked, QTableView::indicator:checked {{ background: {INK}; border: 3px solid {BLUE}; }}
+QCheckBox::indicator:focus {{ border-color: {BLUE}; }}
+QCheckBox:disabled {{ color: #5b6876; }}
 """

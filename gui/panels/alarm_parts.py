@@ -36,7 +36,7 @@ class AreaTree(QTreeWidget):
         super().__init__()
         self.setHeaderLabels([_("Areas"), ""])
         self.setColumnWidth(0, 140)
-        self.setColumnWidth(1, 60)
+        self.setColumnWidth(1, 84)
         self.setAccessibleName(_("Areas"))
         self.itemSelectionChanged.connect(self._choose)
         self._nodes: dict[str, QTreeWidgetItem] = {}
@@ -131,7 +131,7 @@ class Present(QWidget):
         bar.addWidget(self.filter, 1)
         bar.addWidget(self.aside)
         column.addLayout(bar)
-        self.table = table(model, (130, 165, 210, 55, 60, 210), _("Alarms"))
+        self.table = table(model, (120, 150, 190, 55, 60, 190), _("Alarms"))
         selection = self.table.selectionModel()
         if selection is not None:
             selection.selectionChanged.connect(lambda *_change: picked())
@@ -149,7 +149,7 @@ class Past(QWidget):
         self.text.returnPressed.connect(self.look)
         column.addWidget(self.text)
         self.model = RowsModel(event_titles())
-        past = table(self.model, (160, 110, 100, 270, 80, 80), _("History"))
+        past = table(self.model, (160, 130, 90, 220, 60, 110, 80), _("History"))
         past.setSelectionMode(QAbstractItemView.SingleSelection)
         column.addWidget(past, 1)
         self._search = search

@@ -62,7 +62,7 @@ class AlarmModel(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = Qt.DisplayRole) -> Any:
         """Text, colour and weight of a cell."""
         row, column = self.rows[index.row()], index.column()
-        if role in (Qt.DisplayRole, Qt.AccessibleTextRole):
+        if role in (Qt.DisplayRole, Qt.AccessibleTextRole, Qt.ToolTipRole):
             return self.view.cells(row, time.time())[column]
         if role == Qt.ForegroundRole and column == 0:
             return QBrush(QColor(MARKS[row["severity"]].colour))
@@ -104,7 +104,7 @@ class RowsModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.DisplayRole) -> Any:
         """Text and colour of a cell."""
-        if role == Qt.DisplayRole:
+        if role in (Qt.DisplayRole, Qt.ToolTipRole):
             return self._rows[index.row()][index.column()]
         if role == Qt.ForegroundRole and index.column() == 2:
             return QBrush(QColor(self._colours[index.row()]))

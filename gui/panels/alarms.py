@@ -18,7 +18,7 @@ from common.text import _
 from gui import theme
 from gui.panels.alarm_parts import AreaTree, Past, Present, Side
 from gui.panels.alarm_table import TABLE_STYLE, AlarmModel
-from gui.viewmodels.alarms import AlarmView, words
+from gui.viewmodels.alarms import AlarmView, detail, words
 
 FRAME_MS = 100
 """Ten pictures a second, whatever the alarms do."""
@@ -36,9 +36,8 @@ class AlarmPanel(QMainWindow):
         self.resize(1500, 900)
         self.setStyleSheet(theme.STYLE + TABLE_STYLE)
         self.view = AlarmView()
-        self._ask, self._guided = ask, ""
-        self.model = AlarmModel(self.view)
-        self.tree = AreaTree()
+        self._ask, self._guided, self._advice = ask, "", ""
+        self.model, self.tree = AlarmModel(self.view), AreaTree()
         self.tree.chosen.connect(self._choose_area)
         acts = {
             "ack": self.acknowledge,
@@ -70,7 +69,7 @@ class AlarmPanel(QMainWindow):
         split = QSplitter(Qt.Horizontal)
         for part in (self.tree, tabs, self.side):
             split.addWidget(part)
-        split.setSizes([230, 970, 300])
+        split.setSizes([230, 990, 280])
         column.addWidget(split, 1)
         self.setCentralWidget(page)
 
@@ -114,8 +113,7 @@ class AlarmPanel(QMainWindow):
             self.tick()
 
     def _search(self, text: str) -> Any:
-        rows = self._attempt("History", text=text, most=1000)
-        if rows is not None:
+        if (rows := self._attempt("History", text=text, most=1000)) is not None:
             self._say(_("{count} events").format(count=len(rows)))
         return rows
 
@@ -166,12 +164,14 @@ class AlarmPanel(QMainWindow):
         self.draw()
 
     def _guide(self) -> None:
-        names = self.chosen()
-        name = names[0] if names else ""
+        name = next(iter(self.chosen()), "")
         if name != self._guided:
             self._guided = name
             told = self._attempt("Guidance", name) if name else None
-            self.side.guidance.setText(f"{name}\n\n{words(told)}" if told else _("Choose an alarm."))
+            self._advice = words(told) if told else ""
+        row = self.view.rows.get(name)
+        about = f"{detail(row)}\n\n" if row else ""
+        self.side.guidance.setText(f"{name}\n{about}{self._advice}" if name else _("Choose an alarm."))
 
     def closeEvent(self, event: Any) -> None:
         """No more pictures."""

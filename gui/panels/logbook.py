@@ -37,7 +37,7 @@ class LogbookPanel(QMainWindow):
         self._worker = Worker(self)
         self.user, self._count, self._read = facility.user, -1, ""
         self.model = Lines(words.heads())
-        self.table = table(self.model, (48, 60, 160, 100, 100), _("Entries"))
+        self.table = table(self.model, (48, 70, 160, 100, 100), _("Entries"))
         self.text, self.by_hand = QLineEdit(), QCheckBox(_("written by people only"))
         self.reader, self.writer = Reader(), Writer(pictures, self.add, bool(facility.user))
         self._lay_out(ControlStrip(facility, self._say))

@@ -21,7 +21,7 @@ from common.text import _
 from gui.panels.cards import Card
 from gui.viewmodels import logbook as words
 
-PREVIEW = 420
+PREVIEW = 300
 Pictures = Callable[[], Mapping[str, QWidget]]
 """Panels whose picture may go into the logbook, by title: none that shows a patient."""
 
@@ -45,6 +45,7 @@ class Reader(QWidget):
         self.text.setReadOnly(True)
         self.text.setAccessibleName(_("Entry"))
         self.text.setTabChangesFocus(True)
+        self.text.setMinimumHeight(150)
         column.addWidget(self.text, 2)
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignLeft | Qt.AlignTop)
@@ -79,7 +80,7 @@ class Writer(Card):
             self.kind.addItem(text, name)
         self.text = QPlainTextEdit()
         self.text.setTabChangesFocus(True)
-        self.text.setMaximumHeight(110)
+        self.text.setMaximumHeight(90)
         self.about.setPlaceholderText(_("devices, e.g. acs/magnet/ring-dipole"))
         for caption, part in (
             (_("Title"), self.title),

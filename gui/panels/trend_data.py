@@ -21,6 +21,47 @@ AHEAD = 0.25
 MOST_POINTS = 20_000
 
 
+class Asked:
+    """Questions to the archive and to devices, for a worker's thread: each may take its time."""
+
+    def __init__(self, facility: Facility) -> None:
+        self._facility = facility
+        self._archive: Service | None = None
+
+    def names(self) -> list[str]:
+        """What is archived."""
+        return list(self._service().ask("Names", "*"))
+
+    def answer(self, name: str, span: tuple[float, float], points: int) -> Past:
+        """What the archive has of a range. Raises Refused, LinkLost."""
+        wish = {"attribute": name, "start": span[0], "end": span[1], "points": points}
+        try:
+            return past(self._service().ask("Query", wish))
+        except (KeyError, TypeError, json.JSONDecodeError) as why:
+            raise LinkLost(f"the archive answers what is no answer ({why})") from why
+
+    def shapes(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Unit and format of attributes; those whose device does not answer are left out."""
+        by_device: dict[str, list[str]] = {}
+        for name in names:
+            device, _slash, attribute = name.rpartition("/")
+            by_device.setdefault(device, []).append(attribute)
+        found: dict[str, tuple[str, str]] = {}
+        for device, attributes in by_device.items():
+            try:
+                for shape in self._facility.proxy(device).get_attribute_config(attributes):
+                    unit = "" if shape.unit in ("", "1", "No unit") else str(shape.unit)
+                    found[f"{device}/{shape.name}"] = unit, str(shape.format)
+            except tango.DevFailed:
+                continue
+        return found
+
+    def _service(self) -> Service:
+        if self._archive is None:
+            self._archive = self._facility.service("Archiver")
+        return self._archive
+
+
 class TrendData(QObject):
     """Values of the chosen attributes. Signals come in the GUI's thread."""
 
@@ -31,7 +72,7 @@ class TrendData(QObject):
     def __init__(self, facility: Facility, parent: QObject) -> None:
         super().__init__(parent)
         self.traces = Traces()
-        self._facility = facility
+        self._ask_for = Asked(facility)
         self._feed = BlockFeed(facility.crates, facility.proxy)
         self._feed.start()
         self._worker = Worker(self)
@@ -39,8 +80,7 @@ class TrendData(QObject):
         self._asked: set[str] = set()
         self._archived: list[str] = []
         self._live = 0
-        self._archive: Service | None = None
-        self._worker.do(self._names, self._names_are, self._failed)
+        self._worker.do(self._ask_for.names, self._names_are, self._failed)
 
     def names(self) -> list[str]:
         """Every attribute that can be chosen, in order."""
@@ -50,7 +90,7 @@ class TrendData(QObject):
         """Take over what was heard since the last picture."""
         for block in self._feed.take():
             self.traces.take(block.crate, block.names, block.triples)
-        if (count := len(self.traces.names())) != self._live:
+        if (count := self.traces.channels()) != self._live:
             self._live = count
             self.names_came.emit()
 
@@ -63,9 +103,9 @@ class TrendData(QObject):
         self.traces.choose([row.name for row in rows], now)
         names = {row.name for row in rows}
         self._past = {name: known for name, known in self._past.items() if name in names}
-        if fresh := [row.name for row in rows if not row.unit]:
+        if fresh := [row.name for row in rows if not row.known]:
             self._worker.do(
-                lambda: self._shapes(fresh), lambda found: self._shaped(rows, found), self._failed
+                lambda: self._ask_for.shapes(fresh), lambda found: self._shaped(rows, found), self._failed
             )
 
     def ask(self, rows: Sequence[Row], span: tuple[float, float], columns: int, now: float) -> None:
@@ -105,7 +145,7 @@ class TrendData(QObject):
         """Have the archive answer a range of every row, for a file."""
 
         def work() -> list[Past]:
-            return [self._answer(row.name, span, points) for row in rows]
+            return [self._ask_for.answer(row.name, span, points) for row in rows]
 
         self._worker.do(work, then, self._failed)
 
@@ -113,39 +153,6 @@ class TrendData(QObject):
         """End the subscriptions."""
         self._worker.close()
         self._feed.close()
-
-    # --- In the worker's thread
-
-    def _service(self) -> Service:
-        if self._archive is None:
-            self._archive = self._facility.service("Archiver")
-        return self._archive
-
-    def _names(self) -> list[str]:
-        return list(self._service().ask("Names", "*"))
-
-    def _answer(self, name: str, span: tuple[float, float], points: int) -> Past:
-        wish = {"attribute": name, "start": span[0], "end": span[1], "points": points}
-        try:
-            return past(self._service().ask("Query", wish))
-        except (KeyError, TypeError, json.JSONDecodeError) as why:
-            raise LinkLost(f"the archive answers what is no answer ({why})") from why
-
-    def _shapes(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Unit and format of attributes; those whose device does not answer are left out."""
-        by_device: dict[str, list[str]] = {}
-        for name in names:
-            device, _slash, attribute = name.rpartition("/")
-            by_device.setdefault(device, []).append(attribute)
-        found: dict[str, tuple[str, str]] = {}
-        for device, attributes in by_device.items():
-            try:
-                for shape in self._facility.proxy(device).get_attribute_config(attributes):
-                    unit = "" if shape.unit in ("", "1", "No unit") else str(shape.unit)
-                    found[f"{device}/{shape.name}"] = unit, str(shape.format)
-            except tango.DevFailed:
-                continue
-        return found
 
     # --- In the GUI's thread
 
@@ -161,7 +168,7 @@ class TrendData(QObject):
             self._failed(why)
 
         self._asked.add(name)
-        self._worker.do(lambda: self._answer(name, span, points), came, failed)
+        self._worker.do(lambda: self._ask_for.answer(name, span, points), came, failed)
 
     def _names_are(self, names: list[str]) -> None:
         self._archived = names
@@ -171,6 +178,7 @@ class TrendData(QObject):
         for row in rows:
             if row.name in found:
                 row.unit, row.form = found[row.name]
+                row.known = True
         self.news.emit()
 
     def _failed(self, why: PtcsError) -> None:

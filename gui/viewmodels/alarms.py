@@ -76,7 +76,7 @@ class AlarmView:
         self.changes = int(told["changes"])
 
     def shown(self) -> list[dict[str, Any]]:
-        """Rows to show: who waits for somebody first, then the worst, the most urgent, the newest."""
+        """Rows to show: first who waits for somebody, the worst, active before gone, urgent, new."""
         return sorted(filter(self._chosen, self.rows.values()), key=_order)
 
     def banner(self) -> tuple[str, Mark]:
@@ -87,11 +87,11 @@ class AlarmView:
         standing = [row for row in self.rows.values() if row["state"] in STANDING]
         if not standing:
             mark = MARKS["NO_ALARM"]
-            return f"{mark.symbol}  {_('no alarm')}", mark
+            return f"{mark.symbol}  {_('no alarm')}{self._others(standing)}", mark
         waiting = sum(row["state"] in WAITING for row in standing)
         mark = MARKS[min((row["severity"] for row in standing), key=WORST.__getitem__)]
-        text = _("{count} alarms, {unacked} not acknowledged")
-        return f"{mark.symbol}  {text.format(count=len(standing), unacked=waiting)}", mark
+        text = _("{count} alarms, {unacked} not acknowledged").format(count=len(standing), unacked=waiting)
+        return f"{mark.symbol}  {text}{self._others(standing)}", mark
 
     def cells(self, row: Mapping[str, Any], now: float | None = None) -> tuple[str, ...]:
         """One row as texts, in the order of COLUMNS."""
@@ -130,6 +130,18 @@ class AlarmView:
         """Names that Acknowledge would take, among those shown."""
         return [row["name"] for row in self.shown() if row["state"] in WAITING]
 
+    def _others(self, standing: Sequence[Mapping[str, Any]]) -> str:
+        """What the count alone would hide: alarms that have gone, and those that were put aside."""
+        latched = sum(row["state"] == "LATCHED" for row in standing)
+        shelved = sum(row["state"] == "SHELVED" for row in self.rows.values())
+        aside = len(self.rows) - len(standing) - shelved
+        parts = (
+            (latched, _("{count} have gone (latched)")),
+            (shelved, _("{count} shelved")),
+            (aside, _("{count} suppressed or out of service")),
+        )
+        return "".join(f"   ·   {text.format(count=count)}" for count, text in parts if count)
+
     def _chosen(self, row: Mapping[str, Any]) -> bool:
         if row["state"] not in STANDING and not self.aside:
             return False
@@ -139,22 +151,45 @@ class AlarmView:
         return not wanted or any(wanted in part.lower() for part in (row["name"], *row["text"].values()))
 
 
-def _order(row: Mapping[str, Any]) -> tuple[int, int, int, float]:
+def _order(row: Mapping[str, Any]) -> tuple[int, int, bool, int, float]:
     urgent = 0 if row["state"] in WAITING else 1 if row["state"] in STANDING else 2
-    return urgent, WORST[row["severity"]], row["priority"], -float(row["since"])
+    gone = row["state"] == "LATCHED"
+    return urgent, WORST[row["severity"]], gone, row["priority"], -float(row["since"])
+
+
+def detail(row: Mapping[str, Any]) -> str:
+    """One alarm beside the table: since when, which was first, who said what, until when."""
+    state = f"{STATES[row['state']].symbol} {_(row['state'])}"
+    lines = [f"{state}   {MARKS[row['severity']].symbol} {_(row['severity'])}"]
+    if row["state"] == "LATCHED":
+        lines.append(_("has gone; stays until it is acknowledged"))
+    lines.append(_("since {time}").format(time=_moment(row["since"])))
+    if row["first"]:
+        lines.append(f"⚑ {_('first out')}: {row['group']}")
+    if row["until"] is not None:
+        lines.append(_("comes back at {time}").format(time=_moment(row["until"])))
+    if row["user"]:
+        lines.append(f"{row['user']}: {row['note']}".rstrip(": "))
+    return "\n".join(lines)
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def event_line(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row of history as texts: time, event, severity, alarm, value, who, comment."""
+    """A row of history as texts: time, event, severity, alarm, value, state after it, who, comment."""
     value = row["value"]
     shown = "" if value is None or not math.isfinite(value) else f"{value:.4g}"
-    mark = MARKS[row["severity"]]
+    mark, sign = MARKS[row["severity"]], STATES.get(row["state"])
+    state = f"{sign.symbol} {_(row['state'])}" if sign else f"{MARKS['NO_ALARM'].symbol} {_('normal')}"
     return (
-        f"{datetime.fromtimestamp(row['time']).astimezone():%Y-%m-%d %H:%M:%S}",
+        _moment(row["time"]),
         _(row["event"]),
         f"{mark.symbol} {_(row['severity'])}",
         row["name"],
         shown,
+        state,
         row["user"],
         row["note"],
     )
@@ -162,4 +197,13 @@ def event_line(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def event_titles() -> Sequence[str]:
     """Heads of the history's columns."""
-    return (_("when"), _("event"), _("severity"), _("alarm"), _("value"), _("by"), _("comment"))
+    return (
+        _("when"),
+        _("event"),
+        _("severity"),
+        _("alarm"),
+        _("value"),
+        _("state after it"),
+        _("by"),
+        _("comment"),
+    )

@@ -24,13 +24,13 @@ def when(text: str) -> str:
 
 def heads() -> tuple[str, ...]:
     """Heads of the list of entries."""
-    return ("", _("number"), _("when"), _("by"), _("kind"), _("title"))
+    return ("", _("id"), _("when"), _("by"), _("kind"), _("title"))
 
 
 def texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     """An entry as texts; the sign says whether a person or a service wrote it, and whether it has files."""
     sign = "✎" if row["source"] == "hand" else "⚙"
-    clip = " ⎘" if row["attachments"] else ""
+    clip = " ▣" if row["attachments"] else ""
     kind = kind_texts().get(row["kind"], row["kind"])
     by = row["user"] or row["source"]
     return (sign + clip, str(row["number"]), when(row["time"]), by, kind, row["title"])

@@ -41,6 +41,10 @@ class Traces:
         """All channels that were heard of."""
         return sorted({name for crate in self._crates.values() for name in crate.names})
 
+    def channels(self) -> int:
+        """How many channels were heard of."""
+        return sum(len(crate.names) for crate in self._crates.values())
+
     def choose(self, names: Sequence[str], now: float) -> None:
         """Keep samples of these attributes from `now` on; those chosen before keep what they have."""
         old = {name: row for row, name in enumerate(self.chosen)}

@@ -28,13 +28,17 @@ _NAME = re.compile(r"[\w\- ]{1,60}")
 
 @dataclass
 class Row:
-    """One attribute of a trend. lane: "" for the one of its unit, else a name of its own."""
+    """One attribute of a trend. lane: "" for the one of its unit, else a name of its own.
+
+    known: whether the device has told unit and format.
+    """
 
     name: str
     unit: str = ""
     form: str = "%.6g"
     lane: str = ""
     shown: bool = True
+    known: bool = False
 
     def text(self, value: float) -> str:
         """A value as the device formats it, without its unit; what is not known is said to be so."""
