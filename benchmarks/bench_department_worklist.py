@@ -29,6 +29,7 @@ import httpx
 import psutil
 import psycopg
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 
 from benchmarks.department_fill import fill
 from common.files import read_json
@@ -127,10 +128,11 @@ TYPES = (
 @contextmanager
 def ois(state: Path) -> Iterator[str]:
     """A running OIS: its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ois_bridge", "--state", str(state)], env={**os.environ, "PTCS_LANG": "en"},
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    with (state / "ois.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ois_bridge", "--state", str(state)],
+            env={**os.environ, "PTCS_LANG": "en"}, stderr=log,
+        )  # fmt: skip
     try:
         run = state / "run" / "ois.json"
         while not run.exists() or read_json(run)["pid"] != process.pid:
@@ -138,6 +140,9 @@ def ois(state: Path) -> Iterator[str]:
                 raise RuntimeError("the OIS did not start")
             time.sleep(0.1)
         yield f"http://127.0.0.1:{read_json(run)['port']}"
+    except BaseException:
+        print((state / "ois.log").read_text()[-3000:], file=sys.stderr)
+        raise
     finally:
         process.terminate()
         process.wait(20)
@@ -175,7 +180,10 @@ async def person(
         token = re.search(r'name="csrf" value="([^"]+)"', page)
         assert token
         form = {"csrf": token[1], "user": user, "password": password, "next": "/account"}
-        assert (await client.post("/login", data=form)).url.path == "/account"
+        entered = await client.post("/login", data=form)
+        if entered.url.path != "/account":
+            told = re.search(r'role="alert">(.*?)</div>', entered.text)
+            raise RuntimeError(f"{user} is not let in: {entered.status_code} {told and told[1]}")
         headers = {"HX-Request": "true", "X-CSRF-Token": ""}
         key = task = ""
         counted_from, until = span
@@ -225,9 +233,13 @@ async def crowd(url: str, state: Path, seconds: float) -> dict[str, list[float]]
 
 
 def spent(state: Path) -> float:
-    """Processor time of the OIS and of the database's processes, in seconds."""
-    own = psutil.Process(int(read_json(state / "run" / "ois.json")["pid"]))
-    found = [own, *(one for one in psutil.process_iter(["name"]) if one.info["name"] == "postgres")]
+    """Processor time of the OIS and of its database's processes, in seconds."""
+    found = [psutil.Process(int(read_json(state / "run" / "ois.json")["pid"]))]
+    place = settings.load(StateDir(state)).database
+    if isinstance(place, str):
+        server = Path(str(make_url(place).query["host"])) / "data" / "postmaster.pid"
+        first = psutil.Process(int(server.read_text().split()[0]))
+        found += [first, *first.children(recursive=True)]
     return sum(sum(one.cpu_times()[:2]) for one in found)
 
 

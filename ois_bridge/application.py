@@ -16,7 +16,7 @@ from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.routers import API as REST
 from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn, PasswordMustChange
-from ois_bridge.web import expired
+from ois_bridge.web import expired, unsent
 from ois_bridge.web.render import HERE, page
 from ois_bridge.web.routers import PAGES
 
@@ -79,7 +79,8 @@ async def _told(request: Request, error: Exception) -> Response:
         return await expired.not_logged_in(request, error)
     if isinstance(error, PasswordMustChange) and not _is_api(request):
         return RedirectResponse("/account", 303)
-    return _answer(request, status, text)
+    kept = await unsent.page_of(request, text, status) if status == 503 and not _is_api(request) else None
+    return kept or _answer(request, status, text)
 
 
 async def _broken(request: Request, _error: Exception) -> Response:
@@ -99,6 +100,15 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 400 and _is_api(request):
         # bytes that are no text at all: for who sends them the same as a body that does not fit
         return _answer(request, 422, _("The body cannot be read: JSON in UTF-8 is needed."))
+    if error.status_code == 400 and "exceeded maximum size" in str(error.detail):
+        return _answer(
+            request,
+            413,
+            _(
+                "A field of this form is too long: at most 1 MB is taken. Nothing was "
+                "done; go back in the browser: what you typed is there, shorten it."
+            ),
+        )
     return _answer(request, error.status_code, str(error.detail))
 
 

@@ -48,8 +48,8 @@ def working(context: Context, stopping: threading.Event) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        # what it was about to do is done or is not: both are whole
-        thread.join(1.0)
+        # what it was about to do is done or is not: both are whole. It was told when the web servers were
+        thread.join(0.4)
 
 
 def _run(context: Context, chores: Sequence[Chore], stopping: threading.Event) -> None:

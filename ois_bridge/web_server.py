@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
@@ -10,12 +11,16 @@ from fastapi import FastAPI
 from common.errors import BadConfig
 from ois_bridge.settings import Public
 
+STOP_S = 1.4
+"""A stop of the whole process has two seconds."""
+
 
 class WebServer:
     """One listening socket and the thread that serves it."""
 
     def __init__(self, app: FastAPI, listener: socket.socket, public: Public | None = None) -> None:
         """`public`: serve TLS with its certificate. Raises BadConfig for one that cannot be used."""
+        self._ends = 0.0
         self.port: int = listener.getsockname()[1]
         config = uvicorn.Config(
             app,
@@ -48,11 +53,14 @@ class WebServer:
 
     def stop(self) -> None:
         """Stop taking requests; those under way get a second."""
+        self._ends = monotonic() + STOP_S
         self._server.should_exit = True
 
     def join(self) -> None:
-        """Wait until it has stopped, 1.5 s at most."""
-        self._thread.join(1.5)
+        """Wait until it has stopped, STOP_S after it was told to at most: what is under way in a thread then
+        is a transaction, which is whole or not at all.
+        """
+        self._thread.join(max(0.0, self._ends - monotonic()))
 
 
 def bound(host: str, port: int) -> socket.socket:

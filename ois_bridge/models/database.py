@@ -1,17 +1,20 @@
 """The database, a SQLite file or PostgreSQL: transactions and its revision."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as WaitedTooLong
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -19,6 +22,9 @@ from common.errors import BadConfig
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_S = 10.0
+"""So long a writer waits for one of another process."""
+TURN_S = 30.0
+"""So long a writer waits for those of its own process: fifty people who log in at once come in turn."""
 PING_AFTER_S = 1.0
 WRITERS_LOCK = 0x50544353
 """Key of the advisory lock that makes writers take turns in PostgreSQL ("PTCS")."""
@@ -35,6 +41,7 @@ class Database:
         """
         self.engine = _sqlite(place) if isinstance(place, Path) else _postgresql(place)
         self._writer = self.engine.execution_options(ptcs_writes=True)
+        self._turn = threading.RLock()
         self._reader, self._glancer = self.engine, self.engine.execution_options(ptcs_glances=True)
         if self.is_postgresql:
             # set in the driver, which says it with BEGIN: no round trip of its own
@@ -66,9 +73,18 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """One transaction, alone in writing from its first statement; committed at the end or not at all."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
-            yield session
+        """One transaction, alone in writing; committed at the end or not at all.
+
+        Raises SQLAlchemyError when the database does not answer, or other writers do not come to an end.
+        """
+        # writers of this process queue here: waiting inside SQLite is not in turn, and one of many starves
+        if not self._turn.acquire(timeout=TURN_S):
+            raise WaitedTooLong(f"other writers took longer than {TURN_S:g} s")
+        try:
+            with Session(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close all connections."""
@@ -87,17 +103,51 @@ def upgrade(engine: Engine) -> None:
 
 def _sqlite(path: Path) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    opened = _identity(path)
+
+    def check() -> None:
+        if _identity(path) != opened:
+            raise sqlite3.OperationalError(
+                "the database's file was moved or replaced: put it back, or stop the OIS and start it again"
+            )
+
+    def connect() -> sqlite3.Connection:
+        check()
+        # mode=rw: where the file is gone there is an error, not a new and empty database
+        name = f"file:{quote(str(path))}?mode=rw"
+        return sqlite3.connect(name, timeout=BUSY_S, uri=True, check_same_thread=False)
+
     # hide_parameters: the values of a failed statement may be a patient's, and errors are logged
     engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"timeout": BUSY_S},
-        hide_parameters=True,
-        pool_size=20,
-        max_overflow=60,
+        f"sqlite:///{path}", creator=connect, hide_parameters=True, pool_size=20, max_overflow=60
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    # what is written to a file that was moved away is not found again: such a connection is closed
+    event.listen(engine, "checkout", _or_disconnected(check))
     return engine
+
+
+def _or_disconnected(check: Callable[[], None]) -> Callable[..., None]:
+    """The check of a connection that the pool holds: where it fails the pool tries to make another one."""
+
+    def taken(_raw: Any, _record: ConnectionPoolEntry, _proxy: Any) -> None:
+        try:
+            check()
+        except sqlite3.OperationalError as why:
+            raise DisconnectionError(str(why)) from why
+
+    return taken
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from any other one at the same place; nothing where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:

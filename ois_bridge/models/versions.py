@@ -6,7 +6,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ois_bridge.models.base import Base
 
 WORK_LISTS = "work lists"
-"""Tasks, and what of courses, patients and restrictions decides who sees them and how they are shown."""
+"""What of courses, patients and restrictions decides who sees which tasks, and how they are shown."""
+TASKS = "tasks"
+"""The tasks themselves; each one's last change stands in TaskChange."""
 
 
 class DataVersion(Base):
@@ -18,3 +20,12 @@ class DataVersion(Base):
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger)
+
+
+class TaskChange(Base):
+    """The number of TASKS after which a task was changed, made or removed for the last time."""
+
+    __tablename__ = "task_change"
+
+    task_key: Mapped[str] = mapped_column(String(16), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, index=True)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from common.errors import PtcsError
@@ -127,8 +128,17 @@ class Context:
         except PtcsError as why:
             self.refused(user, action, subject, why)
             raise
-        self.audit.flush()
+        self._chain()
         publish_announced(session, self.events)
+
+    def _chain(self) -> None:
+        """Bring the audit's chain up to its rows. The deed is done already: what the chain cannot take now
+        it takes with the next deed or at the next start, and nobody is told that nothing was kept.
+        """
+        try:
+            self.audit.flush()
+        except (SQLAlchemyError, OSError):
+            log.exception("the audit log cannot be brought up now; its rows are kept in the database")
 
     def refused(self, user: str, action: str, subject: str, why: PtcsError) -> None:
         """Put a refusal into the audit trail."""
@@ -136,7 +146,7 @@ class Context:
         with self.database.writing() as session:
             kind = type(why).__name__
             self.audit.note(session, self.now(), user, action, opaque(subject), "refused", f"{kind}: {why}")
-        self.audit.flush()
+        self._chain()
 
     @contextmanager
     def permitted(

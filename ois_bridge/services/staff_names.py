@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ois_bridge.models.accounts import Account
@@ -20,11 +21,14 @@ class StaffNames:
         self._read: tuple[datetime, Mapping[str, str]] | None = None
 
     def known(self, database: Database, now: datetime) -> Mapping[str, str]:
-        """Of every account."""
+        """Of every account; while the database does not answer, as they were, or none."""
         kept = self._read
         if kept is None or not timedelta() <= now - kept[0] < KEPT:
-            with database.reading() as session:
-                kept = self._read = (now, read(session))
+            try:
+                with database.reading() as session:
+                    kept = self._read = (now, read(session))
+            except SQLAlchemyError:  # the page that says so is made with what is known
+                return kept[1] if kept is not None else {}
         return kept[1]
 
 

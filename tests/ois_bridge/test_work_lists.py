@@ -1,12 +1,13 @@
 """The kept rows of work lists are the truth at any moment: whoever changes the data, and whoever looks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, select, text
+from sqlalchemy.orm import Session
 
 from common import site
 from common.state import StateDir
@@ -16,8 +17,9 @@ from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.workflow import Task
 from ois_bridge.services import access
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.workflow import lists, tasks
+from ois_bridge.services.workflow import board, lists, open_tasks, processes, tasks
 from ois_bridge.services.workflow.lists import Wish
+from ois_bridge.services.workflow.tasks import Verdict
 from tests.ois_bridge.workflow_steps import PHYSICIAN, begun, staff
 
 pytestmark = pytest.mark.requirement("OIS-WORKLIST")
@@ -106,3 +108,76 @@ def test_late_and_restricted_follow_time_and_team(means: Context, clock: list[da
     clock[0] += access.IN_NEED + timedelta(minutes=1)
     assert shown(means, OTHER) == []
     assert [row.key for row in shown(means)] == [task.key]
+
+
+@pytest.mark.parametrize("few", [200, 1])
+def test_kept_rows_are_those_of_the_database(
+    means: Context, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """After each change what is kept is what is read anew; in between only changed tasks are read."""
+    monkeypatch.setattr(open_tasks, "FEW", few)
+    read: list[int] = []
+    whole = open_tasks._read
+
+    def counted(session: Session, roles: tuple[str, ...]) -> Sequence[lists.Row]:
+        read.append(1)
+        return whole(session, roles)
+
+    monkeypatch.setattr(open_tasks, "_read", counted)
+    keys = [begun(means, f"kept{number}") for number in range(5)]
+
+    def same() -> list[str]:
+        with means.database.reading() as session:
+            kept = means.open_tasks.of(means.database, session, board.EVERY)
+            assert kept == whole(session, tuple(sorted(board.EVERY)))
+            return [row.key for row in kept]
+
+    first = same()
+    read.clear()
+    tasks.take(means, PHYSICIAN, first[2])
+    same()
+    tasks.finish(means, PHYSICIAN, first[2], Verdict("done", "", ""))
+    assert first[2] not in same(), "done, and the next step has come"
+    with means.database.writing() as session:
+        session.get_one(Task, first[0]).due = None
+        session.get_one(Task, first[1]).role = "operator"
+        session.get_one(Task, first[3]).due = datetime(2020, 1, 1, tzinfo=UTC)
+    order = same()
+    assert (order[0], order[-1]) == (first[3], first[0])
+    with means.database.writing() as session:
+        session.execute(delete(Task).where(Task.key == first[4]))
+    assert first[4] not in same()
+    assert bool(read) == (few == 1)
+    # a reader whose transaction began before a change does not make others see the older state
+    with means.database.reading() as early:
+        early.scalar(select(Task.key).limit(1))
+        tasks.take(means, PHYSICIAN, first[0])
+        newer = same()
+        means.open_tasks.of(means.database, early, board.EVERY)
+    assert same() == newer
+    with means.database.writing() as session:
+        session.get_one(Course, keys[0]).state = CourseState.INTERRUPTED
+    same()
+
+
+def test_board_shows_the_tasks_by_step(means: Context) -> None:
+    mine, other = begun(means, "board1"), begun(means, "board2")
+    with means.database.writing() as session:
+        session.get_one(Course, mine).physician = PHYSICIAN.user
+        session.get_one(Course, other).physician = OTHER.user
+        patient = session.get_one(Course, other).patient_key
+
+    def columns(who: Caller, whose: str) -> dict[str, set[str]]:
+        with means.database.reading() as session:
+            found = board.columns(session, means, who, processes.DEFAULT, whose)
+            assert all(column.number == len(column.tasks) for column in found)
+            return {
+                column.step: {row.course_key for row in column.tasks} for column in found if column.number
+            }
+
+    (step,) = columns(PHYSICIAN, "mine")
+    assert columns(PHYSICIAN, "mine") == {step: {mine}}
+    assert columns(PHYSICIAN, "all") == {step: {mine, other}}
+    access.restrict(means, OTHER, patient, "a person in public life")
+    assert columns(PHYSICIAN, "all") == {step: {mine}}
+    assert columns(OTHER, "all") == {step: {mine, other}}

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from ois_bridge.domain.course_states import CourseState
+from common import authority
 from ois_bridge.models.clinical import Course, Patient
-from ois_bridge.models.workflow import ProcessRecord, Task
+from ois_bridge.models.workflow import ProcessRecord
+from ois_bridge.services.closed_records import closed_to
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.workflow import designs, rights
-from ois_bridge.services.workflow.processes import OPEN
+from ois_bridge.services.workflow import designs
+from ois_bridge.services.workflow.open_tasks import Row
 
 MOST = 60
 """Cards of one column; the rest is counted."""
+EVERY = frozenset(authority.ROLES)
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Column:
     step: str
     title: str
     role: str
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[Row] = field(default_factory=list)
     number: int = 0
 
 
@@ -35,46 +37,24 @@ def columns(session: Session, context: Context, caller: Caller, name: str, whose
     """
     drawing = designs.read(designs.active(session, name).drawing)
     found = {step.name: Column(step.name, step.title, step.role) for step in drawing.steps.values()}
-    wanted = [ProcessRecord.name == name, Task.state.in_(OPEN), Course.state == CourseState.ACTIVE]
-    wanted.append(rights.visible(caller, context))
+    user = caller.user
+    rows = [
+        row for row in context.open_tasks.of(context.database, session, EVERY) if row.process_name == name
+    ]
     if whose == "mine":
-        wanted.append((Course.physician == caller.user) | (Task.assignee == caller.user))
-    for step, title, role, number in session.execute(_counted().where(*wanted).group_by(Task.name)):
+        rows = [row for row in rows if user in (row.physician, row.assignee)]
+    closed = frozenset[str]()
+    if any(row.restricted for row in rows):
+        closed = frozenset(closed_to(context.database, user, caller.roles, context.now()))
+    for row in rows:
+        if row.patient_key in closed and row.assignee != user:
+            continue
         # a step that only an older version has stands at the end
-        found.setdefault(step, Column(step, title, role)).number = number
-    for task in session.scalars(_first(wanted)).unique():
-        found[task.name].tasks.append(task)
+        column = found.get(row.name) or found.setdefault(row.name, Column(row.name, row.title, row.role))
+        column.number += 1
+        if column.number <= MOST:
+            column.tasks.append(row)
     return list(found.values())
-
-
-def _counted() -> Select[str, str, str, int]:
-    return (
-        select(Task.name, func.max(Task.title), func.max(Task.role), func.count())
-        .join(Task.process)
-        .join(Task.course)
-        .join(Course.patient)
-    )
-
-
-def _first(wanted: Sequence[ColumnElement[bool]]) -> Select[Task]:
-    """The first cards of each column."""
-    order = (Task.due.is_(None), Task.due, Task.created)
-    place = func.row_number().over(partition_by=Task.name, order_by=order).label("place")
-    numbered = (
-        select(Task.key, place)
-        .join(Task.process)
-        .join(Task.course)
-        .join(Course.patient)
-        .where(*wanted)
-        .subquery()
-    )
-    return (
-        select(Task)
-        .join(numbered, numbered.c.key == Task.key)
-        .options(joinedload(Task.course).joinedload(Course.patient))
-        .where(numbered.c.place <= MOST)
-        .order_by(*order)
-    )
 
 
 def of_course(session: Session, course_key: str) -> Sequence[ProcessRecord]:

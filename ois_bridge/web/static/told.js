@@ -2,7 +2,7 @@
 // When the session is over, one logs in beside the page (again.js) and the update is asked for once more.
 import { logInAgain, offer, over } from "/static/again.js";
 
-function tell(text) {
+export function tell(text) {
   const main = document.getElementById("main") ?? document.body;
   document.getElementById("told")?.remove();
   const box = document.createElement("div");
