@@ -20,14 +20,19 @@ class Mark(StrEnum):
 
     PLANNED = N_("planned")
     MISSED = N_("missed")
+    ATTENDED = N_("attended, no treatment record here")
     TREATED = N_("treated as planned")
     INTERRUPTED = N_("treated with interruptions")
     PARTIAL = N_("partly treated")
 
 
+UNTREATED = (Mark.MISSED, Mark.ATTENDED)
+"""What became of a booking without a record."""
+
 SYMBOL = {
     Mark.PLANNED: "○",
     Mark.MISSED: "✖",
+    Mark.ATTENDED: "◌",
     Mark.TREATED: "●",
     Mark.INTERRUPTED: "◍",
     Mark.PARTIAL: "◐",
@@ -118,7 +123,7 @@ def draw(lanes: Sequence[Lane], now: datetime) -> Drawing | None:
         for beat in lane.beats:
             anchor = f"beat-{row}-{beat.number}"
             if beat.planned is not None:
-                mark = Mark.MISSED if beat.mark is Mark.MISSED else Mark.PLANNED
+                mark = beat.mark if beat.mark in UNTREATED else Mark.PLANNED
                 points.append(
                     Point(place(beat.planned), row * LANE + 18, mark, f"{anchor}-p", beat, beat.planned)
                 )

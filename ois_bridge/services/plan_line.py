@@ -23,6 +23,9 @@ from ois_bridge.services.context import Caller, Context
 
 log = logging.getLogger(__name__)
 
+WITHOUT_RECORD = {AppointmentState.MISSED: Mark.MISSED, AppointmentState.DONE: Mark.ATTENDED}
+"""What became of a visit that no treatment record belongs to; the others are still planned."""
+
 
 @dataclass(frozen=True)
 class TimeLine:
@@ -145,14 +148,13 @@ def _mark(row: Fraction, stops: int, visit: Appointment | None) -> Mark:
         return Mark.INTERRUPTED if stops or len(row.parts) > 1 else Mark.TREATED
     if row.parts:
         return Mark.PARTIAL
-    return Mark.MISSED if visit is not None and visit.state is AppointmentState.MISSED else Mark.PLANNED
+    return WITHOUT_RECORD.get(visit.state, Mark.PLANNED) if visit is not None else Mark.PLANNED
 
 
 def _visit(number: int, visit: Appointment) -> Beat:
-    missed = visit.state is AppointmentState.MISSED
     return Beat(
         number, visit.start, visit.device, visit.state.value, None, None, None, None, 0, "", visit.note,
-        Mark.MISSED if missed else Mark.PLANNED,
+        WITHOUT_RECORD.get(visit.state, Mark.PLANNED),
     )  # fmt: skip
 
 

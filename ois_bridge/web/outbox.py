@@ -9,6 +9,7 @@ from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.outgoing_states import OUTGOING_TABLE, OutgoingEvent, OutgoingState, masked_recipient
 from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.words import N_
 from ois_bridge.services import outbox
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
@@ -18,6 +19,17 @@ from ois_bridge.web.session import Form, Means, User
 router = APIRouter(include_in_schema=False)
 
 PAGE = 50
+KINDS = {
+    "appointment-made": N_("appointment made"),
+    "appointment-moved": N_("appointment moved"),
+    "appointment-cancelled": N_("appointment cancelled"),
+    "queue-soon": N_("soon to be called"),
+    "device-fault": N_("device fault, to patients"),
+    "device-fault-staff": N_("device fault, to staff"),
+    "task-due": N_("tasks are due"),
+    "task-late": N_("tasks are late, to a group"),
+}
+CHANNELS = {"sms": N_("text message"), "wechat": N_("WeChat")}
 STEPS = {"again": outbox.send_again, "cancel": outbox.cancel}
 
 
@@ -68,6 +80,8 @@ def _page(
             Event=OutgoingEvent,
             masked=masked_recipient,
             error_of=outbox.error_of,
+            kinds=KINDS,
+            channels=CHANNELS,
             error=error,
         )
 

@@ -122,6 +122,7 @@ class CourseLife:
         while clock.at + timedelta(days=6) < last:
             clock.at += timedelta(days=6)
             clock.on(chance.uniform(0, 6))
+            clock.at = min(clock.at, until - timedelta(minutes=5))
             weight *= chance.uniform(0.985, 1.002)
             self._review(chance, weight)
 

@@ -26,7 +26,9 @@ STRANGERS = 3
 """Other patients that may be there: those of the demonstration's own loop."""
 
 ROLES = ("physician", "physicist", "therapist", "receptionist")
-"""Of the staff; the demonstration's own accounts are named like them."""
+"""Of those who work on courses."""
+OWN = (*ROLES, "operator", "service", "admin")
+"""Accounts of a demonstration facility (config/roles.yaml); a seeding gives them persons' names."""
 
 TOLD = 4
 """All but every fourth patient have given a way to be told."""
@@ -79,8 +81,9 @@ def _staff(session: Session, context: Context, rows: Sequence[Mapping[str, str]]
     """Accounts that nobody can log in with until an administrator gives them a password."""
     known = {one.user: one for one in session.scalars(select(Account))}
     for row in rows:
-        if row["user"] in ROLES:
-            known[row["user"]].full_name = row["name"]
+        if row["user"] in OWN:
+            if row["user"] in known:
+                known[row["user"]].full_name = row["name"]
         elif row["user"] not in known:
             encoded = context.hasher.hash(secrets.token_urlsafe(32))
             account = Account(
@@ -152,7 +155,8 @@ def _cast(scene: Mapping[str, Any], chance: random.Random) -> Cast:
     """Who works on one course; the demonstration's own accounts have their share."""
     known: dict[str, list[str]] = {role: [] for role in ROLES}
     for row in scene["staff"]:
-        known[row["role"]].append(row["user"])
+        if row["role"] in known:
+            known[row["role"]].append(row["user"])
     callers = {
         role: [Caller(user, frozenset({role})) for user in chance.sample(users, len(users))]
         for role, users in known.items()
