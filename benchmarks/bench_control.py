@@ -14,9 +14,10 @@ from pathlib import Path
 from common import authority
 from common.hashchain import ChainLog, Rotation, entries, verify
 from common.state import StateDir
+from device_servers.callers import Client
 from device_servers.control_areas import Area, Areas
 from device_servers.control_file import Control
-from device_servers.guard import Client, Guard
+from device_servers.guard import Guard
 from device_servers.services.control.desk import Asked, Person
 from device_servers.services.control.start import keeper_of
 from device_servers.services.control.table import Event

@@ -13,8 +13,9 @@ from tango.server import Device, DeviceMeta, attribute, inheritance_patch
 from common.errors import LinkLost, PtcsError, Unauthorised
 from common.site import Device as SiteDevice
 from common.text import _
+from device_servers.callers import Client, client_of
 from device_servers.context import Context
-from device_servers.guard import Client, Session, client_of
+from device_servers.guard import Session
 
 log = logging.getLogger(__name__)
 

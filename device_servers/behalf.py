@@ -14,8 +14,8 @@ import tango
 from common.errors import Refused
 from common.text import _
 from device_servers.access import Rule
+from device_servers.callers import Client
 from device_servers.context import Context
-from device_servers.guard import Client
 from device_servers.parse import json_object, text_field
 
 LONGEST_BY = 120

@@ -41,7 +41,8 @@ class Grant:
 @dataclass(frozen=True)
 class Statement:
     """What the machine says: who has control, since when older log-ins of a user count no more, and until
-    when local log-ins are accepted. serial: a newer statement has a higher one.
+    when local log-ins are accepted. serial: a newer statement has a higher one. required: area -> whether
+    nobody writes there without control, where that was decided to be other than the site file says.
     """
 
     serial: int = 0
@@ -49,6 +50,7 @@ class Statement:
     grants: Mapping[str, Grant] = field(default_factory=dict)
     ended: Mapping[str, float] = field(default_factory=dict)
     local_until: float = 0.0
+    required: Mapping[str, bool] = field(default_factory=dict)
 
 
 def write(path: Path, key: Ed25519PrivateKey, told: Statement) -> None:
@@ -60,6 +62,7 @@ def write(path: Path, key: Ed25519PrivateKey, told: Statement) -> None:
         "grants": {name: [grant.user, grant.since, grant.until] for name, grant in told.grants.items()},
         "ended": dict(told.ended),
         "local_until": told.local_until,
+        "required": dict(told.required),
     }
     write_json(path, {"signed": authority.sign(key, content)})
 
@@ -73,7 +76,9 @@ def read(path: Path, key: Ed25519PublicKey) -> Statement:
             raise Tampered(f"{path.name} holds another statement")
         grants = {name: Grant(str(user), float(a), float(b)) for name, (user, a, b) in told["grants"].items()}
         ended = {str(user): float(at) for user, at in told["ended"].items()}
-        return Statement(int(told["serial"]), float(told["time"]), grants, ended, float(told["local_until"]))
+        required = {str(area): bool(must) for area, must in told.get("required", {}).items()}
+        local_until = float(told["local_until"])
+        return Statement(int(told["serial"]), float(told["time"]), grants, ended, local_until, required)
     except (ValueError, KeyError, TypeError, AttributeError) as why:
         raise Tampered(f"{path.name} cannot be read: {why}") from why
 
@@ -150,7 +155,7 @@ class Control:
             if grant.user != user:
                 raise Unauthorised(_held(area, grant))
             self._asked[area.name] = (user, at)
-        elif area.required:
+        elif told.required.get(area.name, area.required):
             text = _("nobody has control of {area}; take it first: `ptcs control request {area}`")
             raise Unauthorised(text.format(area=area.name))
 

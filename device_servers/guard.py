@@ -20,6 +20,7 @@ from common import authority
 from common.errors import Unauthorised
 from common.hashchain import ChainLog, Rotation
 from common.text import _
+from device_servers.callers import Client, born
 from device_servers.control_file import NOBODY, Control
 from device_servers.tokens import Tokens
 
@@ -31,15 +32,6 @@ ROTATION = Rotation(size=32 << 20, age=31 * 86400.0)
 """The audit log goes on in a new file when the old one is so large, or so old."""
 VALUE_LIMIT = 300
 """Longest value text, in characters, that the audit log keeps."""
-
-
-@dataclass(frozen=True)
-class Client:
-    """A client process. `born` is its start time in kernel ticks where it runs on this host, else ""."""
-
-    host: str
-    pid: int
-    born: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,28 +54,6 @@ class Session:
         """Whether its time is up, also when somebody has put the clock back."""
         lasts = self.identity.expires.timestamp() - self.since if self.since else math.inf
         return self.identity.expired(now) or steady - self.opened > lasts
-
-
-def client_of(ident: Any) -> Client:
-    """The client process behind a Tango `ClientAddr` (or None for a call from inside this process)."""
-    if ident is None:
-        return Client("local", 0)
-    address = str(ident.client_ip)
-    if not address.startswith("giop:"):
-        return Client("local", int(ident.client_pid))
-    pid = int(ident.client_pid)
-    host = address.split(":", 2)[-1].rpartition(":")[0]
-    if address.startswith("giop:unix:") or host in ("127.0.0.1", "[::1]"):
-        return Client("localhost", pid, _born(pid))
-    return Client(host, pid)
-
-
-def _born(pid: int) -> str:
-    """Start time of a local process: a new process that gets an old pid is another client."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 class Guard:
@@ -168,9 +138,9 @@ class Guard:
     def has_left(self, client: Client) -> bool:
         """Whether a client has ended its session here, or its process has."""
         with self._lock:
-            here = client in self._sessions
-            ended = not here and any(session.client == client for _at, session in self._ended)
-        return ended or (client.born != "" and _born(client.pid) != client.born)
+            here = any(one.process == client.process for one in self._sessions)
+            ended = not here and any(one.client.process == client.process for _at, one in self._ended)
+        return ended or (client.born != "" and born(client.pid) != client.born)
 
     def check(self, client: Client, area: str, *, safe: bool, device: str = "") -> Session:
         """The session under which a client may write to a device of an area now ("": any valid session).

@@ -12,7 +12,8 @@ import tango
 
 from common.text import _
 from device_servers.attribute_config import configure
-from device_servers.guard import Client, Guard
+from device_servers.callers import Client
+from device_servers.guard import Guard
 from device_servers.unseen import LINE
 
 log = logging.getLogger(__name__)

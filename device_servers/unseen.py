@@ -19,7 +19,8 @@ from typing import Any
 import tango
 
 from common.text import _
-from device_servers.guard import Client, Guard
+from device_servers.callers import Client
+from device_servers.guard import Guard
 
 log = logging.getLogger(__name__)
 

@@ -142,6 +142,24 @@ def take(state: Path, area: str, reason: str, user: str, password: str) -> None:
 
 
 @control.command()
+@AREA
+@click.option("--off", is_flag=True, help="Everybody with the right writes again while nobody has control.")
+@reason_option
+@state_option
+@user_option
+@password_option
+def require(state: Path, area: str, off: bool, reason: str, user: str, password: str) -> None:
+    """Have AREA written only by who has control of it. For the highest rank of the area."""
+    wish = {"area": area, "required": not off, "reason": reason}
+    with connect(state, user, _typed(user, password)) as client:
+        call(client.proxy(_name(site_of(state))), "Require", json.dumps(wish))
+    text = _("{area}: everybody with the right writes while nobody has control")
+    if not off:
+        text = _("{area}: nobody writes without control")
+    click.echo(text.format(area=area))
+
+
+@control.command()
 @click.argument("whose")
 @reason_option
 @state_option

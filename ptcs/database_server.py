@@ -7,16 +7,16 @@ tells whose the other end of the connection is. Everybody reads.
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
 import tango
 import tango.server
 from databaseds import database
-from tango.test_context import parse_ior
 
-from common.links.socket_owner import is_own
 from device_servers.admin_port import close_admin_port
+from device_servers.callers import user_at
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def for_own_programs(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def call(device: Any, *values: Any) -> Any:
         ident = device.get_client_ident()
-        if ident is not None and not _is_own(str(ident.client_ip)):
+        if ident is not None and user_at(str(ident.client_ip)) not in (os.getuid(), 0):
             _warn_once(str(ident.client_ip))
             tango.Except.throw_exception("Refused", WHY, "authority")
         return command(device, *values)
@@ -52,20 +52,6 @@ def for_own_programs(command: Callable[..., Any]) -> Callable[..., Any]:
 @functools.lru_cache(maxsize=1024)
 def _warn_once(client: str) -> None:
     log.warning("writes of the client at %s are refused: it is of another user", client)
-
-
-def _is_own(client: str) -> bool:
-    """Whether a client, as Tango names it (giop:tcp:HOST:PORT), is a program of our user."""
-    kind, _colon, address = client.partition("giop:tcp:")
-    host, _colon, port = address.rpartition(":")
-    return not kind and port.isdigit() and is_own((host, int(port)), _own_address())
-
-
-@functools.cache
-def _own_address() -> tuple[str, int]:
-    util = tango.Util.instance()
-    told = parse_ior(util.get_dserver_ior(util.get_dserver_device()))
-    return told.host.rstrip(b"\0").decode(), int(told.port)
 
 
 def _run_closed(*arguments: Any, post_init_callback: Callable[[], None], **options: Any) -> Any:

@@ -41,15 +41,10 @@ def owner(far: Address, near: Address) -> int | None:
     return uid if inode else None
 
 
-def is_own(far: Address, near: Address) -> bool:
-    """Whether the end `far` is held by the user of this process, or by root."""
-    return owner(far, near) in (os.getuid(), 0)
-
-
 def accepted(link: socket.socket) -> bool:
     """Whether who connected to this accepted socket is the user of this process, or root."""
     with contextlib.suppress(OSError):
-        return is_own(link.getpeername(), link.getsockname())
+        return owner(link.getpeername(), link.getsockname()) in (os.getuid(), 0)
     return False
 
 

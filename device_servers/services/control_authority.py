@@ -1,6 +1,8 @@
 """ControlAuthority: who has control of which area, log-ins while the OIS is silent, seals of the logs."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from tango.server import command
 
@@ -60,9 +62,23 @@ class ControlAuthority(ControlView):
         """Take control from somebody of a lower rank, not while a room of the area is under treatment."""
         return self._act(Event.TAKE, text)
 
+    @rule(anyone=True)
+    @command(dtype_in=str, doc_in='JSON {"area", "required": true or false, "reason"}')
+    def Require(self, text: str) -> None:
+        """Say whether nobody writes in an area without control. For its highest rank, not in a treatment."""
+        values = json_object(text)
+        if not isinstance(must := values.get("required"), bool):
+            raise Refused(_("'required' is missing: it must be true or false"))
+        self._keeper_now().require(text_field(values, "area"), must, self._asked(Event.TAKE, values))
+        self.refresh()
+
     def _act(self, event: Event, text: str) -> str:
         values = json_object(text)
-        asked = Asked(
+        asked = self._asked(event, values)
+        return self._keeper_now().do(text_field(values, "area"), asked).state.value
+
+    def _asked(self, event: Event, values: Mapping[str, Any]) -> Asked:
+        return Asked(
             event=event,
             by=self._person(bind=values.get("bind") is True),
             now=time.time(),
@@ -70,7 +86,6 @@ class ControlAuthority(ControlView):
             reason=str(values.get("reason", "")),
             treated=self._working().treated_now(),
         )
-        return self._keeper_now().do(text_field(values, "area"), asked).state.value
 
     # --- Log-ins
 

@@ -11,8 +11,8 @@ from common.errors import Refused, Tampered
 from common.state import StateDir
 from common.text import _
 from device_servers.base import PtcsDevice, derived
+from device_servers.callers import Client
 from device_servers.control_areas import load
-from device_servers.guard import Client
 from device_servers.services.control.desk import Person
 from device_servers.services.control.keeper import Keeper
 from device_servers.services.control.start import keeper_of

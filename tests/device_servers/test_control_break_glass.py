@@ -9,9 +9,10 @@ import pytest
 from common import authority
 from common.errors import Refused, Unauthorised
 from common.state import StateDir
+from device_servers.callers import Client
 from device_servers.control_areas import Area, Areas
 from device_servers.control_file import Control
-from device_servers.guard import Client, Guard
+from device_servers.guard import Guard
 from device_servers.services.control.break_glass import BreakGlass, hashed, wait_s
 from device_servers.services.control.desk import Asked, Person
 from device_servers.services.control.keeper import Keeper

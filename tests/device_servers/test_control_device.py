@@ -87,6 +87,36 @@ def test_a_free_area_is_open_until_somebody_has_it_and_stops_always_pass(site: C
 
 
 @pytest.mark.requirement("ACS-USERS")
+def test_an_area_is_made_exclusive_and_open_again_by_its_highest_rank_also_over_a_restart(
+    site: ControlRoom,
+) -> None:
+    def require(must: bool, reason: str = "machine shift begins") -> tuple[str, str, str]:
+        return (AUTHORITY, "Require", wish("transport", required=must, reason=reason))
+
+    site.login("otto", "operator")
+    site.proxy(VALVE).Open()
+    assert "is for: service" in refusal(site.proxy(AUTHORITY).Require, require(True)[2]).desc
+    (short,) = site.aside("sam", "service", require(True, "no"))
+    assert "say why" in short
+    assert site.aside("sam", "service", require(True)) == ["done"]
+    assert site.areas()["transport"]["required"] is True
+    assert "nobody has control of transport" in refusal(site.proxy(VALVE).Close).desc
+    site.kill("services")
+    site.start_server("services")
+    site.wait_exported(["crate/server/services"], 300.0)
+    site.login("otto", "operator")
+    assert site.areas()["transport"]["required"] is True
+    assert "nobody has control of transport" in refusal(site.proxy(VALVE).Close).desc
+    assert site.control("Request", "transport") == "HELD"
+    site.proxy(VALVE).Close()
+    site.control("Release", "transport")
+    assert site.aside("sam", "service", require(False, "machine shift is over")) == ["done"]
+    site.proxy(VALVE).Open()
+    kept = [row for row in hashchain.entries(site.state / "control" / "control.log") if "required" in row]
+    assert [(row["event"], row["user"]) for row in kept] == [("require", "sam"), ("free", "sam")]
+
+
+@pytest.mark.requirement("ACS-USERS")
 def test_hand_over_needs_both_and_taking_a_reason_and_a_higher_rank(site: ControlRoom) -> None:
     site.login("otto", "operator")
     site.control("Request", "transport")

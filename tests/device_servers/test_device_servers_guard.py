@@ -1,6 +1,7 @@
 """The guard alone: full disk, re-used pids, keys that come later."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ import pytest
 from common import authority
 from common.errors import Unauthorised
 from common.hashchain import entries
-from device_servers.guard import Client, Guard, client_of
+from device_servers.callers import Client, client_of
+from device_servers.guard import Guard
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ME = Client("localhost", 1)
@@ -71,3 +73,17 @@ def test_a_new_process_with_an_old_pid_is_another_client() -> None:
     assert client_of(gone) == Client("localhost", 2**22 + 1, "")
     assert client_of(far) == Client("10.0.0.7", 77)
     assert client_of(None) == Client("local", 0)
+
+
+@pytest.mark.requirement("SYS-ACCESS")
+def test_a_session_is_bound_to_the_user_whose_connection_it_is(guard: Guard, tmp_path: Path) -> None:
+    """The number of a process is what a client says of itself; the user is what the kernel says."""
+    otto = Client("localhost", 77, "1000", 1001)
+    guard.open(otto, token(tmp_path))
+    assert guard.user(otto) == "otto"
+    forger = replace(otto, uid=1002)
+    assert guard.user(forger) == ""
+    with pytest.raises(Unauthorised, match="no session"):
+        guard.check(forger, "accelerator", safe=True)
+    guard.close(forger)
+    assert guard.user(otto) == "otto"

@@ -28,12 +28,15 @@ KEPT_S = 9 * 3600.0
 
 @dataclass
 class Standing:
-    """Everything that is kept: control by area, ended log-ins (user -> time), and local log-ins until."""
+    """Everything that is kept: control by area, ended log-ins (user -> time), local log-ins until, and where
+    control is required other than the site file says.
+    """
 
     places: dict[str, Place] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
     local_until: float = 0.0
     serial: int = 0
+    required: dict[str, bool] = field(default_factory=dict)
 
 
 class Book:
@@ -73,7 +76,7 @@ class Book:
             if place.holder is not None
         }
         ended = {user: at for user, at in standing.ended.items() if now - at < KEPT_S}
-        told = Statement(standing.serial, now, grants, ended, standing.local_until)
+        told = Statement(standing.serial, now, grants, ended, standing.local_until, standing.required)
         try:
             control_file.write(self._statement, self._key, told)
         except OSError as why:
@@ -96,6 +99,9 @@ def replay(path: Path) -> Standing:
                 standing.places[name] = _place(told)
             standing.ended.update(entry.get("ended", {}))
             standing.local_until = float(entry.get("local_until", standing.local_until))
+            standing.required = {
+                name: bool(must) for name, must in entry.get("required", standing.required).items()
+            }
             standing.serial = int(entry["serial"])
         except (KeyError, TypeError, ValueError, AttributeError) as why:
             raise Tampered(f"{path.name} entry {number} has no meaning: {why}") from why
@@ -120,6 +126,8 @@ def _changes(before: Standing, after: Standing) -> dict[str, Any]:
         found["ended"] = {u: at for u, at in after.ended.items() if before.ended.get(u) != at}
     if after.local_until != before.local_until:
         found["local_until"] = after.local_until
+    if after.required != before.required:
+        found["required"] = after.required
     return found
 
 

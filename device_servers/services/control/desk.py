@@ -158,13 +158,21 @@ def _take(area: Area, place: Place, asked: Asked) -> Place:
             "{user} has control of {area} and is not of a lower rank; ask: `ptcs control request {area}`"
         )
         raise Unauthorised(text.format(user=place.holder.user, area=area.name))
-    treating = sorted(asked.treated & set(area.rooms))
-    if treating:
-        text = _("{room} is under treatment: control of {area} is not taken until it ends")
-        raise Refused(text.format(room=", ".join(treating), area=area.name))
-    if not SHORTEST_REASON <= len(" ".join(asked.reason.split())) <= LONGEST_REASON:
-        raise Refused(_("say why, in 5 to 200 characters: who had control will read it"))
+    _require_quiet(area, asked)
+    _require_reason(asked)
     return _given(asked.by, asked.now)
+
+
+def may_rule(area: Area, asked: Asked) -> None:
+    """Whether somebody may say that control of an area is required, or not. Raises Refused, Unauthorised."""
+    highest = max(area.ranks.values())
+    if area.rank(asked.by.roles) < highest:
+        roles = ", ".join(sorted(role for role, rank in area.ranks.items() if rank == highest))
+        raise Unauthorised(
+            _("whether control of {area} is required is for: {roles}").format(area=area.name, roles=roles)
+        )
+    _require_quiet(area, asked)
+    _require_reason(asked)
 
 
 _RULES: dict[Event, Callable[[Area, Place, Asked], Place]] = {
@@ -234,6 +242,17 @@ def _require_rank(area: Area, by: Person) -> None:
     if not area.rank(by.roles):
         text = _("control of {area} is for: {roles}")
         raise Unauthorised(text.format(area=area.name, roles=", ".join(sorted(area.ranks))))
+
+
+def _require_quiet(area: Area, asked: Asked) -> None:
+    if treating := sorted(asked.treated & set(area.rooms)):
+        text = _("{room} is under treatment: control of {area} is not taken until it ends")
+        raise Refused(text.format(room=", ".join(treating), area=area.name))
+
+
+def _require_reason(asked: Asked) -> None:
+    if not SHORTEST_REASON <= len(" ".join(asked.reason.split())) <= LONGEST_REASON:
+        raise Refused(_("say why, in 5 to 200 characters: who had control will read it"))
 
 
 def _require_holder(area: Area, place: Place, asked: Asked) -> None:

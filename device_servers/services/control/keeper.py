@@ -44,6 +44,23 @@ class Keeper(Keeping):
             log.warning("%s takes control of %s from %s", asked.by.user, area.name, what["from"])
         return after
 
+    def require(self, area_name: str, must: bool, asked: Asked) -> None:
+        """Have an area written by who has control of it alone, or by everybody while nobody has control.
+
+        For the highest rank of the area, with a reason, not while a room of it is under treatment. Raises
+        Refused, Unauthorised.
+        """
+        area = self.area(area_name)
+        desk.may_rule(area, asked)
+        with self._lock:
+            after = self._copy()
+            after.required = {name: value for name, value in after.required.items() if name != area.name}
+            if must != area.required:
+                after.required[area.name] = must
+            what = {"area": area.name, "event": "require" if must else "free", "user": asked.by.user}
+            self._book.keep({**what, "reason": " ".join(asked.reason.split())}, after)
+            self.tell()
+
     def end_sessions(self, user: str, by: str, reason: str) -> None:
         """Have no server accept log-ins of a user that were made until now. Raises Refused."""
         reason = " ".join(reason.split())

@@ -60,6 +60,10 @@ class Keeping:
         """Where control of an area stands."""
         return self._book.standing.places.get(name, Place())
 
+    def required(self, area: Area) -> bool:
+        """Whether nobody writes in an area without control: as decided last, else as the site file says."""
+        return self._book.standing.required.get(area.name, area.required)
+
     @property
     def local_until(self) -> float:
         """Until when local log-ins are accepted, s since the epoch; 0: not at all."""
@@ -76,7 +80,7 @@ class Keeping:
                         "area": area.name,
                         "title": area.title,
                         "title_zh": area.title_zh,
-                        "required": area.required,
+                        "required": self.required(area),
                         "state": place.state.value,
                         "user": place.holder.user if place.holder else "",
                         "since": place.since,

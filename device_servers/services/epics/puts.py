@@ -14,7 +14,8 @@ import tango
 
 from common.errors import LinkLost, PtcsError, Refused, Unauthorised
 from common.text import _
-from device_servers.guard import Client, Guard
+from device_servers.callers import Client
+from device_servers.guard import Guard
 from device_servers.registration import crate_name
 from device_servers.services.epics.pv import OF_GATEWAY, Shape
 
