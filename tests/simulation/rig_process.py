@@ -22,7 +22,7 @@ from common.wire.frame import Frame
 WATCHED = tuple(SITE.watchdogs["clients"])
 
 
-def wait_for(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], limit_s: float = 60.0) -> Any:
     end = time.monotonic() + limit_s
     while not (value := condition()):
         assert time.monotonic() < end, "condition not met in time"
