@@ -121,6 +121,15 @@ class PhysicsBeam(PtcsDevice):
         self.refresh()
 
     @rule(read=True)
+    @command(dtype_out=str, doc_out="JSON {state, cause, mine: whether the map is this device's}")
+    def Standing(self) -> str:
+        """How the beam hardware stands, asked of it now: the attribute Hardware is that of its last block."""
+        held = self.driver.status()
+        digest = str(held.get("digest") or "")
+        told = {"state": str(held.get("state", "")), "cause": str(held.get("cause") or "")}
+        return json.dumps({**told, "mine": bool(digest) and digest == self._digest})
+
+    @rule(read=True)
     @command(dtype_out=str, doc_out="JSON {state, digest, x, y, size_x, size_y, primary, secondary}: by spot")
     def Counters(self) -> str:
         """What the monitors have counted and seen of each spot of the map loaded here."""

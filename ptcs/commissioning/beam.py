@@ -22,6 +22,12 @@ SIGMA_MM = 4.0
 RUNNING = frozenset({"SWITCHING", "DELIVERING"})
 FROM = {"LOADED": "Start", "HELD": "Resume"}
 """What gets beam under way from a state of the beam hardware."""
+GONE = frozenset({"IDLE", "TERMINATED"})
+"""States in which nothing more comes of a delivery: somebody ended it, or the hardware was started anew."""
+
+
+class Aborted(LinkLost):
+    """A delivery was ended before its last spot; what instruments collected is a part of it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ class Delivered:
 class RoomBeam:
     """Beam in one room. Use it as a context: it ends beam, and gives it back, however the block ends."""
 
-    def __init__(self, bench: TangoBench, room: str) -> None:
-        """Raises Refused for a room without a PhysicsBeam."""
+    def __init__(self, bench: TangoBench, room: str, patience_s: float = PERMIT_S) -> None:
+        """patience_s: how long beam may take to come (back). Raises Refused for a room without PhysicsBeam."""
         site = bench.site
         rows = site.of_class("PhysicsBeam", room)
         if not rows:
@@ -62,6 +68,7 @@ class RoomBeam:
         self._allocation = site.of_class("BeamAllocation")[0].name
         self._interlock = site.of_class("Interlock")[0].name
         self._station = site.of_class("EnvironmentStation", room)[0].name
+        self._patience = patience_s
         self._map: tuple[list[float], list[list[float]]] | None = None
         self._again = False
         self.revived: list[str] = []
@@ -99,13 +106,17 @@ class RoomBeam:
     def deliver(self, energies: Sequence[float], spots: Sequence[Spot], limit_s: float = 300.0) -> Delivered:
         """Deliver spots once, also after trips by a computer that was busy, and read the counters.
 
-        Raises Refused for what the machine cannot deliver, LinkLost when it does not end in time.
+        Raises Refused for what the machine cannot deliver, Aborted when somebody else ended it, LinkLost when
+        it does not end in time.
         """
         k_tp = self._load(energies, spots)
         self._again = False
         self._start()
         end = self.bench.now() + limit_s
         while (state := self.state()) != "COMPLETE":
+            if state in GONE:
+                text = _("delivery was ended before its last spot: beam is {state}; deliver it anew")
+                raise Aborted(text.format(state=state))
             if state not in RUNNING:
                 self.revive(state)
             if self.bench.now() > end:
@@ -131,18 +142,19 @@ class RoomBeam:
             self._go()
 
     def end(self) -> None:
-        """End beam and forget the map."""
+        """End beam and forget the map; another's map, which the device does not know, stays."""
         self._again = False
         if self.state() in RUNNING | {"HELD"}:
             self.bench.command(self.device, "Terminate")
             self._until(lambda: self.state() not in RUNNING, "end of beam")
-        if self.bench.text(f"{self.device}/Digest"):
-            self.bench.command(self.device, "Unload")
+        if self.state() != "IDLE":
+            with suppress(Refused):
+                self.bench.command(self.device, "Unload")
         self._map = None
 
     def state(self) -> str:
-        """State of the beam hardware."""
-        return self.bench.text(f"{self.device}/Hardware")
+        """State of the beam hardware, asked of it now: what it pushed last may be of the map before."""
+        return str(json.loads(self.bench.command(self.device, "Standing"))["state"])
 
     def _load(self, energies: Sequence[float], spots: Sequence[Spot]) -> float:
         rows = [[s.layer, s.x, s.y, s.mu, s.sigma] for s in spots]
@@ -165,10 +177,12 @@ class RoomBeam:
     def _go(self) -> None:
         """Get beam under way from wherever it is: reset what tripped, start or resume, again for a while.
 
-        Raises Refused or LinkLost with the last reason.
+        Raises Aborted where nothing is loaded any more, Refused or LinkLost with the last reason.
         """
-        end = self.bench.now() + PERMIT_S
+        end = self.bench.now() + self._patience
         while (state := self.state()) not in RUNNING | {"COMPLETE"}:
+            if state in GONE:
+                raise Aborted(_("beam is {state}: nothing is loaded that could go on").format(state=state))
             try:
                 if self.bench.read([f"{self._interlock}/Tripped"]).values[0]:
                     with suppress(Refused):  # a trip of another, isolated room stands in nobody's way here
@@ -180,12 +194,12 @@ class RoomBeam:
                     raise
             if self.bench.now() > end:
                 text = _("beam is {state} after {limit:.0f} s")
-                raise LinkLost(text.format(state=state, limit=PERMIT_S))
+                raise LinkLost(text.format(state=state, limit=self._patience))
             self.bench.pause(POLL_S)
 
     def _until(self, true: Any, what: str) -> None:
-        end = self.bench.now() + PERMIT_S
+        end = self.bench.now() + self._patience
         while not true():
             if self.bench.now() > end:
-                raise LinkLost(_("{what}: not within {limit:.0f} s").format(what=what, limit=PERMIT_S))
+                raise LinkLost(_("{what}: not within {limit:.0f} s").format(what=what, limit=self._patience))
             self.bench.pause(POLL_S)

@@ -6,8 +6,9 @@ import numpy as np
 
 from common.text import _
 from ptcs.commissioning.beam import Spot
+from ptcs.commissioning.bench import Floats
 from ptcs.commissioning.fits.dose import counts_per_mu
-from ptcs.commissioning.instruments import SEE_S, Deliverer, Station, collect
+from ptcs.commissioning.instruments import Deliverer, Station, delivered
 from ptcs.commissioning.measure import Session
 from ptcs.commissioning.plan import Plan, Point
 from ptcs.commissioning.result import Quantity, Result, Table, now
@@ -57,14 +58,14 @@ def calibrate_monitor(
                 tuple((size,) for size in wanted.sizes), ("charge", "counts"), kind="monitor")  # fmt: skip
     measured = session.store.begin(plan, (0.0,), station.user, session.machine())
     rows, k_tp = [], 1.0
+
+    def chamber() -> Floats:
+        return station.read([f"{wanted.chamber}/Charge"]).values
+
     for index, size in enumerate(wanted.sizes):
-        collect(station, wanted.chamber)
-        seen = beam.deliver([wanted.energy], [Spot(0, 0.0, 0.0, SPOT_MU)] * max(round(size / SPOT_MU), 1))
-        station.pause(SEE_S)
-        charge, counts = (
-            float(station.read([f"{wanted.chamber}/Charge"]).values[0]),
-            float(seen.primary.sum()),
-        )
+        spots = [Spot(0, 0.0, 0.0, SPOT_MU)] * max(round(size / SPOT_MU), 1)
+        seen, shown = delivered(station, beam, wanted.chamber, wanted.energy, spots, chamber)
+        charge, counts = float(shown[0]), float(seen.primary.sum())
         k_tp = seen.k_tp
         rows.append((counts, charge))
         nan = float("nan")

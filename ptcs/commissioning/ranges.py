@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ptcs.commissioning.beam import Spot
 from ptcs.commissioning.bench import Floats
 from ptcs.commissioning.fits.bragg import BraggPeak, fit_peak
 from ptcs.commissioning.fits.energy import EnergyScale, energy_scale
-from ptcs.commissioning.instruments import SEE_S, Deliverer, Station, collect
+from ptcs.commissioning.instruments import Deliverer, Station, delivered
 from ptcs.commissioning.measure import Session
 from ptcs.commissioning.plan import Plan, Point
 from ptcs.commissioning.result import Quantity, Result, Table, now
@@ -68,12 +69,10 @@ def measure_ranges(
 
 
 def _one(station: Station, beam: Deliverer, ranges: Ranges, energy: float) -> BraggPeak:
-    collect(station, ranges.chamber)
     spots = [Spot(0, 0.0, 0.0, SPOT_MU)] * max(round(ranges.mu / SPOT_MU), 1)
-    beam.deliver([energy], spots)
-    station.pause(SEE_S)
+    layers = partial(station.spectrum, f"{ranges.chamber}/Layers")
+    _seen, charge = delivered(station, beam, ranges.chamber, energy, spots, layers)
     depth = station.spectrum(f"{ranges.chamber}/Depth")
-    charge = station.spectrum(f"{ranges.chamber}/Layers")
     return fit_peak(depth, charge, ranges.uniformity * np.maximum(charge, 0.02 * charge.max()))
 
 

@@ -13,7 +13,7 @@ from common.site import Site
 from common.state import StateDir
 from common.text import _
 from ptcs.client import Client, connect
-from ptcs.commissioning.beam import RoomBeam
+from ptcs.commissioning.beam import PERMIT_S, RoomBeam
 from ptcs.commissioning.machine import bring_to_beam
 from ptcs.commissioning.measure import Session
 from ptcs.commissioning.plot import Live
@@ -64,8 +64,8 @@ class Workplace:
         bring_to_beam(self.bench, self.place)
 
     def beam(self) -> RoomBeam:
-        """Beam of the room, as a context."""
-        return RoomBeam(self.bench, self.room)
+        """Beam of the room, as a context. $PTCS_PATIENCE_S: how long it may take to come (a busy computer)."""
+        return RoomBeam(self.bench, self.room, float(os.environ.get("PTCS_PATIENCE_S", PERMIT_S)))
 
     def session(self, beam: RoomBeam | None = None, *, live: bool = False) -> Session:
         """A session of measurements; with `beam` it is begun again when gone, `live` draws each point."""
