@@ -217,12 +217,9 @@ def _names(reader: ArchiveReader, wanted: Sequence[str]) -> list[str]:
 def _export_h5(source: Source, attributes: Sequence[str], span: tuple[float, float], path: Path) -> int:
     if attributes:
         raise BadInput(_("--h5 takes everything of the range; name no attributes"))
-    if source.place != "hdf5":
-        raise Refused(_("this archive lies in PostgreSQL; write CSV or Parquet"))
     if path.suffix != ".h5":
         raise BadInput(_("{path}: its name must end in {ending}").format(path=path, ending=".h5"))
-    source.reader()
-    found = export_h5(source.state.archive, *span, path)
+    found = export_h5(source.reader(), *span, path)
     return sum(len(series.times) for series in found.series.values()) + len(found.spots) + len(found.texts)
 
 

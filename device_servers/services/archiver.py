@@ -137,8 +137,6 @@ class Archiver(JobDevice):
             raise Refused(_("path {path}: it must be absolute and end in .h5").format(path=path))
         if path.parent.resolve() == self._folder.resolve():
             raise Refused(_("an export does not go into the archive itself; choose another folder"))
-        if self._place != HDF5:
-            raise Refused(_("this archive is in PostgreSQL; use `ptcs archive export`"))
         return self.start_job(lambda _cancel: self._export(start, end, path))
 
     # --- Inner
@@ -174,7 +172,7 @@ class Archiver(JobDevice):
     def _export(self, start: float, end: float, path: Path) -> None:
         self._flush()
         try:
-            found = export(self._folder, start, end, path)
+            found = export(self._reader, start, end, path)
         except OSError as why:
             raise Refused(_("export to {path} failed: {why}").format(path=path, why=why)) from why
         log.info(

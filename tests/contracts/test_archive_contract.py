@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from common.errors import BadInput, Refused
-from device_servers.services.archive.layout import TEXT
+from device_servers.services.archive.export import export
+from device_servers.services.archive.layout import SPOT_COLUMNS, TEXT
 from device_servers.services.archive.protocols import ArchiveReader, Overview, Series, Word
+from device_servers.services.archive.reader import read
 from device_servers.services.archive.stores import StoreWriter, open_reader, open_writer
 from tests.postgres import Postgres
 
@@ -181,6 +183,24 @@ def test_texts_tell_what_held_and_what_changed(place: Place) -> None:
     place.end(writer)
     again = place.writer(T0 + 20)
     assert again.write_texts(words((T0 + 21, TEXTED, "beam on", True))) == 0
+
+
+def test_everything_of_a_range_comes_out_as_one_file(place: Place, tmp_path: Path) -> None:
+    writer = place.writer()
+    for number, name in enumerate(NAMES):
+        put(writer, name, T0 + np.arange(10.0), np.arange(10.0) + number)
+    put(writer, "acs/test/later/Current", [T0 + 50], [1.0])
+    writer.write_spots(T0 + np.arange(8.0)[:, None] + np.arange(len(SPOT_COLUMNS)))
+    rows = ((T0, STATE, "ON", True), (T0 + 1, TEXTED, "梁", True), (T0 + 4, STATE, "", False))
+    writer.write_texts(words(*rows))
+    writer.commit(T0)
+    found = export(place.reader(), T0 + 2.5, T0 + 6, tmp_path / "range.h5")
+    assert sorted(found.series) == NAMES
+    for number, name in enumerate(NAMES):
+        kept = read(tmp_path / "range.h5", name, T0 + 2.5, T0 + 6)
+        assert same(kept, T0 + np.arange(3.0, 7.0), np.arange(3.0, 7.0) + number, (T0 + 2, 2.0 + number))
+    assert found.spots[:, 0].tolist() == [T0 + 3, T0 + 4, T0 + 5, T0 + 6]
+    assert found.texts.tolist() == words(*rows).tolist()
 
 
 def test_names_are_found_by_pattern(place: Place) -> None:

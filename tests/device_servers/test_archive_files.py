@@ -13,6 +13,7 @@ from common.errors import BadInput, Refused
 from common.files import read_json
 from device_servers.services.archive.export import export
 from device_servers.services.archive.layout import MANIFEST, SPOT_COLUMNS, TEXT, Limits
+from device_servers.services.archive.query import FolderReader
 from device_servers.services.archive.reader import extract, read
 from device_servers.services.archive.store import Store
 
@@ -212,7 +213,7 @@ def test_export_equals_what_was_written(
         store.commit(T0 + number)
     low, high = T0 + start, T0 + start + length
     path = folder / "out.h5"
-    export(folder, low, high, path)
+    export(FolderReader(folder), low, high, path)
     for name in NAMES:
         inside = sorted((t, v) for t, n, v in written if n == name and low <= t <= high)
         series = read(path, name, low, high)
@@ -229,7 +230,7 @@ def test_export_has_a_group_for_each_attribute_and_the_spots(tmp_path: Path) -> 
     put(store, [(T0 + 1, NAMES[2], 7.0), (T0 + 5, NAMES[0], 1.0), (T0 + 9, NAMES[0], 2.0)])
     store.write_spots(spots(0, 90))
     store.commit(T0 + 9)
-    export(tmp_path, T0 + 4, T0 + 6, tmp_path / "out.h5")
+    export(FolderReader(tmp_path), T0 + 4, T0 + 6, tmp_path / "out.h5")
     store.close()
     with h5py.File(tmp_path / "out.h5") as file:
         assert file.attrs["start"] == T0 + 4
@@ -276,7 +277,7 @@ def test_texts_are_kept_carried_and_exported(tmp_path: Path) -> None:
     assert told(extract(tmp_path, T0, T0 + 99).texts) == whole
     assert told(extract(tmp_path, T0 + 23, T0 + 23.5).texts) == whole[:3]
     assert told(extract(tmp_path, T0 + 60, T0 + 70).texts) == [whole[1], whole[3]]
-    export(tmp_path, T0 + 11, T0 + 30, tmp_path / "out.h5")
+    export(FolderReader(tmp_path), T0 + 11, T0 + 30, tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
         assert told(file["texts"][:]) == whole
     assert sum(entry["texts"] for entry in read_json(tmp_path / MANIFEST)["segments"]) == 1 + 2 + 4
@@ -289,7 +290,7 @@ def test_bad_ranges_and_paths_are_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="range"):
             read(tmp_path, NAMES[0], start, end)
     with pytest.raises(BadInput, match="make it first"):
-        export(tmp_path, 0, 1, tmp_path / "nowhere" / "out.h5")
+        export(FolderReader(tmp_path), 0, 1, tmp_path / "nowhere" / "out.h5")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="no archive segment"):
         read(tmp_path / "empty", NAMES[0], 0, 1)

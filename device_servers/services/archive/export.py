@@ -14,17 +14,17 @@ import h5py
 from common.errors import BadInput
 from device_servers.services.archive.closed import settle
 from device_servers.services.archive.layout import EXPORT_LAYOUT, SPOT_COLUMNS
-from device_servers.services.archive.reader import Extract, Series, extract
+from device_servers.services.archive.protocols import ArchiveReader, Extract, Series
 
 
-def export(folder: Path, start: float, end: float, path: Path) -> Extract:
+def export(reader: ArchiveReader, start: float, end: float, path: Path) -> Extract:
     """Write what the archive holds between two times; the name appears when the file is whole.
 
     Raises BadInput (range, no archive, no folder to write to), OSError.
     """
     if not path.parent.is_dir():
         raise BadInput(f"{path.parent} is no folder; make it first")
-    found = extract(folder, start, end)
+    found = reader.extract(start, end)
     unfinished = path.with_name(f".{path.name}.new")
     try:
         with h5py.File(unfinished, "w", libver="earliest", locking=False) as file:

@@ -4,13 +4,13 @@ Times are seconds since 1970-01-01T00:00:00Z. A value is NaN from the moment on 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device_servers.services.archive.layout import Floats, Rows
+from device_servers.services.archive.layout import SPOT_COLUMNS, TEXT, Floats, Rows
 
 Counts = NDArray[np.int64]
 
@@ -67,6 +67,18 @@ class Word:
     known: bool
 
 
+@dataclass
+class Extract:
+    """Everything of a range: series by attribute ("device/attribute"), spots of shape (n, 10), texts.
+
+    texts: rows of dtype TEXT in order of time, begun by those that held when the range began.
+    """
+
+    series: dict[str, Series] = field(default_factory=dict)
+    spots: Floats = field(default_factory=lambda: np.empty((0, len(SPOT_COLUMNS))))
+    texts: Rows = field(default_factory=lambda: np.empty(0, TEXT))
+
+
 class ArchiveWriter(Protocol):
     """Takes what happens. One thread calls it."""
 
@@ -113,3 +125,9 @@ class ArchiveReader(Protocol):
 
     def texts(self, name: str, start: float, end: float) -> list[Word]:
         """Texts of one name in the range in order of time, begun by the one that held at its start."""
+
+    def extract(self, start: float, end: float) -> Extract:
+        """Everything between two times, with the sample before them where an attribute has one.
+
+        Raises BadInput for a range that is not finite or ends before it starts.
+        """

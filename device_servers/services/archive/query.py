@@ -17,9 +17,10 @@ from device_servers.services.archive.indexed import IndexedFile
 from device_servers.services.archive.layout import BIN, FINE_WIDTH, ROLLUP_WIDTHS, Content, Rows
 from device_servers.services.archive.levels import bins_of, widen
 from device_servers.services.archive.manifest import Listed, Manifest, Rollup
-from device_servers.services.archive.protocols import Overview, Series, Word
+from device_servers.services.archive.protocols import Extract, Overview, Series, Word
 from device_servers.services.archive.reader import (
     check_range,
+    extract,
     look,
     names,
     read,
@@ -76,6 +77,10 @@ class FolderReader:
     def texts(self, name: str, start: float, end: float) -> list[Word]:
         """Texts of one name in the range, begun by the one that held at its start."""
         return texts(self.folder, name, start, end)
+
+    def extract(self, start: float, end: float) -> Extract:
+        """Everything of a range."""
+        return extract(self.folder, start, end)
 
 
 def query(folder: Path, attribute: str, start: float, end: float, points: int) -> Overview:

@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +25,7 @@ from device_servers.services.archive.layout import (
     Rows,
 )
 from device_servers.services.archive.manifest import Listed, Manifest, read_manifest, signature
-from device_servers.services.archive.protocols import Series, Word
+from device_servers.services.archive.protocols import Extract, Series, Word
 from device_servers.services.archive.segment import load_open
 
 __all__ = ["Extract", "Series", "extract", "names", "read", "texts"]
@@ -35,18 +34,6 @@ T = TypeVar("T")
 ATTEMPTS, SAME_ATTEMPTS = 100, 2
 READ_WHOLE = 65_536
 """Rows of a channel that are read at once; in more of them the range is looked for first."""
-
-
-@dataclass
-class Extract:
-    """Everything of a range: series by attribute ("device/attribute"), spots of shape (n, 10), texts.
-
-    texts: rows of dtype TEXT in order of time, begun by those that held when the range began.
-    """
-
-    series: dict[str, Series] = field(default_factory=dict)
-    spots: Floats = field(default_factory=lambda: np.empty((0, len(SPOT_COLUMNS))))
-    texts: Rows = field(default_factory=lambda: np.empty(0, TEXT))
 
 
 def read(path: Path, attribute: str, start: float, end: float) -> Series:

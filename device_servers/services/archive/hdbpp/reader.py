@@ -23,9 +23,9 @@ from device_servers.services.archive.hdbpp.rows import (
     row_type,
     seconds,
 )
-from device_servers.services.archive.layout import BIN, Floats
+from device_servers.services.archive.layout import BIN, TEXT, Floats, Rows
 from device_servers.services.archive.levels import bins_of, widen
-from device_servers.services.archive.protocols import Overview, Series, Word
+from device_servers.services.archive.protocols import Extract, Overview, Series, Word
 from device_servers.services.archive.query import MOST_POINTS, bin_width, bins, samples
 from device_servers.services.archive.reader import check_range
 
@@ -112,6 +112,21 @@ class HdbReader:
         check_range(start, end)
         with self._turn, self._link.transaction() as connection:
             return spots.read(connection, start, end)
+
+    def extract(self, start: float, end: float) -> Extract:
+        """Everything of a range. Raises BadInput for a bad range."""
+        found = {name: self.read(name, start, end) for name in self.names()}
+        series = {name: one for name, one in found.items() if len(one.times) or one.before is not None}
+        return Extract(series, self.spots(start, end), self._all_texts(start, end))
+
+    def _all_texts(self, start: float, end: float) -> Rows:
+        """As of an Extract."""
+        first, last = bounds(start, end)
+        with self._turn, self._link.transaction() as connection:
+            entries = [e for e in known.attributes(connection) if e.table != known.VALUES_TABLE]
+            every = [word for entry in entries for word in words.read(connection, entry, first, last)]
+        rows = [(word.time, word.name.encode(), word.text.encode(), word.known) for word in every]
+        return np.sort(np.array(rows, TEXT), order=("time", "name"))
 
     def _number(self, connection: Connection[Any], attribute: str) -> int | None:
         entry = self._entry(connection, attribute, known.VALUES_TABLE)
