@@ -32,7 +32,7 @@ from ois_bridge.services.ports import (
     Voice,
 )
 from ois_bridge.services.record_means import RecordMeans
-from ois_bridge.services.staff_names import StaffNames
+from ois_bridge.services.staff_names import Names
 from ois_bridge.services.workflow.open_tasks import OpenTasks
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Context:
     machines: Watch = field(default_factory=Watch)
     machine_key: Path | None = None
     trips: Titles = field(default_factory=dict)
-    names: StaffNames = field(default_factory=StaffNames)
+    names: Names = field(default_factory=Names)
     open_tasks: OpenTasks = field(default_factory=OpenTasks)
     keep_messages: timedelta = timedelta(days=90)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused
@@ -14,6 +14,7 @@ from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentE
 from ois_bridge.domain.course_states import COURSE_TABLE, CourseEvent, CourseState
 from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.scheduling.plan import Kind
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Prescription
@@ -216,15 +217,28 @@ def steps(session: Session, course_key: str) -> list[CourseStep]:
 
 
 def first_beams(keys: Sequence[str] | None = None) -> Select[str, datetime]:
-    """(course, start of its first beam) of the given courses, or of all that got one."""
-    query = (
-        select(Prescription.course_key, func.min(FractionPart.started).label("first_beam"))
+    """(course, start of its first beam) of the given courses, or of all that got one.
+
+    A record tells it, or a treatment visit that took place: not every machine sends its records here.
+    """
+    recorded = (
+        select(Prescription.course_key.label("course"), FractionPart.started.label("at"))
         .join(Plan, Plan.prescription_key == Prescription.key)
         .join(Fraction, Fraction.plan_uid == Plan.sop_uid)
         .join(FractionPart, FractionPart.fraction_key == Fraction.key)
-        .group_by(Prescription.course_key)
     )
-    return query if keys is None else query.where(Prescription.course_key.in_(keys))
+    visited = select(Appointment.course_key, Appointment.start).where(
+        Appointment.kind == Kind.TREATMENT,
+        Appointment.state == AppointmentState.DONE,
+        Appointment.course_key.is_not(None),
+    )
+    if keys is not None:
+        recorded = recorded.where(Prescription.course_key.in_(keys))
+        visited = visited.where(Appointment.course_key.in_(keys))
+    both = union_all(recorded, visited).subquery()
+    return select(both.c.course.label("course_key"), func.min(both.c.at).label("first_beam")).group_by(
+        both.c.course
+    )
 
 
 def possible(course: Course) -> tuple[CourseEvent, ...]:

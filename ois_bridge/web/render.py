@@ -22,6 +22,9 @@ from ois_bridge.web import menu
 
 HERE = Path(__file__).parent
 _NAMES: ContextVar[Mapping[str, str]] = ContextVar("names of the staff", default=MappingProxyType({}))
+_PLACES: ContextVar[Mapping[str, Mapping[str, str]]] = ContextVar(
+    "names of devices", default=MappingProxyType({})
+)
 """Of the page that is being made."""
 
 
@@ -41,6 +44,11 @@ def _person(name: str) -> str:
 def _staff(user: str | None) -> str:
     """The full name of one of the staff; what is no account stays as it is."""
     return _NAMES.get().get(user or "", user or "")
+
+
+def _place(device: str) -> str:
+    """The title of a department's device; another machine's name stays as it is."""
+    return _PLACES.get().get(device, {}).get(language(), device)
 
 
 def _moment(time: datetime) -> str:
@@ -66,7 +74,7 @@ def _environment() -> Environment:
     environment.filters.update(
         {"born": readable_date, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
     )
-    environment.filters.update({"alerts": alerts.shown, "staff": _staff})
+    environment.filters.update({"alerts": alerts.shown, "staff": _staff, "place": _place})
     return environment
 
 
@@ -90,7 +98,9 @@ def page(request: Request, template: str, status: int = 200, **content: Any) -> 
     }
     context = request.app.state.context
     trips = context.trips
-    _NAMES.set(context.names.known(context.database, context.now()))
+    now = context.now()
+    _NAMES.set(context.names.staff.known(context.database, now))
+    _PLACES.set(context.names.places.known(context.database, now))
     frame["cause"] = lambda words_: causes.readable(words_, trips)
     html = ENVIRONMENT.get_template(template).render({**frame, **content})
     return HTMLResponse(html, status)

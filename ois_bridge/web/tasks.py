@@ -47,7 +47,7 @@ def query_of(wish: Wish) -> str:
 
 def _by_account(context: Context, wish: Wish) -> Wish:
     """The wish with the account of the physician whose full name was typed."""
-    names = context.names.known(context.database, context.now())
+    names = context.names.staff.known(context.database, context.now())
     users = [user for user, name in names.items() if name == wish.physician.strip()]
     return replace(wish, physician=users[0]) if users else wish
 
@@ -77,7 +77,7 @@ def _to_do(
     with context.reading(user.caller, Action.READ_TASKS) as session:
         found, counts = lists.to_do_and_counts(session, context, user.caller, _by_account(context, wish))
         now, query = context.now(), query_of(wish)
-        lang, names = language(), context.names.known(context.database, now)
+        lang, names = language(), context.names.staff.known(context.database, now)
         rows = (
             _row(
                 task,

@@ -1,6 +1,6 @@
 """The sheet as it is shown: days, devices, cards with their short texts and colours."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -271,7 +271,7 @@ def _shown(
     totals: dict[str, int],
     mine: str,
     given: deliveries.Named | None,
-    names: dict[str, str],
+    names: Mapping[str, str],
 ) -> Shown:
     zone = settings.rules().zone
     start, end = row.start.astimezone(zone), (row.start + timedelta(minutes=row.minutes)).astimezone(zone)

@@ -24,7 +24,9 @@ from ois_bridge.services.workflow.tasks import Verdict
 
 OPEN = (TaskState.TO_DO, TaskState.TAKEN)
 LAST_BEFORE_BEAM = "scheduling"
-TOXICITIES = ("放射性皮炎", "乏力", "口腔黏膜炎", "恶心", "尿频")
+TOXICITIES = ("Radiation dermatitis", "Fatigue", "Mucositis oral", "Nausea", "Urinary frequency")
+"""Terms of config/department/record.yaml: each is shown in the reader's language."""
+
 ROOMS = {"proton": ("ROOM1", "ROOM2", "ROOM3"), "carbon": ("ROOM2", "ROOM3")}
 
 
