@@ -53,7 +53,8 @@ class TrendFrame(QMainWindow):
         self.model.toggled.connect(self._others)
         self.table = table(self.model, (64, 330, 110, 190, 60), _("Attributes of this trend"))
         self._pace = Pace()
-        self._old = True
+        self._old, self.drawing = True, True
+        self.ticks = self.pictures = 0
         self._timer, self._settle, self._again = QTimer(self), QTimer(self), QTimer(self)
         self._lay_out()
         self._settle.setSingleShot(True)
@@ -133,11 +134,13 @@ class TrendFrame(QMainWindow):
 
     def tick(self) -> None:
         """Ten times a second: new numbers; a new picture when it would differ by a pixel."""
+        self.ticks += 1
         self.data.take()
         self.model.touch()
         moved = self.trend.span / self.chart.columns() if self.trend.follow else None
-        if self._pace.due(time.monotonic(), time.thread_time(), moved, forced=self._old):
+        if self.drawing and self._pace.due(time.monotonic(), time.thread_time(), moved, forced=self._old):
             self._old = False
+            self.pictures += 1
             self.draw()
 
     def draw(self) -> None:

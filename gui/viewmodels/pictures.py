@@ -126,19 +126,21 @@ def at(archive: Past | None, live: Samples, since: float, moment: float) -> tupl
 
 
 def _columns(times: Floats, values: Floats, start: float, end: float, columns: int) -> Samples:
-    """The first, lowest, highest and last sample of each column, and where a gap begins, in their order."""
+    """The lowest and the highest sample of each column, and where a gap begins or ends, in their order."""
     column = np.minimum(((times - start) * (columns / (end - start))).astype(np.int64), columns - 1)
     begin = np.flatnonzero(np.r_[True, column[1:] != column[:-1]])
-    stop = np.r_[begin[1:], len(times)]
-    group = np.repeat(np.arange(len(begin)), stop - begin)
-    place = np.arange(len(times))
+    size = np.diff(np.r_[begin, len(times)])
     kept = np.zeros(len(times), bool)
-    kept[begin] = kept[stop - 1] = True
     for extreme in (np.fmin, np.fmax):
-        there = values == extreme.reduceat(values, begin)[group]
-        first = np.minimum.reduceat(np.where(there, place, len(times)), begin)
-        kept[first[first < len(times)]] = True
-    kept |= np.isnan(values) & ~np.isnan(np.r_[0.0, values[:-1]])
+        there = np.flatnonzero(values == np.repeat(extreme.reduceat(values, begin), size))
+        first = np.ones(len(there), bool)
+        first[1:] = column[there[1:]] != column[there[:-1]]
+        kept[there[first]] = True
+    unknown = np.isnan(values)
+    if unknown.any():
+        turn = unknown != np.r_[False, unknown[:-1]]
+        kept |= turn | np.r_[turn[1:], False]
+    kept[-1] = True
     return times[kept], values[kept]
 
 

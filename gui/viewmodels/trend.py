@@ -45,7 +45,7 @@ class Row:
         if math.isnan(value):
             return "?"
         try:
-            return self.form % value
+            return (self.form % value).strip()
         except (TypeError, ValueError):
             return f"{value:.6g}"
 
