@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ STEPS = {
 
 def add_tasks(raw: sqlite3.Connection) -> None:
     """TASKS open tasks of running processes, shared out among the roles."""
-    now = "2026-11-20 08:00:00.000000"
+    now, draw = datetime.now(UTC), random.Random(1)
+    made = sql_time(now)
     courses = [key for (key,) in raw.execute("SELECT key FROM course LIMIT ?", (TASKS,))]
     for number, course in enumerate(courses):
         role = ROLES[number % len(ROLES)]
@@ -67,16 +69,22 @@ def add_tasks(raw: sqlite3.Connection) -> None:
         process = secrets.token_hex(8)
         values: dict[str, Any] = {
             "key": process, "course_key": course, "name": "proton-course", "version": 1, "state": "{}",
-            "created": now, "created_by": "fill",
+            "created": made, "created_by": "fill",
         }  # fmt: skip
         insert(raw, "process_record", values)
         values = {
             "key": secrets.token_hex(8), "process_key": process, "course_key": course, "name": step,
             "title": title, "title_zh": title_zh, "role": role, "assignee": "", "form_kind": form,
-            "deed": deed, "state": "TO_DO", "outcome": "", "comment": "", "created": now, "due": now,
-            "done_by": "",
+            "deed": deed, "state": "TO_DO", "outcome": "", "comment": "", "created": made,
+            # none becomes late in the meantime: a minute in which 200 do is not what is measured
+            "due": sql_time(now + timedelta(hours=draw.uniform(2, 120))), "done_by": "",
         }  # fmt: skip
         insert(raw, "task", values)
+
+
+def sql_time(moment: datetime) -> str:
+    """A time as the tables keep it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def insert(raw: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:

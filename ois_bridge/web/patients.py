@@ -4,26 +4,30 @@ What was searched for never stands in an address: a search is remembered and its
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused, Unauthorised
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain import rules
 from ois_bridge.domain.list_columns import COLUMNS, MOST
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.rules import FIELDS, OPERATORS, SOURCE, STATE
+from ois_bridge.models.clinical import Patient
 from ois_bridge.services import registration
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.forms import designs
 from ois_bridge.services.search import export, find, rows, saved, text
 from ois_bridge.services.search.saved import Search
-from ois_bridge.web.render import page
+from ois_bridge.web.render import ENVIRONMENT, page
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -167,8 +171,49 @@ def _found(session: Session, caller: Caller, wanted: Search, after: str) -> dict
         }
     doctors = export.doctors(session)
     listed = find.page(session, saved.query_of(wanted), after)
-    shown = [(patient, rows.cells(patient, columns, doctors)) for patient in listed.patients]
-    return {"found": shown, "after": listed.after, "columns": heading, "hits": []}
+    today = f"{datetime.now().astimezone():%Y%m%d}"
+    shown = (_shown(patient, heading, rows.cells(patient, columns, doctors)) for patient in listed.patients)
+    return {
+        "found": [_row(row, language(), today) for row in shown],
+        "after": listed.after,
+        "columns": heading,
+        "hits": [],
+    }
+
+
+class _Course(NamedTuple):
+    """One of several courses of a patient."""
+
+    name: str
+    diagnosis: str
+    state: str
+    created: datetime
+
+
+class _Shown(NamedTuple):
+    """All that a row of the list shows. `cells`: column, its heading, what stands in it."""
+
+    key: str
+    name: str
+    birth_date: str
+    courses: tuple[_Course, ...]
+    cells: tuple[tuple[str, str, str], ...]
+
+
+def _shown(patient: Patient, heading: Sequence[tuple[str, str]], cells: Mapping[str, str]) -> _Shown:
+    several = patient.courses if len(patient.courses) > 1 else ()
+    courses = tuple(_Course(c.name, c.diagnosis_text, c.state.value, c.created) for c in reversed(several))
+    row = tuple((name, text, cells[name]) for name, text in heading)
+    return _Shown(patient.key, patient.name, patient.birth_date, courses, row)
+
+
+@lru_cache(maxsize=4096)
+def _row(row: _Shown, _language: str, _today: str) -> Markup:
+    """A row of the list. What is shown follows from the arguments alone (ages from the day): the same ones
+    are shown the same.
+    """
+    template = ENVIRONMENT.get_template("patients/row.html")
+    return Markup(template.render(row=row))  # noqa: S704 - escaped inside
 
 
 def _builder() -> Mapping[str, Any]:

@@ -12,7 +12,9 @@ function named(field) {
 
 function pasted(event) {
   const field = event.target;
-  const text = event.clipboardData?.getData("text/plain") ?? event.dataTransfer?.getData("text/plain") ?? "";
+  const whole = event.clipboardData?.getData("text/plain") ?? event.dataTransfer?.getData("text/plain") ?? "";
+  // as the field would take it: line ends count once, and not at all in a field of one line
+  const text = whole.replaceAll(/\r\n?|\n/g, field.tagName === "TEXTAREA" ? "\n" : "").trimEnd();
   if (!text || !(field.maxLength > 0) || field.readOnly || field.disabled) return;
   const kept = field.value.length - (event.type === "paste" ? field.selectionEnd - field.selectionStart : 0);
   if (kept + text.length <= field.maxLength) return;
