@@ -7,7 +7,7 @@ web requests in two threads can speak two languages.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -84,3 +84,8 @@ def said(told: Saying, code: str | None = None) -> str:
         return PLACE.sub(lambda place: shown[place[1]], translate(message, code or language()))
     except (TypeError, AttributeError, KeyError) as why:
         raise ValueError(f"no text that can be told: {why}") from why
+
+
+def translated(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept with `sayings` (key -> saying), each of them in the language in force."""
+    return {**kept, **{key: said(told) for key, told in kept.get("sayings", {}).items()}}

@@ -14,8 +14,8 @@ from rich.table import Table
 from common.errors import BadInput
 from common.files import write_atomic
 from common.links import pdf
-from common.text import _
-from ptcs.logbook_page import author, head, html, markdown, translated, when
+from common.text import _, translated
+from ptcs.logbook_page import author, head, html, markdown, when
 from ptcs.maintenance_command import password_option, user_option
 from ptcs.running import state_option
 from ptcs.service_calls import reading, writing

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from common.text import _, language, said
+from common.text import _, language, translated
 
 STYLE = """
 @page { size: A4; margin: 18mm 15mm; @bottom-right { content: counter(page) "/" counter(pages) } }
@@ -21,12 +21,6 @@ h2 { font-size: 11pt; margin: 0 0 1mm } .head { color: #555; font-size: 8.5pt }
 def when(text: str) -> str:
     """ISO 8601 as local time for people."""
     return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def translated(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with what services say in the reader's language."""
-    sayings = entry.get("sayings", {})
-    return {**entry, **{key: said(told) for key, told in sayings.items()}}
 
 
 def author(entry: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from common.text import _
+from common.text import _, translated
 
 KINDS = ("note", "fault", "shift", "measurement", "maintenance")
 """Kinds that are offered for a new entry; the logbook takes others too."""
@@ -33,11 +33,12 @@ def texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     clip = " ▣" if row["attachments"] else ""
     kind = kind_texts().get(row["kind"], row["kind"])
     by = row["user"] or row["source"]
-    return (sign + clip, str(row["number"]), when(row["time"]), by, kind, row["title"])
+    return (sign + clip, str(row["number"]), when(row["time"]), by, kind, translated(row)["title"])
 
 
 def page(versions: Sequence[Mapping[str, Any]]) -> str:
     """An entry to read: what it says, what it is about, and earlier versions with their reasons."""
+    versions = [translated(version) for version in versions]
     row = versions[0]
     kind = kind_texts().get(row["kind"], row["kind"])
     lines = [
