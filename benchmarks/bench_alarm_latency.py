@@ -158,7 +158,7 @@ def measure(facility: Facility, cycles: int) -> dict[str, Any]:
     ms = np.array(list(taken.values())) * 1e3
     p99 = float(np.percentile(ms, 99))
     return {
-        "benchmark": "alarm-latency",
+        "name": "alarm-latency",
         "alarms": len(ms),
         "p50_ms": round(float(np.percentile(ms, 50)), 1),
         "p95_ms": round(float(np.percentile(ms, 95)), 1),

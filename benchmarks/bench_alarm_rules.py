@@ -154,7 +154,7 @@ def main() -> None:
     step_us, moves = ours(engine, batches)
     plain_us = peer(count, plain)
     line = {
-        "benchmark": "alarm-rules",
+        "name": "alarm-rules",
         "rules": count,
         "parse_s": round(parsed - began, 2),
         "build_s": round(ready - parsed, 2),

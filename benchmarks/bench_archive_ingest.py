@@ -90,7 +90,7 @@ def measure(name: str, rate: float, seconds: float) -> bool:
         figures["read_back"], found = held(Path(place))
     whole = figures["offered"] == figures["written"] == figures["read_back"] and not figures["lost"]
     whole = whole and found == total
-    told = {"benchmark": name, "rate": rate, "seconds": seconds, "whole": whole, **figures}
+    told = {"name": name, "rate": rate, "seconds": seconds, "whole": whole, **figures}
     print(json.dumps(told), flush=True)
     return bool(whole)
 

@@ -123,7 +123,7 @@ def same(found: Any, attribute: int, start: float, end: float) -> bool:
 def case(label: str, folder: Path, days: int, attributes: int) -> None:
     figures = {} if list(folder.glob("*.h5")) else build(folder, days, attributes)
     figures |= measure(folder, days, attributes)
-    told = {"benchmark": label, "days": days, "attributes": attributes, **figures}
+    told = {"name": label, "days": days, "attributes": attributes, **figures}
     print(json.dumps(told), flush=True)
 
 
