@@ -21,6 +21,8 @@ from ois_bridge.services.accounts import WebUser
 from ois_bridge.web import menu
 
 HERE = Path(__file__).parent
+THE_SYSTEM = frozenset({"start", "chore", "ois"})
+"""Who does what nobody asked for: see chores.py and what is made ready at the start."""
 _NAMES: ContextVar[Mapping[str, str]] = ContextVar("names of the staff", default=MappingProxyType({}))
 _PLACES: ContextVar[Mapping[str, Mapping[str, str]]] = ContextVar(
     "names of devices", default=MappingProxyType({})
@@ -43,7 +45,8 @@ def _person(name: str) -> str:
 
 def _staff(user: str | None) -> str:
     """The full name of one of the staff; what is no account stays as it is."""
-    return _NAMES.get().get(user or "", user or "")
+    name = _NAMES.get().get(user or "")
+    return name or (_("the system") if user in THE_SYSTEM else user or "")
 
 
 def _place(device: str) -> str:

@@ -19,7 +19,7 @@ from ois_bridge.services import alerts, registration
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.demo import contacts, people
 from ois_bridge.services.demo.course_life import Cast, Clock, CourseLife, shifted, start_of
-from ois_bridge.services.queue import board_notices
+from ois_bridge.services.queue import board_notices, screens
 
 AT_ONCE = 20
 STRANGERS = 3
@@ -29,6 +29,13 @@ ROLES = ("physician", "physicist", "therapist", "receptionist")
 """Of those who work on courses."""
 OWN = (*ROLES, "operator", "service", "admin")
 """Accounts of a demonstration facility (config/roles.yaml); a seeding gives them persons' names."""
+
+SCREENS = (
+    ("候诊大厅", "hall", (), "zh en"),
+    ("1 号治疗室门口", "door", ("ROOM1",), "zh"),
+    ("签到机", "kiosk", (), ""),
+)
+"""Name, kind, devices, voice."""
 
 TOLD = 4
 """All but every fourth patient have given a way to be told."""
@@ -52,7 +59,7 @@ def seed(context: Context, caller: Caller, count: int, number: int) -> int:
         session.flush()
         contacts.of_staff(session, context, caller.user)
     if not have:
-        _notices(context, caller, scene["notices"])
+        _screens(context, caller, scene["notices"])
     copy_context().run(_patients, context, scene, range(have, have + count), number)
     return have + count
 
@@ -97,8 +104,10 @@ def _staff(session: Session, context: Context, rows: Sequence[Mapping[str, str]]
             session.add(account)
 
 
-def _notices(context: Context, caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
-    """What runs over the screens."""
+def _screens(context: Context, caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Screens that only have to be paired, and what runs over them."""
+    for row in SCREENS:
+        screens.add(context, caller, *row)
     now = context.now()
     for row in rows:
         board_notices.write(context, caller, row["zh"], row["en"], now, now + timedelta(days=row["days"]))
