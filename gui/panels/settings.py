@@ -58,7 +58,9 @@ class SettingsPanel(SettingsFrame):
     def take(self) -> None:
         """Keep the machine's settings as they are."""
         name = self._configuration()
-        if not self._may() or not name:
+        if not self._may():
+            return
+        if not name:
             self._say(_("Choose the configuration to keep."))
             return
         wish = {"configuration": name, "comment": self.comment.text().strip()}
@@ -73,7 +75,9 @@ class SettingsPanel(SettingsFrame):
     def dry_run(self) -> None:
         """Show what a restore of the chosen snapshot would write."""
         names = self.snapshots.chosen()
-        if not self._may() or len(names) != 1:
+        if not self._may():
+            return
+        if len(names) != 1:
             self._say(_("Choose one snapshot."))
             return
         only = [part for part in self.restore.only.text().replace(",", " ").split() if part]
@@ -84,7 +88,9 @@ class SettingsPanel(SettingsFrame):
     def write(self) -> None:
         """Restore what the dry run has shown, after a last question."""
         plan = self.restore.plan
-        if not self._may() or plan is None:
+        if not self._may():
+            return
+        if plan is None:
             self._say(_("Make a dry run first: F6."))
             return
         count = words.counts(plan)["write"]
@@ -103,7 +109,9 @@ class SettingsPanel(SettingsFrame):
     def roll_back(self) -> None:
         """Take back what the chosen restore has written."""
         names = self.restores.chosen()
-        if not self._may() or len(names) != 1:
+        if not self._may():
+            return
+        if len(names) != 1:
             self._say(_("Choose one restore."))
             return
         if self.sure(_("Take back what restore {id} has written?").format(id=names[0])):
