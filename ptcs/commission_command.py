@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from common.errors import BadInput
 from common.files import read_json
@@ -15,7 +15,7 @@ from common.text import _
 from ptcs.client import connect
 from ptcs.commissioning import recover as recovery
 from ptcs.commissioning import report as reports
-from ptcs.commissioning.results import listed, load, of_kind, trends
+from ptcs.commissioning.results import listed, load_or_points, of_kind, trends
 from ptcs.commissioning.store import Store
 from ptcs.commissioning.tango_bench import TangoBench, site_of
 from ptcs.running import state_option
@@ -38,9 +38,10 @@ def show_list(state: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = Table(_("measurement"), _("title"), _("user"), _("points"), _("verdict"))
+    table = Table(Column(_("measurement"), no_wrap=True), _("title"), _("user"), _("points"), _("verdict"))
     for row in rows:
-        table.add_row(row["id"], row["title"], row["user"], row["points"], row["verdict"])
+        verdict = reports.WORDS[row["verdict"]]() if row["verdict"] else ""
+        table.add_row(row["id"], _(row["title"]), row["user"], row["points"], verdict)
     console.print(table)
     for note in store.orphans():
         text = _("settings of measurement {id} were never put back: `ptcs commission recover` does it")
@@ -57,10 +58,18 @@ def show_report(measurement: str, state: Path, as_text: bool) -> None:
     if not as_text:
         click.echo(reports.write(store, measurement))
         return
-    result = load(store, measurement)
-    table = Table(_("quantity"), _("value"), _("verdict"), title=f"{result.title}: {result.verdict.value}")
-    for quantity in result.quantities:
-        table.add_row(_(quantity.name), reports.with_error(quantity), quantity.verdict.value)
+    result = load_or_points(store, measurement)
+    words = reports.WORDS
+    title = f"{_(result.title)}: {words[result.verdict.value]()}"
+    if not result.quantities:
+        points = result.tables[0]
+        table = Table(*map(_, points.columns), title=title)
+        for row in points.rows:
+            table.add_row(*map(reports.number, row))
+    else:
+        table = Table(_("quantity"), _("value"), _("verdict"), title=title)
+        for quantity in result.quantities:
+            table.add_row(_(quantity.name), reports.with_error(quantity), words[quantity.verdict.value]())
     console.print(table)
 
 
@@ -77,8 +86,8 @@ def show_trend(kind: str, state: Path) -> None:
     columns = (_("quantity"), _("results"), _("this time"), _("change in sigmas"))
     table = Table(*columns, title=kind)
     for trend in trends(found):
-        last = f"{reports.number(trend.value[-1])} {trend.unit}".strip()
-        table.add_row(_(trend.name), str(len(trend.value)), last, reports.number(trend.change))
+        last = f"{reports.number(trend.value[-1])} {reports.unit(trend.unit)}".strip()
+        table.add_row(_(trend.name), str(len(trend.value)), last, reports.number(round(trend.change, 1)))
     console.print(table)
 
 

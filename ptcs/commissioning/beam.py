@@ -58,7 +58,7 @@ class RoomBeam:
     """Beam in one room. Use it as a context: it ends beam, and gives it back, however the block ends."""
 
     def __init__(self, bench: TangoBench, room: str, patience_s: float = PERMIT_S) -> None:
-        """patience_s: how long beam may take to come (back). Raises Refused for a room without PhysicsBeam."""
+        """patience_s: how long beam may take to come (back). Raises Refused: a room without PhysicsBeam."""
         site = bench.site
         rows = site.of_class("PhysicsBeam", room)
         if not rows:

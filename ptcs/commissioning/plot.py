@@ -5,12 +5,14 @@ import sys
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from common.text import _
 from ptcs.commissioning.fits.response import Response
 from ptcs.commissioning.plan import Measured
 from ptcs.commissioning.results import Trend
+from tps_engine.evaluate.drawing import families
 
 MOST = 8
 """Measurements drawn in one picture; more are told, not drawn."""
@@ -29,7 +31,7 @@ def draw(axes: Any, measured: Measured) -> None:
         if len(means):
             axes.errorbar(x, means[:, column], errors[:, column], capsize=2, lw=1, ms=4,
                           color=COLOURS[column], marker=MARKS[column], label=name)  # fmt: skip
-    axes.set_xlabel(plan.settings[0] if one else _("step"))
+    axes.set_xlabel(_(plan.settings[0]) if one else _("step"))
     axes.set_title(_("{title}: {done} of {steps}").format(
         title=plan.title, done=len(measured.points), steps=len(plan.steps)), fontsize=10)  # fmt: skip
     more = len(plan.measure) - MOST
@@ -55,9 +57,10 @@ class Live:
         if self._figure is None or len(measured.points) == 1:
             self._figure, self._handle = Figure(figsize=(8, 3.6), layout="constrained"), None
             self._figure.subplots()
-        draw(self._figure.axes[0], measured)
         held = io.BytesIO()
-        self._figure.savefig(held, format="png", dpi=100)
+        with rc_context({"font.family": list(families())}):  # letters of both languages
+            draw(self._figure.axes[0], measured)
+            self._figure.savefig(held, format="png", dpi=100)
         shown = Image(data=held.getvalue(), format="png")  # type: ignore[no-untyped-call]
         if self._handle is None:
             self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]

@@ -3,19 +3,22 @@
 import base64
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from common.links.pdf import render
 from common.text import _
 from ptcs.commissioning.plan import Measured
 from ptcs.commissioning.result import Quantity, Result, Table
-from ptcs.commissioning.results import Trend, load, of_kind, trends
+from ptcs.commissioning.results import Trend, load_or_points, of_kind, trends
 from ptcs.commissioning.store import Store
+from tps_engine.evaluate.drawing import families
 
 REPORT = "report.pdf"
 STYLE = """
@@ -42,15 +45,20 @@ def number(value: Any) -> str:
     """A value as people read it."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def unit(name: str) -> str:
+    """A unit as it is printed: pure numbers have none."""
+    return "" if name == "1" else name
 
 
 def with_error(quantity: Quantity) -> str:
     """Value and one sigma, rounded to two digits of it."""
     if not (math.isfinite(quantity.value) and math.isfinite(quantity.error)) or quantity.error <= 0.0:
-        return f"{number(quantity.value)} {quantity.unit}".strip()
+        return f"{number(quantity.value)} {unit(quantity.unit)}".strip()
     digits = max(1 - math.floor(math.log10(quantity.error)), 0)
-    return f"{quantity.value:.{digits}f} ± {quantity.error:.{digits}f} {quantity.unit}".strip()
+    return f"{quantity.value:.{digits}f} ± {quantity.error:.{digits}f} {unit(quantity.unit)}".strip()
 
 
 def html(result: Result, pictures: Sequence[Figure] = (), history: Sequence[Trend] = ()) -> str:
@@ -60,8 +68,8 @@ def html(result: Result, pictures: Sequence[Figure] = (), history: Sequence[Tren
         _("measurement"): result.id,
         _("measured by"): result.user,
         _("time (UTC)"): result.when,
-        **{key: str(value) for key, value in result.machine.items()},
-        **{key: ", ".join(map(str, value)) if isinstance(value, list) else number(value)
+        **{_(key): str(value) for key, value in result.machine.items()},
+        **{_(key): ", ".join(map(str, value)) if isinstance(value, list) else number(value)
            for key, value in result.inputs.items()},
     }  # fmt: skip
     rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items())
@@ -70,15 +78,18 @@ def html(result: Result, pictures: Sequence[Figure] = (), history: Sequence[Tren
     tables = "".join(_table(table) for table in result.tables)
     return (
         f'<html><head><meta charset="utf-8"/><style>{STYLE}</style></head><body>'
-        f'<h1>{escape(result.title)}: <span class="{verdict}">{escape(WORDS[verdict]())}</span></h1>'
+        f'<h1>{escape(_(result.title))}: <span class="{verdict}">{escape(WORDS[verdict]())}</span></h1>'
         f"<table>{rows}</table>{_quantities(result)}{notes}{images}{_history(history)}{tables}"
         f'<p class="small">{escape(_("Research software, not a medical device."))}</p></body></html>'
     )
 
 
 def write(store: Store, number_: str, pictures: Sequence[Figure] = ()) -> Path:
-    """Write the report of a measurement beside it. Raises BadInput without a result, OSError."""
-    result = load(store, number_)
+    """Write the report of a measurement beside it; one that nobody judged shows its points.
+
+    Raises BadInput for a measurement that there is not, OSError.
+    """
+    result = load_or_points(store, number_)
     earlier = [r for r in of_kind(store, result.kind) if (r.when, r.id) <= (result.when, result.id)]
     path = store.folder(number_) / REPORT
     render(html(result, pictures or [picture(store.load(number_))], trends(earlier)), path)
@@ -89,14 +100,23 @@ def picture(measured: Measured) -> Figure:
     """The points of a measurement against its first setting, or against their order."""
     from ptcs.commissioning.plot import draw  # noqa: PLC0415 - plotting is loaded for a picture only
 
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    draw(figure.subplots(), measured)
+    with lettered():
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        draw(figure.subplots(), measured)
     return figure
+
+
+@contextmanager
+def lettered() -> Iterator[None]:
+    """Pictures have letters of both languages."""
+    with rc_context({"font.family": list(families()), "axes.unicode_minus": False}):
+        yield
 
 
 def _png(figure: Figure) -> str:
     held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=110)
+    with lettered():
+        figure.savefig(held, format="png", dpi=110)
     return base64.b64encode(held.getvalue()).decode("ascii")
 
 
@@ -133,10 +153,14 @@ def _history(history: Sequence[Trend]) -> str:
     for trend in history:
         if len(trend.value) < 2:
             continue
-        rows += (
-            f"<tr><td>{escape(_(trend.name))}</td><td>{number(trend.value[-2])} {escape(trend.unit)}</td>"
-            f"<td>{number(trend.value[-1])}</td><td>{number(trend.change)}</td><td>{len(trend.value)}</td></tr>"
+        values = (
+            _(trend.name),
+            f"{number(trend.value[-2])} {unit(trend.unit)}",
+            number(trend.value[-1]),
+            number(round(trend.change, 1)),
+            str(len(trend.value)),
         )
+        rows += "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in values) + "</tr>"
     if not rows:
         return ""
     columns = (_("quantity"), _("last time"), _("this time"), _("change in sigmas"), _("results"))

@@ -9,7 +9,7 @@ import numpy as np
 from common.errors import BadInput
 from common.files import read_json, write_json
 from common.text import _
-from ptcs.commissioning.result import Result
+from ptcs.commissioning.result import Result, Table
 from ptcs.commissioning.store import RESULT, Store
 
 
@@ -50,6 +50,26 @@ def load(store: Store, number: str) -> Result:
         return Result.from_dict(read_json(path))
     except (OSError, ValueError) as why:
         raise BadInput(_("a kept result cannot be read: {why}").format(why=why)) from why
+
+
+def load_or_points(store: Store, number: str) -> Result:
+    """The result of a measurement; of one that nobody judged, a result without quantities: its points.
+
+    Raises BadInput.
+    """
+    folder = store.folder(number)
+    if (folder / RESULT).exists():
+        return load(store, number)
+    measured, head = store.load(number), store.head(number)
+    plan = measured.plan
+    columns = ("step", *plan.settings, *(part for name in plan.measure for part in (name, "error")))
+    rows = []
+    for point in measured.points:
+        pairs = zip(point.mean, point.error, strict=True)
+        rows.append((point.index + 1, *point.settings, *(value for pair in pairs for value in pair)))
+    notes = (_("Not judged: the points as they were measured."),)
+    return Result(number, plan.kind, plan.title, head["user"], head["began"], (), {}, head["machine"],
+                  (Table("points", columns, tuple(rows)),), notes)  # fmt: skip
 
 
 def of_kind(store: Store, kind: str) -> list[Result]:

@@ -84,7 +84,7 @@ def mean_current(times: Floats, current: Floats) -> tuple[float, float, int]:
 
 
 def measure_spill(session: Session, wanted: SpillPlan) -> Result:
-    """Watch spills, judge the longest one, and take the mean current of all. Raises LinkLost, BadInput without beam."""
+    """Watch spills, judge the longest, take the mean current of all. Raises LinkLost, BadInput: no beam."""
     plan = Plan(_("Spill at {name}").format(name=wanted.current), ("time",), ((0.0,),),
                 ("current", "last", "ring"), kind="spill")  # fmt: skip
     watched = watch_spill(session, wanted)

@@ -64,7 +64,7 @@ class Workplace:
         bring_to_beam(self.bench, self.place)
 
     def beam(self) -> RoomBeam:
-        """Beam of the room, as a context. $PTCS_PATIENCE_S: how long it may take to come (a busy computer)."""
+        """Beam of the room, as a context. $PTCS_PATIENCE_S: how long it may take to come."""
         return RoomBeam(self.bench, self.room, float(os.environ.get("PTCS_PATIENCE_S", PERMIT_S)))
 
     def session(self, beam: RoomBeam | None = None, *, live: bool = False) -> Session:
