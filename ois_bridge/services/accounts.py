@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,6 +63,10 @@ class WebUser:
     account_key: str = ""
 
 
+_noted: deque[str] = deque(maxlen=1000)
+"""Digests of tokens whose refusal is on record."""
+
+
 def log_in(context: Context, user: str, password: str) -> LogIn:
     """A token for a user. Raises Unauthorised for a wrong name or password, or a locked account."""
     account = authenticate(context, user, password, "log in")
@@ -119,15 +124,27 @@ def _wrong() -> Unauthorised:
 
 def bearer(context: Context, token: str) -> Caller:
     """The caller whom a token names, with the roles that the account still has. Raises NotLoggedIn."""
+    user = ""
     try:
-        identity = authority.verify(context.signing_key.public_key(), token, context.now())
+        identity = authority.read(context.signing_key.public_key(), token)
+        user = identity.user
+        authority.check_time(identity, context.now())
     except Unauthorised as why:
-        raise NotLoggedIn(str(why)) from why
+        raise _refused_token(context, user, token, str(why)) from why
     with context.database.reading() as session:
-        account = _by_name(session, identity.user)
-        if account is None or not account.active:
-            raise NotLoggedIn(_("This account is closed."))
-        return Caller(account.user, identity.roles & account.roles)
+        account = _by_name(session, user)
+        if account is not None and account.active:
+            return Caller(account.user, identity.roles & account.roles)
+    raise _refused_token(context, user, token, _("This account is closed."))
+
+
+def _refused_token(context: Context, user: str, token: str, why: str) -> NotLoggedIn:
+    """Why a token is refused; recorded once a token: a page that goes on asking is no new attempt."""
+    mark, refusal = _digest(token), NotLoggedIn(why)
+    if mark not in _noted:
+        _noted.append(mark)
+        context.refused(user, "use a token", mark[:16], refusal)
+    return refusal
 
 
 def open_web_session(context: Context, user: str, password: str) -> str:

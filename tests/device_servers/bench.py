@@ -16,7 +16,7 @@ from common import authority
 from ptcs import database
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 60.0
+START_S = 180.0
 
 
 def free_port() -> int:

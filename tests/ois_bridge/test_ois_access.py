@@ -87,8 +87,12 @@ def test_expired_token_is_refused(means: Context, clock: Clock, tmp_path: Path) 
     token = accounts.log_in(means, "physicist", password(means, tmp_path, "physicist")).token
     assert accounts.bearer(means, token).roles == {"physicist"}
     clock.now += authority.LIFETIME
-    with pytest.raises(NotLoggedIn, match="expired"):
-        accounts.bearer(means, token)
+    for _again in range(3):
+        with pytest.raises(NotLoggedIn, match="expired"):
+            accounts.bearer(means, token)
+    kept = [row for row in entries(tmp_path / "ois/audit.log") if row["action"] == "use a token"]
+    assert [(row["user"], row["outcome"]) for row in kept] == [("physicist", "refused")]
+    assert "expired" in kept[0]["detail"] and token not in str(kept)
 
 
 def test_token_of_another_key_is_refused(means: Context, clock: Clock, tmp_path: Path) -> None:
@@ -98,6 +102,8 @@ def test_token_of_another_key_is_refused(means: Context, clock: Clock, tmp_path:
     )
     with pytest.raises(NotLoggedIn):
         accounts.bearer(means, forged)
+    kept = entries(tmp_path / "ois/audit.log")[-1]
+    assert (kept["user"], kept["action"], kept["outcome"]) == ("", "use a token", "refused")
 
 
 def test_web_session_ends_after_idle_time(means: Context, clock: Clock, tmp_path: Path) -> None:

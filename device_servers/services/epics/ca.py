@@ -26,7 +26,7 @@ from caproto.asyncio.server import Context
 
 from common.errors import PtcsError
 from device_servers.services.epics.board import Board, Change
-from device_servers.services.epics.puts import LOGIN, LONGEST_TOKEN, Puts
+from device_servers.services.epics.puts import LOGIN, LONGEST_TOKEN, Puts, peer_of
 from device_servers.services.epics.pv import OF_GATEWAY, Sample, Shape
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,11 @@ class Shown:
         self, _hostname: str, username: str, data: Any, data_type: Any, _metadata: Any, **options: Any
     ) -> None:
         """Hand a put on. An exception's text is what the client gets."""
-        host = str((options.get("user_address") or ("",))[0])
+        host, port = (*(options.get("user_address") or ("", 0)), 0)[:2]
         value = self.put_value(data, data_type)
-        await self.server.put(self.shape, value, (str(username), host))
+        await self.server.put(
+            self.shape, value, peer_of(str(username), (str(host), int(port)), self.server.port)
+        )
 
     def put_value(self, data: Any, data_type: Any) -> Any:
         """What a client has put, as a plain value."""

@@ -1,18 +1,21 @@
 """Puts: a log-in per EPICS account and peer, and every write under that user's token.
 
-EPICS clients say themselves which account they are, and nothing proves it: a log-in here is no
-stronger than that. Tango's own check of the token, role and area still stands behind every write.
+EPICS clients say themselves which account they are. On this computer the kernel says whose connection it
+is, so that nobody puts under the log-in of somebody else's account; of a client elsewhere nothing proves
+it. Tango's own check of the token, role and area stands behind every write.
 """
 
 import json
 import logging
 import math
+import pwd
 import threading
 from typing import Any
 
 import tango
 
 from common.errors import LinkLost, PtcsError, Refused, Unauthorised
+from common.links.socket_owner import Address, owner
 from common.text import _
 from device_servers.callers import Client
 from device_servers.guard import Guard
@@ -27,7 +30,8 @@ LONGEST_TOKEN = 4000
 MOST_LOGINS = 1000
 
 Peer = tuple[str, str]
-"""Account and host of an EPICS client, as the client says."""
+"""Account and host of an EPICS client, as `peer_of` gives them."""
+LOOPBACK = "127.0.0.1"
 
 
 class Puts:
@@ -118,6 +122,24 @@ class Puts:
         if error.reason == "LinkLost" or error.reason.startswith(("API_Cant", "API_Corba", "API_Device")):
             raise LinkLost(f"{shape.device}: {error.desc}") from why
         raise Refused(error.desc.strip()) from why
+
+
+def peer_of(account: str, far: Address, port: int) -> Peer:
+    """Who puts through the connection from `far` to our port: the account that the client says, and its host.
+
+    On this computer an account that is not that of the connection's user is marked as such.
+    """
+    if far[0] != LOOPBACK:
+        return account, far[0]
+    real = _account(owner(far, (LOOPBACK, port)))
+    return account if account == real else f"{account} (really {real})", far[0]
+
+
+def _account(uid: int | None) -> str:
+    try:
+        return "unknown" if uid is None else pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def epics_peer(peer: Peer) -> str:

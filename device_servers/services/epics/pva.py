@@ -17,7 +17,7 @@ from p4p.util import ThreadedWorkQueue
 
 from common.errors import PtcsError
 from device_servers.services.epics.board import Board, Change
-from device_servers.services.epics.puts import Puts
+from device_servers.services.epics.puts import Puts, peer_of
 from device_servers.services.epics.pv import Sample, Shape, Status
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class PvaServer:
         self._making = threading.RLock()
         self._provider = DynamicProvider("ptcs", self)
         self._server = _server(self._provider, {name: before[name] for name in PORTS if name in before})
+        self._port = int(self._server.conf()["EPICS_PVA_SERVER_PORT"])
         board.add_output(self)
 
     @property
@@ -153,7 +154,8 @@ class PvaServer:
     def _write(self, shape: Shape, operation: Any) -> None:
         try:
             with tango.EnsureOmniThread():
-                peer = (str(operation.account()), str(operation.peer()).rpartition(":")[0])
+                host, _colon, port = str(operation.peer()).rpartition(":")
+                peer = peer_of(str(operation.account()), (host, int(port)), self._port)
                 self._puts.put(shape, _put_value(shape, operation.value()), peer)
         except PtcsError as why:
             operation.done(error=str(why))
