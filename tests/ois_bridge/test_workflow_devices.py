@@ -14,6 +14,7 @@ from common.state import StateDir
 from ois_bridge import application, process
 from ois_bridge.domain.fault_states import FaultEvent, FaultState
 from ois_bridge.models.outbox import Outgoing
+from ois_bridge.models.queue import Contact
 from ois_bridge.models.workflow import Task
 from ois_bridge.services import devices
 from ois_bridge.services.context import Context
@@ -118,6 +119,9 @@ def test_late_tasks_are_told_once_and_without_patients(
 ) -> None:
     begun(means, "late1")
     begun(means, "late2")
+    with means.database.writing() as session:
+        ways = {"phone": "10000000001", "changed": means.now(), "changed_by": "physician"}
+        session.add(Contact(kind="staff", subject="physician", **ways))
     monkeypatch.setattr(reminders, "channel", lambda: "wechat")
     assert reminders.remind(means) == 0
     later = replace(means, now=lambda: means.now() + timedelta(days=2))
@@ -129,6 +133,10 @@ def test_late_tasks_are_told_once_and_without_patients(
             ("role:physician", True)
         ]
         assert "WF-late" not in notices[0].content
+        own = session.scalars(select(Outgoing).where(Outgoing.kind == "task-due")).all()
+        assert [(row.recipient, row.channel, "2 项" in row.content) for row in own] == [
+            ("10000000001", "sms", True)
+        ]
         assert session.scalar(select(Task.reminded).where(Task.reminded.is_not(None)).limit(1))
 
 
