@@ -37,7 +37,6 @@ def case(name: str, test: str, kills: int, reads: int) -> bool:
             sys.executable,
             "-m",
             "pytest",
-            "-q",
             "-p",
             "no:cacheprovider",
             "--timeout=0",
