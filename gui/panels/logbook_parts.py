@@ -83,9 +83,9 @@ class Writer(Card):
         self.text.setMaximumHeight(90)
         self.about.setPlaceholderText(_("devices, e.g. acs/magnet/ring-dipole"))
         for caption, part in (
-            (_("Title"), self.title),
+            (_("Title of the entry"), self.title),
             (_("Text"), self.text),
-            (_("Kind"), self.kind),
+            (_("Kind of entry"), self.kind),
             (_("Tags"), self.tags),
             (_("About"), self.about),
         ):

@@ -30,7 +30,7 @@ class SettingsPanel(SettingsFrame):
         self.comment.setMinimumWidth(260)
         tools.widget(self.comment, 1)
         self.buttons = {
-            "take": tools.act(_("Take"), "F5", self.take),
+            "take": tools.act(_("Take snapshot"), "F5", self.take),
             "compare": tools.act(_("Compare"), "F4", self.compare),
             "dry": tools.act(_("Dry run"), "F6", self.dry_run),
             "restore": tools.act(_("Restore"), "F7", self.write),

@@ -64,7 +64,8 @@ class SettingsFrame(QMainWindow):
         split = QSplitter(Qt.Horizontal)
         split.addWidget(self.snapshots)
         split.addWidget(self.tabs)
-        split.setSizes([640, 860])
+        split.setSizes([600, 900])
+        split.setChildrenCollapsible(False)
         column.addWidget(split, 1)
         self.setCentralWidget(page)
 

@@ -45,7 +45,7 @@ class Snapshots(Listed):
     """Snapshots, newest first, with a search."""
 
     def __init__(self) -> None:
-        super().__init__(words.snapshot_heads(), (28, 160, 100, 90, 210, 80), _("Snapshots"))
+        super().__init__(words.snapshot_heads(), (28, 160, 116, 80, 150, 60), _("Snapshots"))
         self.text = QLineEdit()
         self.text.setAccessibleName(_("Find snapshots"))
         self.text.setPlaceholderText(_("Find snapshots: part of a comment, a tag, a user  [Ctrl+F]"))
@@ -62,7 +62,7 @@ class Compared(Listed):
 
     def __init__(self) -> None:
         heads = words.difference_heads(_("snapshot"), _("now"))
-        super().__init__(heads, (28, 300, 150, 120, 200), _("Differences"), (0, 4))
+        super().__init__(heads, (28, 290, 165, 110, 200), _("Differences"), (0, 4))
         self.told.setText(_("Choose a snapshot: F4 compares it with now, two of them with each other."))
 
     def show_told(self, told: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from common.text import _
 from gui.panels.trend_frame import TrendFrame
 from gui.services import Facility
 from gui.viewmodels.pictures import Past
-from gui.viewmodels.trend import SPANS, Sets, write_csv
+from gui.viewmodels.trend import Sets, write_csv
 
 CSV_POINTS = 20_000
 
@@ -27,8 +27,6 @@ class TrendPanel(TrendFrame):
 
     def _fill_tools(self) -> None:
         tools = self.tools
-        self.spans = tools.choice(_("Range"), list(SPANS), self._span)
-        self.spans.setCurrentText("10 min")
         tools.act("◀", "Ctrl+Left", lambda: self._move(-0.5), _("Earlier"))
         tools.act("▶", "Ctrl+Right", lambda: self._move(0.5), _("Later"))
         tools.act("＋", "Ctrl+Up", lambda: self._zoom(0.5), _("Zoom in"))

@@ -50,12 +50,12 @@ class Lane:
 
     def fit(self, shown: Sequence[Picture]) -> None:
         """The y range that holds every curve, unless a person has chosen another."""
-        bounds = [pair for picture in shown if (pair := picture.bounds()) is not None]
+        bounds = [pair for picture in shown if (pair := picture.bounds(log=self.log)) is not None]
         if not bounds or not self.auto:
             return
         low, high = min(pair[0] for pair in bounds), max(pair[1] for pair in bounds)
         if self.log:
-            low, high = (math.log10(value) if value > 0 else -12.0 for value in (low, high))
+            low, high = math.log10(low), math.log10(high)
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
         was = self.plot.vb.viewRange()[1]
         wanted = (low - margin, high + margin)

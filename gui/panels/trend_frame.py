@@ -68,6 +68,7 @@ class TrendFrame(QMainWindow):
         page = QWidget()
         column = QVBoxLayout(page)
         self.tools = Tools(self)
+        self.spans = self.tools.choice(_("Range"), list(SPANS), self._span)
         self.follow = self.tools.switch(_("Follow"), "Ctrl+Home", self._follow)
         self.follow.setChecked(True)
         column.addWidget(self.tools)
@@ -122,6 +123,8 @@ class TrendFrame(QMainWindow):
         self.follow.blockSignals(True)
         self.follow.setChecked(self.trend.follow)
         self.follow.blockSignals(False)
+        named = (text for text, seconds in SPANS.items() if seconds == self.trend.span)
+        self.spans.setCurrentIndex(self.spans.findText(next(named, "-")))
         self._old = True
         self._settle.start(SETTLE_MS)
 

@@ -17,6 +17,13 @@ def kind_texts() -> dict[str, str]:
     return dict(zip(KINDS, words, strict=True))
 
 
+def kind_text(kind: str) -> str:
+    """A kind in words, those of automatic entries too; one that nobody knows as it is."""
+    automatic = {"start-up": _("start-up"), "trip": _("trip"), "mode": _("mode"), "alarm": _("alarm")}
+    named = kind_texts() | automatic | {"snapshot": _("snapshot"), "restore": _("restore")}
+    return named.get(kind, kind)
+
+
 def when(text: str) -> str:
     """An ISO 8601 moment in local time."""
     return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
@@ -31,7 +38,7 @@ def texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     """An entry as texts; the sign says whether a person or a service wrote it, and whether it has files."""
     sign = "✎" if row["source"] == "hand" else "⚙"
     clip = " ▣" if row["attachments"] else ""
-    kind = kind_texts().get(row["kind"], row["kind"])
+    kind = kind_text(row["kind"])
     by = row["user"] or row["source"]
     return (sign + clip, str(row["number"]), when(row["time"]), by, kind, translated(row)["title"])
 
@@ -40,7 +47,7 @@ def page(versions: Sequence[Mapping[str, Any]]) -> str:
     """An entry to read: what it says, what it is about, and earlier versions with their reasons."""
     versions = [translated(version) for version in versions]
     row = versions[0]
-    kind = kind_texts().get(row["kind"], row["kind"])
+    kind = kind_text(row["kind"])
     lines = [
         row["title"],
         f"#{row['number']}   {when(row['time'])}   {row['user'] or row['source']}   {kind}",

@@ -43,10 +43,10 @@ class Picture:
     line: Samples
     band: Samples = EMPTY
 
-    def bounds(self) -> tuple[float, float] | None:
-        """Lowest and highest finite value that is shown; None for none."""
+    def bounds(self, *, log: bool = False) -> tuple[float, float] | None:
+        """Lowest and highest finite value that is shown, `log`: above zero; None for none."""
         shown = np.concatenate((self.line[1], self.band[1]))
-        shown = shown[np.isfinite(shown)]
+        shown = shown[np.isfinite(shown) & ((shown > 0.0) | (not log))]
         return (float(shown.min()), float(shown.max())) if len(shown) else None
 
 

@@ -1,7 +1,7 @@
 """What the settings panel shows, worked out from the SettingsServer's answers. No Qt, no Tango."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from common.text import _, language
@@ -61,8 +61,13 @@ def snapshot_texts(row: Mapping[str, Any]) -> Texts:
 
 
 def side_title(name: str) -> str:
-    """What stands above a side of a comparison: when its snapshot was taken, or now."""
-    return _("now") if name == "live" else name.partition("-")[0]
+    """What stands above a side of a comparison: when its snapshot was taken (its id says so), or now."""
+    if name == "live":
+        return _("now")
+    try:
+        return when(datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return name
 
 
 def difference_heads(left: str, right: str) -> Texts:
@@ -96,7 +101,8 @@ def how_far(row: Mapping[str, Any]) -> str:
     if row["apart"] is None:
         return _("must be equal")
     full = min(max(round(BAR * row["apart"] / FAR), 1), BAR)
-    return f"{'█' * full}{'·' * (BAR - full)}  {row['apart']:.1f}×"
+    number = f"{row['apart']:.1f}" if row["apart"] < 100.0 else f"{row['apart']:.0f}"
+    return f"{'█' * full}{'·' * (BAR - full)}  {number}×"
 
 
 def comparison_line(told: Mapping[str, Any]) -> str:

@@ -223,3 +223,25 @@ def test_a_line_of_history_is_plain(server: Server) -> None:
     server.service.writer.flush()
     row = next(row for row in server.ask("History", most=5) if row["event"] == "RAISE")
     assert event_line(row)[1:5] == ("RAISE", "✘ MAJOR", "rule/0000", "1")
+    assert event_line(row)[5] == "● UNACKED"
+    server.set(-1.0)
+    server.service.writer.flush()
+    row = next(row for row in server.ask("History", most=5) if row["event"] == "CLEAR_LATCHING")
+    assert event_line(row)[5] == "◐ LATCHED"
+
+
+def test_latched_and_shelved_are_counted_and_say_why_and_until_when(panel: Any, server: Server) -> None:
+    server.set(3.5)
+    server.ask("Shelve", names=["rule/0001"], reason="in repair", seconds=3600)
+    server.set(1.5)
+    panel.tick()
+    assert "3 alarms, 3 not acknowledged" in panel._banner.text()
+    assert "2 have gone (latched)" in panel._banner.text() and "1 shelved" in panel._banner.text()
+    first, gone = panel.model.rows[0]["name"], [row["state"] for row in panel.model.rows]
+    assert first == "rule/0000" and gone == ["UNACKED", "LATCHED", "LATCHED"]
+    panel.table.selectRow(1)
+    assert "stays until it is acknowledged" in panel.side.guidance.text()
+    panel.aside.setChecked(True)
+    panel.table.selectRow(3)
+    told = panel.side.guidance.text()
+    assert "otto: in repair" in told and "comes back at" in told and "close the valve" in told
