@@ -44,14 +44,14 @@ def chromium() -> Iterator[Browser]:
         made.close()
 
 
-def tab_to(page: Page, selector: str) -> None:
-    """Press Tab until the element has the focus, and see that it shows it."""
+def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
+    """Press Tab (or Shift+Tab) until the element has the focus, and see that it shows it."""
     for _tab in range(MOST_TABS):
         if page.evaluate("selector => document.activeElement?.matches(selector)", selector):
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert outline != "none", f"{selector}: the focus cannot be seen"
             return
-        page.keyboard.press("Tab")
+        page.keyboard.press(key)
     raise AssertionError(f"{selector} is not reached by {MOST_TABS} tabs")
 
 
@@ -60,6 +60,7 @@ def at_work(chromium: Browser, ois: Ois, user: str) -> Page:
     page = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
     page.set_default_timeout(60_000)
     page.goto(f"{ois.url}/login")
+    page.wait_for_selector("#user:focus")
     page.keyboard.type(user)
     page.keyboard.press("Tab")
     page.keyboard.type(department.SECRET)
@@ -70,7 +71,8 @@ def at_work(chromium: Browser, ois: Ois, user: str) -> Page:
 
 def test_registers(chromium: Browser, ois: Ois) -> None:
     page = at_work(chromium, ois, "receptionist")
-    tab_to(page, "a[href='/patients/new']")
+    page.wait_for_selector("#search:focus")
+    tab_to(page, "a[href='/patients/new']", "Shift+Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/patients/new")
     page.keyboard.type("990000195803149012")
@@ -96,7 +98,7 @@ def test_approves_a_sheet(chromium: Browser, ois: Ois) -> None:
 
 def test_signs_in_and_calls(chromium: Browser, ois: Ois) -> None:
     page = at_work(chromium, ois, "therapist")
-    tab_to(page, "a[href^='/queue?device=ROOM1']")
+    tab_to(page, "a[href^='/queue?device=ROOM1']", "Shift+Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/queue?device=ROOM1")
     tab_to(page, "section[aria-labelledby=expected-title] button")
