@@ -64,7 +64,9 @@ class Source(ABC, Generic[S]):
         self._pid = 0
 
     def check(self) -> None:
-        """See whether the server is there, and (re)subscribe."""
+        """See whether the server is there, and (re)subscribe. One that has just been heard is there."""
+        if self.up and not self._failed and time.monotonic() - self._last_event < CHECK_PERIOD_S:
+            return
         try:
             if self._failed:
                 self._forget()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -215,3 +216,45 @@ def test_a_killed_server_leaves_a_gap_and_is_found_again(plant: Plant, archiver:
     eventually(lambda: plant.currents()[-1] == 80.0, "an event after the restart")
     wait_until(lambda: archiver.state() == tango.DevState.RUNNING, "all sources", 10)
     assert archiver.Lost == 0
+
+
+def test_many_read_at_once_through_the_archiver(plant: Plant, archiver: tango.DeviceProxy) -> None:
+    """Eight threads ask for closed segments and the open one while values arrive: none fails, none ages."""
+    reads = int(os.environ.get("PTCS_READS", "160"))
+    began = time.time() - 60.0
+    plant.set_current(100.0)
+    eventually(lambda: 100.0 in plant.currents(), "100 A in the archive")
+    assert list((plant.state / "archive").glob("segment-*.h5"))
+    done, errors, over = [0] * 8, [], threading.Event()
+
+    def reading(place: int) -> None:
+        with tango.EnsureOmniThread():
+            proxy, newest = plant.proxy(ARCHIVER), 100.0
+            for turn in range(-(-reads // 8)):
+                span = {
+                    "start": 0.0 if turn % 2 else began,
+                    "end": time.time() + 60.0,
+                    "points": 50 + turn % 9,
+                }
+                try:
+                    answer = from_json(proxy.Query(json.dumps({"attribute": CURRENT} | span)))
+                except (tango.DevFailed, ValueError, KeyError) as why:
+                    errors.append(str(why))
+                    continue
+                if not newest <= answer.last[-1] < 1000.0:
+                    errors.append(f"{answer.last[-1]} after {newest}")
+                newest = float(answer.last[-1])
+                done[place] += 1
+
+    readers = [threading.Thread(target=reading, args=(place,)) for place in range(8)]
+    for reader in readers:
+        reader.start()
+    value = 100.0
+    while any(reader.is_alive() for reader in readers):
+        value = min(value + 0.5, 499.0)
+        plant.set_current(value)
+        over.wait(0.1)
+    for reader in readers:
+        reader.join()
+    assert not errors
+    assert sum(done) >= reads
