@@ -84,6 +84,7 @@ class Workplace:
 
     def close(self) -> None:
         """End the sessions of this process."""
+        self.bench.ended = True
         self.client.close()
 
     def _snapshot(self, device: str) -> str:
