@@ -48,16 +48,19 @@ def token(url: str, state: Path, user: str) -> str:
     return str(answer.raise_for_status().json()["token"])
 
 
-def judged(program: Path, url: str, bearer: str, examples: int) -> int:
+def judged(program: Path, url: str, bearer: str, examples: int, folder: Path) -> int:
     """Exit status of the judge. Its requests stay on this computer."""
+    headers = {"Authorization": f"Bearer {bearer}"}
+    told = httpx.get(f"{url}/api/v1/openapi.json", headers=headers, trust_env=False, timeout=60)
+    description = folder / "openapi.json"
+    description.write_bytes(told.raise_for_status().content)
     command = [
-        str(program), "run", f"{url}/api/v1/openapi.json", "--url", url,
-        "-H", f"Authorization: Bearer {bearer}",
+        str(program), "run", str(description), "--url", url, "-H", f"Authorization: Bearer {bearer}",
         "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", str(examples),
         "--seed", "1", "--continue-on-failure", "--request-timeout", "60", "--no-color",
         "--suppress-health-check", "all",
     ]  # fmt: skip
-    return subprocess.run(command, cwd=tempfile.gettempdir(), check=False).returncode
+    return subprocess.run(command, cwd=folder, check=False).returncode
 
 
 def main() -> int:
@@ -70,7 +73,9 @@ def main() -> int:
         path.parent.mkdir(parents=True, mode=0o700)
         fill(path, PATIENTS)
         with ois(state) as url:
-            found = {role: judged(program, url, token(url, state, role), examples) for role in roles}
+            found = {
+                role: judged(program, url, token(url, state, role), examples, Path(folder)) for role in roles
+            }
             errors = (state / "ois.log").read_text().count("Traceback")
     print(json.dumps({"name": "fuzz-department", "examples": examples, "found": found, "tracebacks": errors}))
     return max(found.values()) or errors
