@@ -98,7 +98,7 @@ def test_approves_a_sheet(chromium: Browser, ois: Ois) -> None:
 
 def test_signs_in_and_calls(chromium: Browser, ois: Ois) -> None:
     page = at_work(chromium, ois, "therapist")
-    tab_to(page, "a[href^='/queue?device=ROOM1']", "Shift+Tab")
+    tab_to(page, "button[name=device][value=ROOM1]")
     page.keyboard.press("Enter")
     page.wait_for_url("**/queue?device=ROOM1")
     tab_to(page, "section[aria-labelledby=expected-title] button")
