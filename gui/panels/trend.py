@@ -113,3 +113,22 @@ class TrendPanel(TrendFrame):
         name, good = QInputDialog.getText(self, _("Save"), _("Name of the set"), text=self.kept.currentText())
         if good:
             self.save_set(name.strip())
+
+    # --- Range of time
+
+    def _move(self, part: float) -> None:
+        self.trend.pan(part, self._clock())
+        self._moved()
+
+    def _zoom(self, factor: float) -> None:
+        self.trend.zoom(factor, self._clock())
+        self._moved()
+
+    def _fit(self) -> None:
+        self.chart.fit_all()
+        self._old = True
+
+    def _step(self, pixels: int) -> None:
+        (start, end), here = self.trend.range(self._clock()), self.chart.moment
+        here = here if start <= here <= end else (start + end) / 2.0
+        self.point(here + pixels * (end - start) / self.chart.columns())

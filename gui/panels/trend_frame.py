@@ -40,11 +40,10 @@ class TrendFrame(QMainWindow):
         self.resize(1500, 900)
         self.setStyleSheet(theme.STYLE + TABLE_STYLE + TOOL_STYLE)
         self.trend, self._clock = Trend(), clock
-        self.data = TrendData(facility, self)
+        self.data, self.picker, self.chart = TrendData(facility, self), Picker(), TrendChart()
         self.data.told.connect(self._say)
         self.data.news.connect(self._news)
         self.data.names_came.connect(lambda: self.picker.offer(self.data.names()))
-        self.picker, self.chart = Picker(), TrendChart()
         self.chart.ranged.connect(self._ranged)
         self.chart.pointed.connect(self.point)
         self.model = RowsOfTrend(
@@ -73,12 +72,12 @@ class TrendFrame(QMainWindow):
         self.follow.setChecked(True)
         column.addWidget(self.tools)
         right = QSplitter(Qt.Vertical)
-        right.addWidget(self.chart)
-        right.addWidget(self.table)
+        for part in (self.chart, self.table):
+            right.addWidget(part)
         right.setSizes([620, 220])
         split = QSplitter(Qt.Horizontal)
-        split.addWidget(self.picker)
-        split.addWidget(right)
+        for part in (self.picker, right):
+            split.addWidget(part)
         split.setSizes([330, 1170])
         column.addWidget(split, 1)
         self._hint = QLabel(_("Choose attributes on the left: Return adds what is found."))
@@ -96,24 +95,12 @@ class TrendFrame(QMainWindow):
     # --- Range of time
 
     def _span(self, text: str) -> None:
-        self.trend.span = SPANS.get(text, self.trend.span)
+        self.trend.span = SPANS[text]
         self._moved()
 
     def _follow(self, on: bool) -> None:
         self.trend.end, self.trend.follow = self._clock(), on
         self._moved()
-
-    def _move(self, part: float) -> None:
-        self.trend.pan(part, self._clock())
-        self._moved()
-
-    def _zoom(self, factor: float) -> None:
-        self.trend.zoom(factor, self._clock())
-        self._moved()
-
-    def _fit(self) -> None:
-        self.chart.fit_all()
-        self._old = True
 
     def _ranged(self, start: float, end: float) -> None:
         self.trend.show(start, end, self._clock())
@@ -127,11 +114,6 @@ class TrendFrame(QMainWindow):
         self.spans.setCurrentIndex(self.spans.findText(next(named, "-")))
         self._old = True
         self._settle.start(SETTLE_MS)
-
-    def _step(self, pixels: int) -> None:
-        start, end = self.trend.range(self._clock())
-        here = self.chart.moment if start <= self.chart.moment <= end else (start + end) / 2.0
-        self.point(here + pixels * (end - start) / self.chart.columns())
 
     # --- Pictures
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from PyQt5.QtCore import Qt
+from PyQt5.QtCore import QEvent, QObject, Qt
 from PyQt5.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from common.errors import PtcsError
@@ -26,10 +26,11 @@ def titles() -> dict[str, str]:
     }
 
 
-class Windows:
+class Windows(QObject):
     """The panels of a facility that are open."""
 
     def __init__(self, facility: Facility) -> None:
+        super().__init__()
         self.facility = facility
         self.open: dict[str, QMainWindow] = {}
         self._make: Mapping[str, Callable[[], QMainWindow]] = {
@@ -57,7 +58,7 @@ class Windows:
         if panel is None:
             panel = self._make[name]()
             panel.setAttribute(Qt.WA_DeleteOnClose)
-            panel.destroyed.connect(lambda _gone=None: self._gone(name))
+            panel.installEventFilter(self)
             self.open[name] = panel
             self.install(panel)
         panel.show()
@@ -81,8 +82,11 @@ class Windows:
         for panel in list(self.open.values()):
             panel.close()
 
-    def _gone(self, name: str) -> None:
-        self.open.pop(name, None)
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A panel that is closed is no longer open: the menu makes another."""
+        if event.type() == QEvent.Close:
+            self.open = {name: panel for name, panel in self.open.items() if panel is not watched}
+        return False
 
     def _alarms(self) -> Ask:
         service = self.facility.service("AlarmServer")

@@ -214,7 +214,7 @@ def test_an_entry_with_the_picture_of_a_panel_is_kept_and_found(application: Any
     assert DIPOLE in panel.reader.text.toPlainText()
     assert panel.reader.picture.pixmap().width() > 100
     windows.close()
-    spin(application, lambda: not windows.open, "closed windows")
+    assert windows.open == {}
 
 
 @pytest.mark.requirement("SYS-LANGUAGE")
