@@ -87,7 +87,9 @@ def show_trend(kind: str, state: Path) -> None:
     table = Table(*columns, title=kind)
     for trend in trends(found):
         last = f"{reports.number(trend.value[-1])} {reports.unit(trend.unit)}".strip()
-        table.add_row(_(trend.name), str(len(trend.value)), last, reports.number(round(trend.change, 1)))
+        table.add_row(
+            _(trend.name), str(len(trend.value)), last, reports.number(round(trend.change, 1) + 0.0)
+        )
     console.print(table)
 
 

@@ -16,7 +16,7 @@ from common.links.pdf import render
 from common.text import _
 from ptcs.commissioning.plan import Measured
 from ptcs.commissioning.result import Quantity, Result, Table
-from ptcs.commissioning.results import Trend, load_or_points, of_kind, trends
+from ptcs.commissioning.results import Trend, load_or_points, of_kind, trends, with_sigma
 from ptcs.commissioning.store import Store
 from tps_engine.evaluate.drawing import families
 
@@ -55,10 +55,7 @@ def unit(name: str) -> str:
 
 def with_error(quantity: Quantity) -> str:
     """Value and one sigma, rounded to two digits of it."""
-    if not (math.isfinite(quantity.value) and math.isfinite(quantity.error)) or quantity.error <= 0.0:
-        return f"{number(quantity.value)} {unit(quantity.unit)}".strip()
-    digits = max(1 - math.floor(math.log10(quantity.error)), 0)
-    return f"{quantity.value:.{digits}f} ± {quantity.error:.{digits}f} {unit(quantity.unit)}".strip()
+    return f"{with_sigma(quantity.value, quantity.error)} {unit(quantity.unit)}".strip()
 
 
 def html(result: Result, pictures: Sequence[Figure] = (), history: Sequence[Trend] = ()) -> str:
@@ -121,6 +118,8 @@ def _png(figure: Figure) -> str:
 
 
 def _quantities(result: Result) -> str:
+    if not result.quantities:
+        return ""
     head = "".join(
         f"<th>{escape(text)}</th>" for text in (_("quantity"), _("value"), _("tolerance"), _("verdict"))
     )
@@ -157,7 +156,7 @@ def _history(history: Sequence[Trend]) -> str:
             _(trend.name),
             f"{number(trend.value[-2])} {unit(trend.unit)}",
             number(trend.value[-1]),
-            number(round(trend.change, 1)),
+            number(round(trend.change, 1) + 0.0),
             str(len(trend.value)),
         )
         rows += "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in values) + "</tr>"

@@ -1,5 +1,6 @@
 """Results on disk beside their measurements, and what earlier ones of the same kind were."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,14 +63,24 @@ def load_or_points(store: Store, number: str) -> Result:
         return load(store, number)
     measured, head = store.load(number), store.head(number)
     plan = measured.plan
-    columns = ("step", *plan.settings, *(part for name in plan.measure for part in (name, "error")))
+    columns = ("step", *plan.settings, *plan.measure)
     rows = []
     for point in measured.points:
-        pairs = zip(point.mean, point.error, strict=True)
-        rows.append((point.index + 1, *point.settings, *(value for pair in pairs for value in pair)))
+        seen = map(with_sigma, point.mean, point.error)
+        rows.append((str(point.index + 1), *(f"{value:.5g}" for value in point.settings), *seen))
     notes = (_("Not judged: the points as they were measured."),)
     return Result(number, plan.kind, plan.title, head["user"], head["began"], (), {}, head["machine"],
                   (Table("points", columns, tuple(rows)),), notes)  # fmt: skip
+
+
+def with_sigma(value: float, error: float) -> str:
+    """A value and one sigma, rounded to two digits of it."""
+    if not math.isfinite(value):
+        return "–"
+    if not math.isfinite(error) or error <= 0.0:
+        return f"{value:.5g}"
+    digits = max(1 - math.floor(math.log10(error)), 0)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def of_kind(store: Store, kind: str) -> list[Result]:
