@@ -75,6 +75,20 @@ class Live:
             now.readings.setdefault(name, unreadable("the site has no such attribute", time.time()))
         return now
 
+    def ask(self, names: Iterable[str]) -> dict[str, Reading]:
+        """These attributes from their devices themselves: a block is as old as its crate's last round."""
+        devices: dict[str, list[Shape]] = {}
+        found: dict[str, Reading] = {}
+        for name in dict.fromkeys(names):
+            shape = self.shapes.get(name)
+            if shape is None:
+                found[name] = unreadable("the site has no such attribute", time.time())
+            else:
+                devices.setdefault(shape.device, []).append(shape)
+        for device, shapes in devices.items():
+            found |= self._of_device(device, shapes)
+        return found
+
     def proxy(self, device: str) -> tango.DeviceProxy:
         """A proxy with this reader's time-out, kept. Raises tango.DevFailed."""
         if device not in self._proxies:

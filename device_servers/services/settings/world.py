@@ -64,7 +64,8 @@ class SiteWorld:
         """Why nothing may be written now: what is not known forbids as well."""
         if not self._forbidden:
             return ""
-        found = self.read(rule.name for rule in self._forbidden)
+        with self._reading:
+            found = self._live.ask(rule.name for rule in self._forbidden)
         for rule in self._forbidden:
             value = found[rule.name]
             if value.value is None:
