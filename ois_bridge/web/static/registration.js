@@ -87,14 +87,16 @@ function fits(number) {
   return "10X98765432"[sum % 11] === number[17];
 }
 
-card.addEventListener("input", () => {
+function readCard() {
   const number = card.value.replace(/\s/g, "").toUpperCase();
   if (!/^\d{17}[\dX]$/.test(number)) return say(cardHint, hintText, "");
   if (!fits(number)) return say(cardHint, "✖ " + card.dataset.wrong, "bad");
   fill("birth_date", `${number.slice(6, 10)}-${number.slice(10, 12)}-${number.slice(12, 14)}`, true);
   fill("sex", Number(number[16]) % 2 ? "M" : "F", true);
   say(cardHint, "✔ " + card.dataset.fits, "good");
-});
+}
+
+card.addEventListener("input", readCard);
 
 // --- data of the hospital's system: asked once per number, and only empty fields are filled
 const his = document.querySelector("[data-his]");
@@ -120,6 +122,14 @@ async function ask() {
 if (his) {
   field("hospital_number").addEventListener("change", ask);
   card.addEventListener("change", ask);
+}
+
+// --- who types before this script runs loses nothing: what was typed is read, and the browser, which moves to
+// the first field only when it first draws the page, is not waited for
+if (document.activeElement === document.body && card.autofocus) card.focus();
+if (card.value !== card.defaultValue) {
+  readCard();
+  if (his && document.activeElement !== card) ask();
 }
 
 // --- one form, one patient: the second click of a double click does nothing
