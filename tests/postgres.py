@@ -46,10 +46,11 @@ class Postgres:
         """End all its processes at once, as a crash does; the data stay."""
         self._do("pg_ctl", "-D", f"{self._folder}/data", "-m", "immediate", "-w", "stop")
 
-    def new_database(self) -> str:
-        """URL of a new, empty database."""
+    def new_database(self, like: str = "") -> str:
+        """URL of a new database: empty, or a copy of the one at `like`, which nobody uses meanwhile."""
         name = f"ptcs{next(self._numbers)}"
-        self._do("createdb", "-h", str(self._folder), "-U", "ptcs", name)
+        template = ["-T", like.partition("@/")[2].partition("?")[0]] if like else []
+        self._do("createdb", *template, "-h", str(self._folder), "-U", "ptcs", name)
         return f"postgresql+psycopg://ptcs@/{name}?host={self._folder}"
 
     def emptied(self, url: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import create_engine, text
 
+from common import site
 from common.files import read_json
 from common.links import dimse
 from common.state import StateDir
-from ois_bridge import settings
+from ois_bridge import process, settings
 from tests.ois_bridge.ois_case import ZHANG, Case
 from tests.postgres import Postgres
 
@@ -45,21 +47,59 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def place(kind: str) -> Iterator[Callable[[Path], None]]:
-    """Says in a new state directory where the data lie."""
-    if kind == "sqlite":
-        yield lambda state: None
-        return
-    server = Postgres()
+def server(kind: str) -> Iterator[Postgres | None]:
+    """The PostgreSQL server of these tests; none for SQLite."""
+    running = Postgres() if kind == "postgresql" else None
+    yield running
+    if running is not None:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def empty(server: Postgres | None) -> Callable[[Path], None]:
+    """Says in a new state directory where the data will lie: the OIS makes everything at its first start."""
 
     def say(state: Path) -> None:
-        path = state / "ois" / "server.yaml"
-        if not path.exists():
-            path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-            path.write_text(f"database: {server.new_database()}\n")
+        if server is not None:
+            say_where(state, server.new_database())
 
-    yield say
-    server.stop()
+    return say
+
+
+@pytest.fixture(scope="session")
+def first_start(
+    empty: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
+    """A state directory as a first start leaves it, and its PostgreSQL database or ""."""
+    state = tmp_path_factory.mktemp("first") / "state"
+    empty(state)
+    process.build(StateDir(state), site.load()).close()
+    place = settings.load(StateDir(state)).database
+    (state / "ois" / "server.yaml").unlink(missing_ok=True)
+    yield state, place if isinstance(place, str) else ""
+    shutil.rmtree(state)
+
+
+@pytest.fixture(scope="session")
+def place(server: Postgres | None, first_start: tuple[Path, str]) -> Callable[[Path], None]:
+    """Fills a new state directory with a copy of what a first start leaves: that is half a second each."""
+
+    def fill(state: Path) -> None:
+        if (state / "keys").exists():
+            return
+        made, database = first_start
+        shutil.copytree(made, state, dirs_exist_ok=True)
+        if server is not None:
+            say_where(state, server.new_database(like=database))
+
+    return fill
+
+
+def say_where(state: Path, url: str) -> None:
+    path = state / "ois" / "server.yaml"
+    path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+    with path.open("a") as file:
+        file.write(f"database: {url}\n")
 
 
 def launch(state: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -85,7 +125,7 @@ def launch(state: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 def announced(state: Path, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
     """The run file of a process that is starting."""
     path = state / "run" / "ois.json"
-    for _attempt in range(1200):
+    for _attempt in range(4000):  # a busy machine starts slowly
         if path.exists():
             found = dict(read_json(path))
             if found["pid"] == process.pid:
@@ -182,10 +222,10 @@ def make_ois(tmp_path: Path, place: Callable[[Path], None]) -> Iterator[Callable
 
 
 @pytest.fixture(scope="session")
-def ois(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Ois]:
+def ois(tmp_path_factory: pytest.TempPathFactory, empty: Callable[[Path], None]) -> Iterator[Ois]:
     """One OIS for all tests that do not stop it; each uses its own patient (`case`)."""
     state = tmp_path_factory.mktemp("ois") / "state"
-    place(state)
+    empty(state)
     running = start(state)
     yield running
     assert running.stop() == 0
