@@ -82,9 +82,9 @@ class Windows(QObject):
         for panel in list(self.open.values()):
             panel.close()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """A panel that is closed is no longer open: the menu makes another."""
-        if event.type() == QEvent.Close:
+        if event is not None and event.type() == QEvent.Close:
             self.open = {name: panel for name, panel in self.open.items() if panel is not watched}
         return False
 
