@@ -36,7 +36,9 @@ def draw(axes: Any, measured: Measured) -> None:
         title=plan.title, done=len(measured.points), steps=len(plan.steps)), fontsize=10)  # fmt: skip
     more = len(plan.measure) - MOST
     if len(means):
-        axes.legend(fontsize=7, loc="best", title=_("and {count} more").format(count=more) if more > 0 else None)
+        axes.legend(
+            fontsize=7, loc="best", title=_("and {count} more").format(count=more) if more > 0 else None
+        )
     axes.grid(alpha=0.3)
 
 

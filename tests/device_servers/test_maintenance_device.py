@@ -222,6 +222,10 @@ def test_a_trim_that_stands_keeps_clinical_mode_out(works: Works) -> None:
     wait_until(lambda: magnet.CurrentTrim == 0.0, "no trim")
     machine.SetMode("CLINICAL")
     assert machine.Mode == "CLINICAL"
+    told = refusal(magnet.write_attribute, "CurrentTrim", 0.01).desc
+    assert "CLINICAL" in told and "PHYSICS, SERVICE" in told
+    assert magnet.CurrentTrim == 0.0
+    magnet.CurrentTrim = 0.0  # what takes a trim away is always possible
 
 
 @pytest.mark.requirement("ACS-MAINTENANCE")
