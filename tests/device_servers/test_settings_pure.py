@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as pace
 from hypothesis import strategies as st
 
 from common import hashchain
@@ -93,6 +94,7 @@ def perform(plan: Plan, machine: Machine, stop: threading.Event | None = None) -
 NUMBERS = st.floats(-1e6, 1e6)
 
 
+@pace(deadline=None)
 @given(NUMBERS, NUMBERS, st.floats(0, 10), st.floats(0, 1))
 def test_two_numbers_are_the_same_within_the_larger_tolerance(
     left: float, right: float, absolute: float, relative: float
@@ -180,6 +182,7 @@ VALUES = st.fixed_dictionaries(
 )
 
 
+@pace(deadline=None)
 @given(VALUES, VALUES)
 def test_a_restore_arrives_and_its_reverse_brings_everything_back(wanted: Any, now: Any) -> None:
     rows = [row(S), row(A, "first"), row(B, "second")]
