@@ -29,6 +29,11 @@ MODULES = {
 }
 
 
+def optional(of: site.Site) -> tuple[str, ...]:
+    """Processes that only some sites have."""
+    return (HOSPITAL,) if of.simulated_hospital else ()
+
+
 @dataclass
 class Facility:
     """The processes of one state directory. `seed` fixes the noise of the simulated beam."""
@@ -48,15 +53,10 @@ class Facility:
         # Two arenas of malloc: a process of many threads, each with its own, holds memory that nobody uses.
         self.environment = {"MALLOC_ARENA_MAX": "2", **os.environ, "PTCS_LANG": "en"}
         self._add("database", self._launch_database)
-        for name in (*SERVICES, *self.optional):
+        for name in (*SERVICES, *optional(self.site)):
             self._add(name, self._launcher(name))
         for server in self.site.servers:
             self._add(server, self._forker(server))
-
-    @property
-    def optional(self) -> tuple[str, ...]:
-        """Processes that only some sites have."""
-        return (HOSPITAL,) if self.site.simulated_hospital else ()
 
     def _add(self, name: str, launch: Callable[[], int]) -> None:
         self.children[name] = Child(name, launch, self.state.log_file(name))

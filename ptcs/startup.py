@@ -7,7 +7,7 @@ from functools import partial
 
 from common.errors import LinkLost
 from ptcs.child import ChildState
-from ptcs.facility import Facility
+from ptcs.facility import Facility, optional
 from ptcs.health import Readiness, register_devices
 
 POLL = 0.05
@@ -41,9 +41,9 @@ def start(facility: Facility, stopping: Done, report: Callable[[str], None]) -> 
 
 def _steps(facility: Facility, readiness: Readiness) -> Iterator[tuple[str, Done]]:
     """What to say, and when it is done; what can start meanwhile is launched between the steps."""
-    _launch(facility, "database", *facility.optional, "plant", "fpga")
+    _launch(facility, "database", *optional(facility.site), "plant", "fpga")
     facility.start_fork_server()
-    for name in facility.optional:
+    for name in optional(facility.site):
         yield name, partial(facility.announced, name)
     _launch(facility, "ois")
     yield "Tango database", facility.announce_database

@@ -12,7 +12,7 @@ from tango import DevState
 from tango.server import command
 
 from common.errors import Refused
-from common.site import CONFIG, load_checked
+from common.site import CONFIG, Site, load_checked
 from common.text import _
 from device_servers.asking import asked, require_measuring
 from device_servers.base import PtcsDevice, rule
@@ -26,6 +26,8 @@ from treatment.monitor import Monitor
 STATES = ("IDLE", "LOADED", "SWITCHING", "DELIVERING", "HELD", "TRIPPED", "COMPLETE", "TERMINATED")
 """Order of `fpga.state` on the wire."""
 IDLE = "IDLE"
+COUNTED = ("x", "y", "size_x", "size_y", "primary", "secondary")
+"""What the monitors tell of each spot."""
 
 
 class PhysicsBeam(PtcsDevice):
@@ -79,14 +81,16 @@ class PhysicsBeam(PtcsDevice):
     @command
     def Start(self) -> None:
         """Ask for beam, and begin the map that was loaded."""
-        self._require_mine("Start")
+        self._require_free()
+        self._only_mine("Start")
         self.driver.request_beam(True)
         self.driver.start()
 
     @command
     def Resume(self) -> None:
         """Go on after a hold, or after a trip that was reset."""
-        self._require_mine("Resume")
+        self._require_free()
+        self._only_mine("Resume")
         self.driver.request_beam(True)
         self.driver.resume()
 
@@ -136,9 +140,7 @@ class PhysicsBeam(PtcsDevice):
         held = self.driver.counters()
         if not self._digest or held.digest != self._digest:
             raise Refused(_("the hardware holds no map of this device: load one first"))
-        counted = held.counters
-        names = ("x", "y", "size_x", "size_y", "primary", "secondary")
-        values = {name: np.asarray(getattr(counted, name)).tolist() for name in names}
+        values = {name: np.asarray(getattr(held.counters, name)).tolist() for name in COUNTED}
         return json.dumps({"state": held.state, "digest": held.digest, **values})
 
     def _take(self, wanted: DeliveryMap, step: str) -> None:
@@ -165,19 +167,8 @@ class PhysicsBeam(PtcsDevice):
             raise Refused(_("the hardware holds no map of this device: load one first"))
         check_step(str(held.get("state", "")), step)
 
-    def _require_mine(self, step: str) -> None:
-        self._require_free()
-        self._only_mine(step)
-
     def _require_free(self) -> None:
-        """Raise Refused with a patient in the room, in a mode for patients, or while nobody can tell."""
-        site = self.context.site
-        for device in site.of_class("TreatmentSession", self.site.room):
-            state = asked(device.name, "SessionState")
-            if state != IDLE:
-                text = _("{device} is {state}: beam for measurements needs a room without a patient")
-                raise Refused(text.format(device=device.name, state=state))
-        require_measuring(site)
+        require_free(self.context.site, self.site.room)
 
     def _shown_state(self) -> str:
         number = self.value("state")
@@ -193,3 +184,13 @@ class PhysicsBeam(PtcsDevice):
 def label_of(digest: str) -> str:
     """What the hardware keeps with a map of this device."""
     return f"physics-{digest[:40]}"
+
+
+def require_free(site: Site, room: str) -> None:
+    """Raise Refused with a patient in the room, in a mode for patients, or while nobody can tell."""
+    for device in site.of_class("TreatmentSession", room):
+        state = asked(device.name, "SessionState")
+        if state != IDLE:
+            text = _("{device} is {state}: beam for measurements needs a room without a patient")
+            raise Refused(text.format(device=device.name, state=state))
+    require_measuring(site)

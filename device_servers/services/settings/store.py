@@ -121,8 +121,6 @@ class Store:
         if self._chain is not None:
             self._chain.close()
 
-    # --- Snapshots
-
     def new_id(self) -> str:
         """An id that sorts by time."""
         return f"{self._now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"

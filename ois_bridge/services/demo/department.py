@@ -106,8 +106,8 @@ def _staff(session: Session, context: Context, rows: Sequence[Mapping[str, str]]
 
 def _screens(context: Context, caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
     """Screens that only have to be paired, and what runs over them."""
-    for row in SCREENS:
-        screens.add(context, caller, *row)
+    for screen in SCREENS:
+        screens.add(context, caller, *screen)
     now = context.now()
     for row in rows:
         board_notices.write(context, caller, row["zh"], row["en"], now, now + timedelta(days=row["days"]))
