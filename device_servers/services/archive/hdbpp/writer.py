@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
 from common.errors import BadInput, Refused
 from common.text import _
@@ -24,6 +25,8 @@ MOST_AT_ONCE = 500_000
 """Samples of one transaction, unless one batch has more: a long backlog is taken down step by step."""
 _LOCK = 0x50544353
 """Number of the advisory lock that one writer of a database holds."""
+_PATIENCE_S = 5
+"""So long a new writer waits for it: the server needs a moment to see that the one before has ended."""
 
 
 class HdbWriter:
@@ -155,9 +158,7 @@ class HdbWriter:
 
     def _begin(self, connection: Connection[Any]) -> None:
         """A new connection: be the only writer, see that the tables are there and how far they reach."""
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
-        if row is None or not row[0]:
-            raise Refused(_("the archive's database is written by another process; stop that one first"))
+        _be_only_writer(connection)
         with connection.transaction():
             for statement in statements():
                 connection.execute(statement)
@@ -176,3 +177,14 @@ class HdbWriter:
         self._latest.note(rows)
         self._latest.note_spots(spots.newest(connection))
         self._latest.note_texts(words.newest(connection))
+
+
+def _be_only_writer(connection: Connection[Any]) -> None:
+    """Hold the lock as long as this connection lives. Raises Refused while another process holds it."""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'")
+            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    except LockNotAvailable as why:
+        text = _("the archive's database is written by another process; stop that one first")
+        raise Refused(text) from why
