@@ -6,6 +6,7 @@ logged in by naming its number.
 """
 
 import functools
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tango.test_context import parse_ior
 from common.links.socket_owner import Address, owner
 
 LOOPBACK = ("127.0.0.1", "[::1]")
-TCP = "giop:tcp:"
+TCP, UNIX = "giop:tcp:", "giop:unix:"
 UNKNOWN = -1
 """User of a caller whom the kernel does not name: not on this computer, or gone."""
 FRESH_S = 0.5
@@ -51,7 +52,7 @@ def client_of(ident: Any) -> Client:
     if not address.startswith("giop:"):
         return Client("local", pid)
     host = address.split(":", 2)[-1].rpartition(":")[0]
-    if address.startswith("giop:unix:") or host in LOOPBACK:
+    if address.startswith(UNIX) or host in LOOPBACK:
         return Client("localhost", pid, born(pid), user_at(address))
     return Client(host, pid)
 
@@ -80,6 +81,8 @@ def user_at(address: str) -> int:
 
 
 def _ask(address: str) -> int:
+    if address.startswith(UNIX):
+        return _only_user(Path(address.removeprefix(UNIX)))
     host, _colon, port = address.removeprefix(TCP).rpartition(":")
     if not address.startswith(TCP) or not port.isdigit():
         return UNKNOWN
@@ -88,6 +91,16 @@ def _ask(address: str) -> int:
     except (tango.DevFailed, OSError):
         return UNKNOWN
     return UNKNOWN if found is None else found
+
+
+def _only_user(path: Path) -> int:
+    """The user of this process, where nobody else (but root) may open a socket of this server; else UNKNOWN."""
+    try:
+        found = path.stat()
+    except OSError:
+        return UNKNOWN
+    closed = found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return found.st_uid if closed else UNKNOWN
 
 
 @functools.cache

@@ -51,7 +51,10 @@ def serve(server: str, site: Site, state: Path, drivers: context.DriverFor, host
     guard = Guard(here.public_key, here.audit(server), control=control, machine_key=local)
     context.enter(context.Context(server, site, state, guard, drivers))
     try:
-        arguments = [EXECUTABLE, server, "-ORBendPoint", f"giop:tcp:{host}:"]
+        # a client of this computer may come by a socket in the file system: whose it is can only be told when
+        # nobody else may open it
+        ends = ["-ORBendPoint", f"giop:tcp:{host}:", "-ORBunixTransportPermission", "0700"]
+        arguments = [EXECUTABLE, server, *ends]
         tango.server.run(kinds, args=arguments, msg_stream=None, raises=True)
     finally:
         guard.shut()
