@@ -1,7 +1,6 @@
 """`ptcs alarm`: what alarms stand, acknowledging and shelving them, their history, rules and guidance."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -68,9 +67,8 @@ def asking(proxy: tango.DeviceProxy) -> Ask:
 def reader(state: Path) -> Ask:
     """The alarm server of a facility, for questions. Raises as `asking` and `server_name`."""
     facility = find(state)
-    os.environ["TANGO_HOST"] = facility["tango_host"]
     try:
-        return asking(tango.DeviceProxy(server_name(facility)))
+        return asking(tango.DeviceProxy(f"tango://{facility['tango_host']}/{server_name(facility)}"))
     except tango.DevFailed as why:
         raise LinkLost(_("the alarm server does not answer; `ptcs status` shows the servers")) from why
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tango
@@ -262,7 +263,9 @@ def test_the_site_file_moves_the_archive_into_postgresql(up: Plant, request: pyt
     assert (told["state"], told["store"], told["lost"]) == ("RUNNING", "postgresql", 0)
     assert CURRENT in ask(up.state, "list", "*/ring-*").output.split()
     assert "FAULT" not in ask(up.state, "query", COUCH).output
-    assert "PostgreSQL; write CSV" in ask(up.state, "export", "--h5", "/tmp/never.h5").output
+    copy = up.state / "copy.h5"
+    rows = re.match(r"\d+", ask(up.state, "export", "--h5", str(copy)).output)
+    assert rows is not None and int(rows[0]) > 0 and h5py.is_hdf5(copy)
     server.halt()
     wait_until(lambda: proxy.state() == tango.DevState.FAULT, "the fault", 30)
     server.go()

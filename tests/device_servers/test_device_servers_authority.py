@@ -19,7 +19,7 @@ SESSION_COMMANDS = {"JobStatus", "OpenSession", "CloseSession", "WhoAmI", "Write
 QUESTIONS = {"Components", "Devices", "EventLog", "History", "Record", "Show", "ShowSequence", "Uptime"}
 """Commands that change nothing: they answer what does not fit into an attribute."""
 QUESTIONS |= {"AllVersions", "Compare", "File", "Find", "JobResult", "Restores", "ShowRestore", "Versions"}
-QUESTIONS |= {"ActiveSince", "Counters", "Guidance", "Names", "Query", "Rules", "Summary"}
+QUESTIONS |= {"ActiveSince", "Counters", "Guidance", "Names", "Query", "Rules", "Standing", "Summary"}
 SERVICE_COMMANDS = {"Log"}
 """Services have no session: the Logbook itself looks at who calls, and records it."""
 OPEN_COMMANDS = SESSION_COMMANDS | QUESTIONS | SERVICE_COMMANDS

@@ -112,4 +112,4 @@ def test_real_ct_in_chinese(shared_data: Path, tmp_path: Path) -> None:
     assert "通过" in result.stdout
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["passed"] is True
-    assert any("metal" in warning.lower() for warning in summary["plan"]["warnings"])
+    assert any("金属" in warning for warning in summary["plan"]["warnings"])
