@@ -94,7 +94,7 @@ def _ask(address: str) -> int:
 
 
 def _only_user(path: Path) -> int:
-    """The user of this process, where nobody else (but root) may open a socket of this server; else UNKNOWN."""
+    """The user of this process, where nobody else but root may open a socket of it; else UNKNOWN."""
     try:
         found = path.stat()
     except OSError:
