@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from _pytest.nodeid import coerce_node_id
 
+from common import text
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -17,6 +19,14 @@ SLOW_S, QUICK_S = 15.0, 0.5
 STARTS_S = 30.0
 """... and more for a file that starts processes of its own."""
 PLAIN = pytest.StashKey[str]()
+
+
+@pytest.fixture(autouse=True)
+def language_ends_with_the_test() -> Iterator[None]:
+    """A language that a test chooses is not that of the next one."""
+    before = text._language.get()
+    yield
+    text._language.set(before)
 
 
 @pytest.fixture(scope="session")
