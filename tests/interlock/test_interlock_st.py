@@ -1,6 +1,5 @@
 """The generated Structured Text, parsed by a parser that is not ours, does what the interlock does."""
 
-import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -144,10 +143,9 @@ def large(name: str) -> bool:
     return len(table(name).inputs) > 100
 
 
-LARGE = pytest.mark.skipif("PTCS_LARGE" not in os.environ, reason="PTCS_LARGE=1 parses the large sites too")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[LARGE] if large(name) else []) for name in BOTH])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if large(name) else []) for name in BOTH]
+)
 def test_function_block_does_what_the_interlock_does(name: str) -> None:
     matrix = table(name)
     twins = Twins(matrix, fresh(name), seed=5)

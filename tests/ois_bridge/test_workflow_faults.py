@@ -30,7 +30,7 @@ from tests.ois_bridge.workflow_steps import SECRET, begun, open_tasks, staff, up
 
 pytestmark = pytest.mark.requirement("OIS-WORKFLOW")
 
-KILLS = int(os.environ.get("PTCS_KILLS", "6"))
+KILLS = int(os.environ.get("PTCS_KILLS", "12"))
 """How often the working process is killed; 50 at night."""
 COURSES = 6
 RUNNING = 200
