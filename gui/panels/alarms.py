@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from PyQt5.QtCore import Qt, QTimer
+from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import (
     QLabel,
-    QMainWindow,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from common.text import _
 from gui import theme
 from gui.panels.alarm_parts import AreaTree, Past, Present, Side
 from gui.panels.alarm_table import TABLE_STYLE, AlarmModel
+from gui.panels.panel import Panel
 from gui.viewmodels.alarms import AlarmView, detail, words
 
 FRAME_MS = 100
@@ -27,14 +27,11 @@ Ask = Callable[..., Any]
 """A command of the alarm server with its wish; answers its JSON. Raises PtcsError."""
 
 
-class AlarmPanel(QMainWindow):
+class AlarmPanel(Panel):
     """Alarms of the site. `ask` puts commands to the alarm server; `user` is "" for reading only."""
 
     def __init__(self, ask: Ask, user: str = "", site: str = "") -> None:
-        super().__init__()
-        self.setWindowTitle(f"{_('Alarms')} {site}".strip())
-        self.resize(1500, 900)
-        self.setStyleSheet(theme.STYLE + TABLE_STYLE)
+        super().__init__(f"{_('Alarms')} {site}", 1500, 900, TABLE_STYLE)
         self.view = AlarmView()
         self._ask, self._guided, self._advice = ask, "", ""
         self.model, self.tree = AlarmModel(self.view), AreaTree()
@@ -53,9 +50,7 @@ class AlarmPanel(QMainWindow):
         self._lay_out()
         self._say(user or _("read only: nobody is logged in"))
         self.draw()
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self.tick)
-        self._timer.start(FRAME_MS)
+        self._timer = self._timer_of(self.tick, FRAME_MS)
 
     def _lay_out(self) -> None:
         page = QWidget()
@@ -121,13 +116,8 @@ class AlarmPanel(QMainWindow):
         try:
             return self._ask(command, *plain, **wish)
         except PtcsError as why:
-            self._say(f"{theme.BAD.symbol} {why}")
+            self._failed(why)
             return None
-
-    def _say(self, text: str) -> None:
-        bar = self.statusBar()
-        if bar is not None:
-            bar.showMessage(text)
 
     # --- Pictures
 
@@ -172,8 +162,3 @@ class AlarmPanel(QMainWindow):
         row = self.view.rows.get(name)
         about = f"{detail(row)}\n\n" if row else ""
         self.side.guidance.setText(f"{name}\n{about}{self._advice}" if name else _("Choose an alarm."))
-
-    def closeEvent(self, event: Any) -> None:
-        """No more pictures."""
-        self._timer.stop()
-        super().closeEvent(event)

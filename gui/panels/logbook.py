@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PyQt5.QtCore import Qt, QTimer
+from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QKeySequence
-from PyQt5.QtWidgets import QCheckBox, QLineEdit, QMainWindow, QShortcut, QSplitter, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QCheckBox, QLineEdit, QShortcut, QSplitter, QVBoxLayout, QWidget
 
-from common.errors import PtcsError
 from common.text import _
-from gui import theme
-from gui.panels.alarm_table import TABLE_STYLE, table
+from gui.panels.alarm_table import table
 from gui.panels.control_strip import ControlStrip
 from gui.panels.logbook_parts import Pictures, Reader, Writer
+from gui.panels.panel import Panel
 from gui.panels.rows import Line, Lines, chosen
-from gui.panels.tools import TOOL_STYLE
 from gui.services import Facility, Service
 from gui.viewmodels import logbook as words
 from gui.work import Worker
@@ -25,14 +23,11 @@ MOST = 500
 PICTURES = (".png", ".jpg", ".jpeg")
 
 
-class LogbookPanel(QMainWindow):
+class LogbookPanel(Panel):
     """The logbook of a facility. `pictures` gives the open panels whose picture may be attached."""
 
     def __init__(self, facility: Facility, pictures: Pictures = dict) -> None:
-        super().__init__()
-        self.setWindowTitle(f"{_('Logbook')} {facility.site}".strip())
-        self.resize(1400, 900)
-        self.setStyleSheet(theme.STYLE + TABLE_STYLE + TOOL_STYLE)
+        super().__init__(f"{_('Logbook')} {facility.site}", 1400, 900)
         self._service: Service = facility.service("Logbook")
         self._worker = Worker(self)
         self.user, self._count, self._read = facility.user, -1, ""
@@ -41,11 +36,9 @@ class LogbookPanel(QMainWindow):
         self.text, self.by_hand = QLineEdit(), QCheckBox(_("written by people only"))
         self.reader, self.writer = Reader(), Writer(pictures, self.add, bool(facility.user))
         self._lay_out(ControlStrip(facility, self._say))
-        self._search, self._timer = QTimer(self), QTimer(self)
-        self._search.setSingleShot(True)
-        self._search.timeout.connect(self.look_up)
-        self._timer.timeout.connect(self._look)
-        self._timer.start(LOOK_MS)
+        self._search = self._timer_of(self.look_up, once=True)
+        self._timer = self._timer_of(self._look, LOOK_MS)
+        self._ending((self.strip.close_down, self._worker.close))
         self.text.textChanged.connect(lambda _text: self._search.start(SEARCH_MS))
         self.by_hand.toggled.connect(lambda _on: self.look_up())
         selection = self.table.selectionModel()
@@ -133,19 +126,3 @@ class LogbookPanel(QMainWindow):
             self.reader.show_picture(wish["name"], content)
 
         self._worker.do(lambda: self._service.ask("File", wish), came, self._failed)
-
-    def _failed(self, why: PtcsError) -> None:
-        self._say(f"{theme.BAD.symbol} {why}")
-
-    def _say(self, text: str) -> None:
-        bar = self.statusBar()
-        if bar is not None:
-            bar.showMessage(text)
-
-    def closeEvent(self, event: Any) -> None:
-        """Ask no more."""
-        for timer in (self._timer, self._search):
-            timer.stop()
-        self.strip.close_down()
-        self._worker.close()
-        super().closeEvent(event)

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import tango
-from PyQt5.QtCore import QTimer
 from PyQt5.QtGui import QKeySequence
 from PyQt5.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QMainWindow,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -21,6 +19,7 @@ from common.text import _
 from gui import theme
 from gui.listener import AttributeListener
 from gui.panels.cards import Card
+from gui.panels.panel import Panel
 from gui.panels.spot_map import SpotMap
 from gui.viewmodels.room import BUTTONS, SESSION_ATTRIBUTES, RoomView
 from interlock.matrix import Matrix
@@ -40,7 +39,7 @@ def button_texts() -> dict[str, str]:
     }
 
 
-class RoomPanel(QMainWindow):
+class RoomPanel(Panel):
     """Live view of one treatment room.
 
     `send(command)` sends a command to the session as the logged-in user; tango.DevFailed is shown.
@@ -49,10 +48,7 @@ class RoomPanel(QMainWindow):
     def __init__(
         self, room: str, user: str, version: str, matrix: Matrix, send: Callable[[str], Any]
     ) -> None:
-        super().__init__()
-        self.setWindowTitle(f"PTCS {version}: {room}")
-        self.setStyleSheet(theme.STYLE)
-        self.resize(1360, 860)
+        super().__init__(f"PTCS {version}: {room}", 1360, 860, style="")
         self.view = RoomView(inputs={row.name: row for row in matrix.inputs})
         self._send = send
         self._devices = {"couch": RoomView(), "gantry": RoomView()}
@@ -62,9 +58,8 @@ class RoomPanel(QMainWindow):
             self._listen(f"{room}/support/couch", COUCH_AXES, self._devices["couch"]),
             self._listen(f"{room}/support/gantry", ("Angle",), self._devices["gantry"]),
         ]
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self.draw)
-        self._timer.start(DRAW_MS)
+        self._timer = self._timer_of(self.draw, DRAW_MS)
+        self._ending(listener.close for listener in self._listeners)
 
     def _listen(self, device: str, names: tuple[str, ...], view: RoomView) -> AttributeListener:
         listener = AttributeListener(device, names, self)
@@ -152,11 +147,6 @@ class RoomPanel(QMainWindow):
         except tango.DevFailed as why:
             self._say(f"{theme.BAD.symbol} {why.args[0].desc}", 15000)
 
-    def _say(self, text: str, milliseconds: int = 0) -> None:
-        bar = self.statusBar()
-        if bar is not None:
-            bar.showMessage(text, milliseconds)
-
     def draw(self) -> None:
         """Show the latest readings."""
         text, mark = self.view.banner()
@@ -181,10 +171,3 @@ class RoomPanel(QMainWindow):
         for name, legal in self.view.enabled().items():
             self._button[name].setEnabled(legal)
         self._spots.show_view(self.view)
-
-    def closeEvent(self, event: Any) -> None:
-        """Stop listening before the window goes."""
-        self._timer.stop()
-        for listener in self._listeners:
-            listener.close()
-        super().closeEvent(event)

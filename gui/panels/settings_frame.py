@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from PyQt5.QtCore import Qt, QTimer
-from PyQt5.QtWidgets import QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PyQt5.QtCore import Qt
+from PyQt5.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from common.errors import PtcsError
 from common.text import _
 from gui import theme
-from gui.panels.alarm_table import TABLE_STYLE
 from gui.panels.control_strip import ControlStrip
+from gui.panels.panel import Panel
 from gui.panels.settings_parts import Compared, Restore, Restores, Snapshots
-from gui.panels.tools import TOOL_STYLE, Tools
+from gui.panels.tools import Tools
 from gui.services import Facility, Service
 from gui.viewmodels import settings as words
 from gui.work import Worker
@@ -21,14 +21,11 @@ SEARCH_MS = 250
 MOST = 500
 
 
-class SettingsFrame(QMainWindow):
+class SettingsFrame(Panel):
     """Layout, lists and the way to the server; what people do there is in SettingsPanel."""
 
     def __init__(self, facility: Facility) -> None:
-        super().__init__()
-        self.setWindowTitle(f"{_('Settings')} {facility.site}".strip())
-        self.resize(1500, 900)
-        self.setStyleSheet(theme.STYLE + TABLE_STYLE + TOOL_STYLE)
+        super().__init__(f"{_('Settings')} {facility.site}", 1500, 900)
         self._service: Service = facility.service("SettingsServer")
         self._worker, self._quick = Worker(self), Worker(self)
         self.user = facility.user
@@ -36,10 +33,9 @@ class SettingsFrame(QMainWindow):
         self.restores = Restores()
         self.busy = ""
         self._lay_out(ControlStrip(facility, self._say))
-        self._timer, self._search = QTimer(self), QTimer(self)
-        self._timer.timeout.connect(self._watch)
-        self._search.setSingleShot(True)
-        self._search.timeout.connect(self.look_up)
+        self._timer = self._timer_of(self._watch)
+        self._search = self._timer_of(self.look_up, once=True)
+        self._ending((self.strip.close_down, self._worker.close, self._quick.close))
         self.snapshots.text.textChanged.connect(lambda _text: self._search.start(SEARCH_MS))
         self._quick.do(lambda: self._service.read("Configurations"), self._offer, self._failed)
         self.configuration = self.tools.choice(_("Configuration"), [], lambda _name: self.look_up())
@@ -119,20 +115,3 @@ class SettingsFrame(QMainWindow):
 
     def _configuration(self) -> str:
         return str(self.configuration.currentData() or "")
-
-    def _failed(self, why: PtcsError) -> None:
-        self._say(f"{theme.BAD.symbol} {why}")
-
-    def _say(self, text: str) -> None:
-        bar = self.statusBar()
-        if bar is not None:
-            bar.showMessage(text)
-
-    def closeEvent(self, event: Any) -> None:
-        """Ask no more."""
-        for timer in (self._timer, self._search):
-            timer.stop()
-        self.strip.close_down()
-        for worker in (self._worker, self._quick):
-            worker.close()
-        super().closeEvent(event)

@@ -2,21 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from PyQt5.QtCore import Qt, QTimer
-from PyQt5.QtWidgets import (
-    QLabel,
-    QMainWindow,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from PyQt5.QtCore import Qt
+from PyQt5.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 
 from common.text import _
-from gui import theme
-from gui.panels.alarm_table import TABLE_STYLE, table
-from gui.panels.tools import TOOL_STYLE, Tools
+from gui.panels.alarm_table import table
+from gui.panels.panel import Panel
+from gui.panels.tools import Tools
 from gui.panels.trend_chart import TrendChart
 from gui.panels.trend_data import TrendData
 from gui.panels.trend_parts import Picker, RowsOfTrend
@@ -31,14 +24,13 @@ AGAIN_MS = 2000
 """What only the archive has, and what live samples no longer reach back to, is asked for again."""
 
 
-class TrendFrame(QMainWindow):
+class TrendFrame(Panel):
     """Layout, range and pictures; what people do there is in TrendPanel."""
 
+    NEWS_MS = 15000
+
     def __init__(self, facility: Facility, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
-        self.setWindowTitle(f"{_('Trends')} {facility.site}".strip())
-        self.resize(1500, 900)
-        self.setStyleSheet(theme.STYLE + TABLE_STYLE + TOOL_STYLE)
+        super().__init__(f"{_('Trends')} {facility.site}", 1500, 900)
         self.trend, self._clock = Trend(), clock
         self.data, self.picker, self.chart = TrendData(facility, self), Picker(), TrendChart()
         self.data.told.connect(self._say)
@@ -54,14 +46,11 @@ class TrendFrame(QMainWindow):
         self._pace = Pace()
         self._old, self.drawing = True, True
         self.ticks = self.pictures = 0
-        self._timer, self._settle, self._again = QTimer(self), QTimer(self), QTimer(self)
+        self._settle = self._timer_of(self._ask, once=True)
         self._lay_out()
-        self._settle.setSingleShot(True)
-        self._again.timeout.connect(self._ask)
-        self._again.start(AGAIN_MS)
-        self._settle.timeout.connect(self._ask)
-        self._timer.timeout.connect(self.tick)
-        self._timer.start(FRAME_MS)
+        self._again = self._timer_of(self._ask, AGAIN_MS)
+        self._timer = self._timer_of(self.tick, FRAME_MS)
+        self._ending((self.data.close,))
 
     def _lay_out(self) -> None:
         page = QWidget()
@@ -155,15 +144,3 @@ class TrendFrame(QMainWindow):
     def _picked(self) -> list[int]:
         picked = self.table.selectionModel()
         return [] if picked is None else sorted({index.row() for index in picked.selectedRows()})
-
-    def _say(self, text: str) -> None:
-        bar = self.statusBar()
-        if bar is not None:
-            bar.showMessage(text, 15000)
-
-    def closeEvent(self, event: Any) -> None:
-        """No more pictures, no more events."""
-        for timer in (self._timer, self._settle, self._again):
-            timer.stop()
-        self.data.close()
-        super().closeEvent(event)
