@@ -108,7 +108,7 @@ def change(context: Means, caller: By, appointment_id: str, body: ChangeBody) ->
     if bool(body.cancel) == (body.start is not None):
         raise BadInput(_("Either a new start or the reason of a cancellation is needed."))
     if body.cancel:
-        booking.cancel(context, caller, appointment_id, body.cancel)
+        booking.cancel(context, caller, appointment_id, body.cancel, body.revision)
     elif body.start is not None:
         with context.reading(caller, Action.READ_APPOINTMENTS) as session:
             device = body.device or booking.one(session, appointment_id).device

@@ -20,6 +20,7 @@ from ois_bridge.services import courses, deliveries, events, notices
 from ois_bridge.services.appointments import book, settings
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
+from ois_bridge.services.queue import moved as queue_place
 from ois_bridge.services.workflow import guards
 
 LONGEST_NOTE = 200
@@ -155,8 +156,7 @@ def move(
         caller.check(Action.READ_APPOINTMENTS)
         row = one(session, key)
         caller.check(action_for(row.kind))
-        if revision is not None and row.revision != revision:
-            raise Refused(_("Somebody has moved this appointment in the meantime; look at the sheet again."))
+        _require_seen(row, revision)
         before = row.start
         shift(session, row, device, start, context.now())
         notices.appointment_moved(session, row, before, caller.user, context.now())
@@ -177,23 +177,37 @@ def shift(session: Session, row: Appointment, device: str, start: datetime, now:
     moved = replace(book.visit_of(row), device=device, start=start)
     require(findings(session, moved, now))
     events.announce(session, "appointments", row.device)
+    old_device, old_start = row.device, row.start
     row.device, row.start, row.state = device, start, after
     row.revision += 1
+    queue_place.follow(session, row, old_device, old_start, now)
     events.announce(session, "appointments", device)
 
 
-def cancel(context: Context, caller: Caller, key: str, reason: str) -> Appointment:
-    """Cancel a visit, with a reason. Raises Refused, NotFound."""
+def _require_seen(row: Appointment, revision: int | None) -> None:
+    if revision is not None and row.revision != revision:
+        raise Refused(_("Somebody has moved this appointment in the meantime; look at the sheet again."))
+
+
+def cancel(
+    context: Context, caller: Caller, key: str, reason: str, revision: int | None = None
+) -> Appointment:
+    """Cancel a visit, with a reason, which stands before its note. `revision`: as for a move.
+
+    Raises Refused, NotFound.
+    """
     if not 1 <= len(reason.strip()) <= LONGEST_NOTE:
         raise BadInput(_("A reason of 1 to {n} characters is needed.").format(n=LONGEST_NOTE))
     with context.deed(caller.user, "cancel an appointment", key) as session:
         caller.check(Action.READ_APPOINTMENTS)
         row = one(session, key)
         caller.check(action_for(row.kind))
+        _require_seen(row, revision)
         row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.CANCEL)
-        row.note = reason.strip()
+        row.note = " · ".join(filter(None, (reason.strip(), row.note)))[:LONGEST_NOTE]
         row.revision += 1
         events.announce(session, "appointments", row.device)
+        events.announce(session, "queue", row.device)
         notices.appointment_cancelled(session, row, caller.user, context.now())
     return row
 

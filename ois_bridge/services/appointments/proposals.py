@@ -20,6 +20,7 @@ from ois_bridge.services import courses, deliveries, events, notices
 from ois_bridge.services.appointments import book
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
+from ois_bridge.services.queue import moved as queue_place
 from ois_bridge.services.workflow import guards
 
 
@@ -148,10 +149,11 @@ def _moved(session: Session, move: Move, visit: Visit, user: str, now: datetime)
     if row.start != datetime.fromisoformat(move.old_start) or row.device != move.old_device:
         raise Refused(_("Somebody has moved one of these appointments in the meantime; compute it again."))
     row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.MOVE)
-    before = row.start
+    before, old_device = row.start, row.device
     events.announce(session, "appointments", row.device)
     row.device, row.start = visit.device, visit.start
     row.revision += 1
+    queue_place.follow(session, row, old_device, before, now)
     events.announce(session, "appointments", row.device)
     notices.appointment_moved(session, row, before, user, now)
 

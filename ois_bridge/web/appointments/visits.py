@@ -75,8 +75,7 @@ def move(request: Request, context: Means, user: User, key: str, form: Form) -> 
     """Move it."""
     try:
         start = sheet.parse_moment(form.get("start", ""))
-        revision = int(form["revision"]) if form.get("revision", "").isdigit() else None
-        row = booking.move(context, user.caller, key, form.get("device", ""), start, revision)
+        row = booking.move(context, user.caller, key, form.get("device", ""), start, _revision(form))
     except (Refused, BadInput) as why:
         return _visit_page(request, context, user, key, form, _status(why), str(why))
     return _done(request, f"/appointments?day={book.day_of(row.start).isoformat()}")
@@ -86,10 +85,15 @@ def move(request: Request, context: Means, user: User, key: str, form: Form) -> 
 def cancel(request: Request, context: Means, user: User, key: str, form: Form) -> Response:
     """Cancel it."""
     try:
-        row = booking.cancel(context, user.caller, key, form.get("reason", ""))
+        row = booking.cancel(context, user.caller, key, form.get("reason", ""), _revision(form))
     except (Refused, BadInput) as why:
         return _visit_page(request, context, user, key, form, _status(why), str(why))
     return _done(request, f"/appointments?day={book.day_of(row.start).isoformat()}")
+
+
+def _revision(form: Mapping[str, str]) -> int | None:
+    text = form.get("revision", "")
+    return int(text) if text.isdecimal() and len(text) < 9 else None
 
 
 def _wanted(context: Context, user: WebUser, form: Mapping[str, str]) -> Wanted:
