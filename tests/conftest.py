@@ -18,6 +18,8 @@ SLOW_S, QUICK_S = 15.0, 0.5
 """What a test takes, roughly, by its mark ..."""
 STARTS_S = 30.0
 """... and more for a file that starts processes of its own."""
+MEANS = {"Bench", "AlarmBench", "ControlRoom", "Facility", "FakeFacility", "Hardware", "Room", "subprocess"}
+"""Names in a test module that start processes."""
 PLAIN = pytest.StashKey[str]()
 
 
@@ -52,7 +54,7 @@ def database_of(item: pytest.Item) -> str:
 def starts(item: pytest.Item) -> bool:
     """Whether the module of a test has the means to start processes."""
     names = vars(getattr(item, "module", None) or object).keys()
-    return bool({"Bench", "AlarmBench", "ControlRoom", "Facility", "Hardware", "Room", "subprocess"} & names)
+    return bool(MEANS & names)
 
 
 def group_of(item: pytest.Item) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import tango
@@ -41,22 +40,17 @@ class Facility(Bench):
     servers = ("accelerator", "central", "room1", "treatment")
 
     def __init__(self, state: Path, site_file: Path | None = None) -> None:
-        super().__init__(state)
-        site_file = site_file or patient_site(state)
-        self.site: Site = sites.load(site_file)
-        self.site_file = site_file
+        super().__init__(state, site_file or patient_site(state))
+        self.site: Site = sites.load(self.site_file)
 
     def up(self) -> None:
         """Everything exported and known."""
         (self.state / "facility.json").write_text(json.dumps({"site_file": str(self.site_file)}))
         self.start_database()  # answers within a minute, also on a busy computer
         register(self.site)
-        options = ["--state", self.state, "--site", self.site_file]
-        for name in ("plant", "fpga"):
-            self.start(name, [sys.executable, "-m", f"simulation.{name}", *options])
-            wait_until((self.state / "run" / f"{name}.json").exists, name, PATIENCE_S)
+        self.start_hardware(PATIENCE_S)
         for name in self.servers:
-            self.start(name, [sys.executable, "-m", "device_servers", name, *options])
+            self.start_server(name)
         self.wait_exported([f"crate/server/{name}" for name in self.servers], PATIENCE_S)
         wait_until(self._known, "every device in a known state", PATIENCE_S)
 

@@ -25,15 +25,9 @@ def small_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.fixture(scope="package")
 def equipment(small_site: Site) -> Iterator[Bench]:
     """A plant and an fpga process."""
-    bench = Bench(small_site.path.parent)
-    try:
-        for name in ("plant", "fpga"):
-            options = ["--state", bench.state, "--site", small_site.path]
-            bench.start(name, [sys.executable, "-m", f"simulation.{name}", *options])
-            wait_until((bench.state / "run" / f"{name}.json").exists, name)
+    with Bench(small_site.path.parent, small_site.path) as bench:
+        bench.start_hardware()
         yield bench
-    finally:
-        bench.close()
 
 
 @pytest.fixture(scope="package", params=["memory", "wire"])

@@ -1,8 +1,6 @@
 """A facility for alarms: `all` on fakes, and the real `services` with an AlarmServer."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import yaml
 from bench import Bench, wait_until
 
 from common import site as sites
-from device_servers.server import register
+from device_servers.registration import register
 
 ALARMS = "services/alarms/1"
 UP_S = 120.0
@@ -84,7 +82,6 @@ class AlarmBench(Bench):
 
     def __init__(self, state: Path, flood: int = 0) -> None:
         super().__init__(state)
-        self.site_file = state / "site.yaml"
         content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
         for key in ("settings", "control"):
             content.pop(key, None)
@@ -101,7 +98,7 @@ class AlarmBench(Bench):
             {"name": ALARMS, "class": "AlarmServer", "server": "services", "area": "services"}
         )
         content["archive"]["blocks"] = ["crate/server/all"]
-        self.site_file.write_text(yaml.safe_dump(content))
+        self.keep_site(content)
         rules = [*RULES, *flood_rules(flood)]
         file = {"classes": {"*": {"delay": {"clear": 0.0, "unknown": 0.5}}}, "rules": rules}
         (state / "alarms.yaml").write_text(yaml.safe_dump(file, allow_unicode=True))
@@ -112,15 +109,8 @@ class AlarmBench(Bench):
         self.start_fakes()
         self.start_services()
 
-    def start_fakes(self) -> None:
-        script = Path(__file__).parent / "fake_server.py"
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.start("all", [sys.executable, script, "all", self.site_file, self.state], **pipes)
-        self.wait_exported(["crate/server/all"], UP_S)
-
     def start_services(self) -> None:
-        module = [sys.executable, "-m", "device_servers", "services"]
-        self.start("services", [*module, "--state", self.state, "--site", self.site_file])
+        self.start_server("services")
         self.wait_exported([ALARMS], UP_S)
         wait_until(lambda: self.proxy(ALARMS).state().name in ("ON", "ALARM", "FAULT"), "the alarms", UP_S)
 

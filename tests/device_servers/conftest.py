@@ -1,9 +1,6 @@
 """One facility per test run: a Tango database and one server with all classes on in-memory drivers."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,37 +18,33 @@ NOT_HERE = ("TreatmentSession", "Archiver", "PhysicsBeam")
 
 
 class FakeFacility(Bench):
-    """The facility, and a way to its fakes."""
+    """One server on fakes."""
+
+    server = SERVER
 
     def login(self, user: str, *roles: str, lifetime_s: float = 3600.0) -> None:
         open_sessions(self.token(user, *roles, lifetime_s=lifetime_s), self.host)
 
+    def begin(self) -> None:
+        self.start_database()
+        register(sites.load(self.site_file))
+        self.start_fakes(self.server)
+
 
 @pytest.fixture(scope="session")
 def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeFacility]:
-    bench = FakeFacility(tmp_path_factory.mktemp("facility"))
-    site_file = one_server_site(bench.state)
-    try:
-        bench.start_database()
-        register(sites.load(site_file))
-        script = Path(__file__).parent / "fake_server.py"
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        bench.start(SERVER, [sys.executable, script, SERVER, site_file, bench.state], **pipes)
-        bench.wait_exported([f"crate/server/{SERVER}"])
+    with FakeFacility(tmp_path_factory.mktemp("facility")) as bench:
+        bench.keep_site(one_server_site())
+        bench.begin()
         yield bench
-    finally:
-        bench.close()
 
 
 @pytest.fixture(scope="session")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """Real servers on a real plant and fpga."""
-    bench = Room(tmp_path_factory.mktemp("room"))
-    try:
+    with Room(tmp_path_factory.mktemp("room")) as bench:
         bench.start_all()
         yield bench
-    finally:
-        bench.close()
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +56,7 @@ def nobody_logged_in(request: pytest.FixtureRequest) -> Iterator[None]:
             close_sessions(request.getfixturevalue(name).host)
 
 
-def one_server_site(folder: Path) -> Path:
+def one_server_site() -> dict[str, Any]:
     """The demonstration site with every device on one server."""
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
     content["servers"] = [{"name": SERVER}]
@@ -76,9 +69,7 @@ def one_server_site(folder: Path) -> Path:
     water["alarms"] = {"temperature": [10.0, 15.0, 28.0, 32.0]}
     content["archive"]["blocks"] = [f"crate/server/{SERVER}"]
     content["interlock"] = str(sites.CONFIG / content["interlock"])
-    path = folder / "site.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return content
 
 
 def refusal(call: Any, *arguments: Any) -> tango.DevError:

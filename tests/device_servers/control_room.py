@@ -72,21 +72,14 @@ class ControlRoom(Bench):
             content[key] = str(sites.CONFIG / content[key])
         content["control"] = "control.yaml"
         (state / "control.yaml").write_text(CONTROL)
-        self.site_file = state / "site.yaml"
-        self.site_file.write_text(yaml.safe_dump(content))
+        self.keep_site(content)
         self.site = sites.load(self.site_file)
-
-    def start_server(self, name: str) -> None:
-        script = Path(__file__).parent / "fake_server.py"
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        self.start(name, [sys.executable, script, name, self.site_file, self.state], **pipes)
 
     def start_all(self) -> None:
         self.start_database()
         register(self.site)
         for name in ("services", "one"):
-            self.start_server(name)
-        self.wait_exported(["crate/server/services", "crate/server/one"], 300.0)
+            self.start_fakes(name, 300.0)
         wait_until((self.state / "control" / "holders.json").exists, "the first statement")
 
     def login(self, user: str, *roles: str, lifetime_s: float = 3600.0) -> None:

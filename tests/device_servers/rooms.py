@@ -1,7 +1,6 @@
 """Hardware and the servers of accelerator, central and room 1, as real processes."""
 
-import sys
-from typing import Any
+from pathlib import Path
 
 from bench import Bench, wait_until
 from tango import DevState
@@ -16,16 +15,8 @@ SERVERS = ("accelerator", "central", "room1")
 class Room(Bench):
     """Hardware and the servers of accelerator, central and room 1."""
 
-    def options(self) -> list[Any]:
-        return ["--state", self.state, "--site", sites.DEFAULT_SITE]
-
-    def start_hardware(self) -> None:
-        for name in ("plant", "fpga"):
-            self.start(name, [sys.executable, "-m", f"simulation.{name}", *self.options()])
-            wait_until((self.state / "run" / f"{name}.json").exists, name)
-
-    def start_server(self, name: str) -> None:
-        self.start(name, [sys.executable, "-m", "device_servers", name, *self.options()])
+    def __init__(self, state: Path) -> None:
+        super().__init__(state, sites.DEFAULT_SITE)
 
     def known(self) -> bool:
         devices = [device.name for server in SERVERS for device in SITE.on_server(server)]

@@ -1,18 +1,14 @@
 """A facility for settings, logbook and catalogue: `all` on fakes, and the real server `services`."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import tango
 import yaml
 from bench import Bench, wait_until
 
 from common import site as sites
-from device_servers.server import register
+from device_servers.registration import register
 from device_servers.sessions import close_sessions, open_sessions
 
 SETTINGS = "services/settings/1"
@@ -42,8 +38,10 @@ class Facility(Bench):
                 {"name": CATALOGUE, "class": "BeamCatalogue", "server": "all", "area": "central"}
             )
         content["archive"]["blocks"] = ["crate/server/all"]
-        self.site_file = state / "site.yaml"
-        self.site_file.write_text(yaml.safe_dump(content))
+        self.keep_site(content)
+
+    def keep_site(self, content: dict[str, Any]) -> None:
+        super().keep_site(content)
         self.site = sites.load(self.site_file)
 
     def begin(self) -> None:
@@ -52,15 +50,8 @@ class Facility(Bench):
         self.start_fakes()
         self.start_services()
 
-    def start_fakes(self) -> None:
-        script = Path(__file__).parent / "fake_server.py"
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.start("all", [sys.executable, script, "all", self.site_file, self.state], **pipes)
-        self.wait_exported(["crate/server/all"])
-
     def start_services(self, **options: Any) -> None:
-        module = [sys.executable, "-m", "device_servers", "services"]
-        self.start("services", [*module, "--state", self.state, "--site", self.site_file], **options)
+        self.start_server("services", **options)
         mine = [name for kind, name in OURS.items() if self.site.of_class(kind)]
         self.wait_exported([*mine, "crate/server/services"])
 
@@ -98,16 +89,3 @@ class Facility(Bench):
 
     def state_of(self, device: str) -> str:
         return str(self.proxy(device).state())
-
-
-def host_before() -> str | None:
-    return os.environ.get("TANGO_HOST")
-
-
-def put_back(host: str | None) -> None:
-    os.environ.pop("TANGO_HOST", None)
-    if host is not None:
-        os.environ["TANGO_HOST"] = host
-
-
-__all__ = ["LOGBOOK", "SETTINGS", "Facility", "host_before", "put_back", "tango"]

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -26,14 +25,9 @@ STANDING = ("UNACKED", "ACKED", "LATCHED")
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlarmBench]:
-    bench = AlarmBench(tmp_path_factory.mktemp("alarms"), flood=FLOOD)
-    before = os.environ.get("TANGO_HOST")
-    try:
+    with AlarmBench(tmp_path_factory.mktemp("alarms"), flood=FLOOD) as bench:
         bench.start_all()
         yield bench
-    finally:
-        bench.close()
-        os.environ.pop("TANGO_HOST") if before is None else os.environ.update(TANGO_HOST=before)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ from conftest import refusal
 from fakes import FPGA, MODBUS, QUANTITIES
 
 from common import site as sites
-from device_servers.server import register
+from device_servers.registration import register
 from device_servers.services.archive.answer import from_json
 from device_servers.services.archive.reader import extract, read
 from device_servers.sessions import close_sessions, open_sessions
@@ -37,15 +35,14 @@ EVER = (0.0, 1e12)
 class Plant(Bench):
     """Two servers: `all` on fakes, and the real `services`."""
 
-    def start_fakes(self) -> None:
-        script = Path(__file__).parent / "fake_server.py"
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.start("all", [sys.executable, script, "all", self.state / "site.yaml", self.state], **pipes)
-        self.wait_exported(["crate/server/all"])
+    def begin(self) -> None:
+        self.start_database()
+        register(sites.load(self.site_file))
+        self.start_fakes()
+        self.start_services()
 
     def start_services(self) -> None:
-        module = [sys.executable, "-m", "device_servers", "services"]
-        self.start("services", [*module, "--state", self.state, "--site", self.state / "site.yaml"])
+        self.start_server("services")
         self.wait_exported([ARCHIVER])
 
     def set_current(self, value: float) -> None:
@@ -62,24 +59,16 @@ class Plant(Bench):
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    bench = Plant(tmp_path_factory.mktemp("archiver"))
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
     content["interlock"] = str(sites.DEFAULT_SITE.parent / content["interlock"])
     content["servers"] = [{"name": "all"}, {"name": "services"}]
     devices = [device for device in content["devices"] if device["class"] in FAKED]
     content["devices"] = [d | {"server": "services" if d["class"] == "Archiver" else "all"} for d in devices]
     content["archive"]["blocks"] = ["crate/server/all"]
-    (bench.state / "site.yaml").write_text(yaml.safe_dump(content))
-    before = os.environ.get("TANGO_HOST")
-    try:
-        bench.start_database()
-        register(sites.load(bench.state / "site.yaml"))
-        bench.start_fakes()
-        bench.start_services()
+    with Plant(tmp_path_factory.mktemp("archiver")) as bench:
+        bench.keep_site(content)
+        bench.begin()
         yield bench
-    finally:
-        bench.close()
-        os.environ.pop("TANGO_HOST") if before is None else os.environ.update(TANGO_HOST=before)
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from click.testing import CliRunner, Result
 
 from common import site as sites
 from common.errors import BadInput, LinkLost
-from common.files import write_json
 from common.state import StateDir
 from device_servers.server import register
 from device_servers.services.archive.layout import TEXT
@@ -173,22 +169,20 @@ def test_exports_are_whole_and_stay_out_of_the_archive(down: Path, tmp_path: Pat
 class Plant(Bench):
     """Two servers: `all` on fakes, and the real `services`."""
 
-    def start_fakes(self) -> None:
-        script = Path(__file__).parent / "fake_server.py"
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.start("all", [sys.executable, script, "all", self.state / "site.yaml", self.state], **pipes)
-        self.wait_exported(["crate/server/all"])
+    def begin(self) -> None:
+        self.start_database()
+        register(sites.load(self.site_file))
+        self.start_fakes()
+        self.start_services()
 
     def start_services(self) -> None:
-        module = [sys.executable, "-m", "device_servers", "services"]
-        self.start("services", [*module, "--state", self.state, "--site", self.state / "site.yaml"])
+        self.start_server("services")
         self.wait_exported([ARCHIVER])
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     """A facility of two servers, as `ptcs` sees one that is up."""
-    bench = Plant(tmp_path_factory.mktemp("up"))
     content: dict[str, Any] = yaml.safe_load(sites.DEFAULT_SITE.read_text())
     for key in ("interlock", "alarms", "settings", "control"):
         if key in content:
@@ -198,22 +192,14 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     archivers = [device for device in content["devices"] if device["class"] == "Archiver"]
     content["devices"] = devices + archivers
     content["archive"]["blocks"] = ["crate/server/all"]
-    (bench.state / "site.yaml").write_text(yaml.safe_dump(content))
-    before = os.environ.get("TANGO_HOST")
-    try:
-        bench.start_database()
-        register(sites.load(bench.state / "site.yaml"))
-        bench.start_fakes()
-        bench.start_services()
+    with Plant(tmp_path_factory.mktemp("up")) as bench:
+        bench.keep_site(content)
+        bench.begin()
         StateDir(bench.state).announce("database", port=bench.port)
-        place = {"tango_host": bench.host, "site_file": str(bench.state / "site.yaml"), "phase": "UP"}
-        write_json(bench.state / "facility.json", {"supervisor_pid": os.getpid(), **place})
+        bench.announce()
         proxy = bench.proxy(ARCHIVER)
         wait_until(lambda: proxy.state() == tango.DevState.RUNNING and proxy.Values > 0, "values", 30)
         yield bench
-    finally:
-        bench.close()
-        os.environ.pop("TANGO_HOST") if before is None else os.environ.update(TANGO_HOST=before)
 
 
 def test_a_facility_that_is_up_is_asked_through_its_archiver(up: Plant) -> None:

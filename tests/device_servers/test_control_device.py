@@ -102,8 +102,7 @@ def test_an_area_is_made_exclusive_and_open_again_by_its_highest_rank_also_over_
     assert site.areas()["transport"]["required"] is True
     assert "nobody has control of transport" in refusal(site.proxy(VALVE).Close).desc
     site.kill("services")
-    site.start_server("services")
-    site.wait_exported(["crate/server/services"], 300.0)
+    site.start_fakes("services", 300.0)
     site.login("otto", "operator")
     assert site.areas()["transport"]["required"] is True
     assert "nobody has control of transport" in refusal(site.proxy(VALVE).Close).desc
@@ -154,12 +153,10 @@ def test_a_killed_authority_changes_nothing_and_its_successor_goes_on(site: Cont
     site.login("otto", "operator")
     site.control("Request", "ring")
     since = site.areas()["ring"]["since"]
-    os.kill(site.processes["services"].pid, signal.SIGKILL)
-    site.processes.pop("services").wait()
+    site.kill("services")
     site.proxy(MAGNET).On()
     assert "otto has control" in site.aside("anna", "operator", (MAGNET, "Off"))[0]
-    site.start_server("services")
-    site.wait_exported(["crate/server/services"])
+    site.start_fakes("services")
     wait_until(lambda: site.areas().get("ring", {}).get("user") == "otto", "control as it was")
     assert site.areas()["ring"]["since"] == since
     site.proxy(MAGNET).Off()

@@ -1,8 +1,6 @@
 """Every class of equipment on in-memory drivers, through Tango: admin, health, limits, groups, waveforms."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from conftest import FakeFacility, refusal
 from tango import DevState
 
 from common import site as sites
-from device_servers.registration import register
 from device_servers.sessions import close_sessions
 from tests.contracts.small_site import EQUIPMENT, SERVER, name_of, write
 
@@ -42,22 +39,10 @@ def full_site(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeFacility]:
-    bench = FakeFacility(tmp_path_factory.mktemp("hall"))
-    site_file = full_site(bench.state)
-    try:
-        bench.start_database()
-        register(sites.load(site_file))
-        start(bench, site_file)
+    with FakeFacility(tmp_path_factory.mktemp("hall")) as bench:
+        bench.site_file, bench.server = full_site(bench.state), SERVER
+        bench.begin()
         yield bench
-    finally:
-        bench.close()
-
-
-def start(bench: FakeFacility, site_file: Path) -> None:
-    script = Path(__file__).parent / "fake_server.py"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    bench.start("all", [sys.executable, script, SERVER, site_file, bench.state], **pipes)
-    bench.wait_exported([f"crate/server/{SERVER}"])
 
 
 @pytest.fixture(autouse=True)
@@ -151,8 +136,8 @@ def test_admin_mode_is_not_state_and_outlives_the_server(hall: FakeFacility) -> 
     assert "not fitted" in refusal(pump.Off).desc
     with pytest.raises(tango.DevFailed):
         pump.write_attribute("AdminMode", 7)
-    hall.stop("all")
-    start(hall, hall.state / "site.yaml")
+    hall.stop(SERVER)
+    hall.start_fakes(SERVER)
     assert pump.AdminMode.name == "NOT_FITTED"
     hall.login("otto", "operator")
     pump.AdminMode = "ONLINE"

@@ -12,7 +12,6 @@ from bench import Bench
 from click.testing import CliRunner
 
 from common import site as sites
-from common.files import write_json
 from common.site import CONFIG, Site
 from device_servers import registration
 from device_servers.registration import Change, What, crate_name
@@ -22,38 +21,17 @@ DEMO = sites.load()
 BIG = sites.load(CONFIG / "synchrotron.yaml")
 
 
-class Facility(Bench):
-    """A database, and a state directory that says it runs."""
-
-    def announce(self) -> None:
-        write_json(
-            self.state / "facility.json",
-            {
-                "supervisor_pid": os.getpid(),
-                "phase": "UP",
-                "tango_host": self.host,
-                "site_file": str(sites.DEFAULT_SITE),
-            },
-        )
-
-
 @pytest.fixture(scope="module")
-def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
-    bench = Facility(tmp_path_factory.mktemp("registration"))
-    before = os.environ.get("TANGO_HOST")
-    try:
+def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A database, and a state directory that says it runs."""
+    with Bench(tmp_path_factory.mktemp("registration"), sites.DEFAULT_SITE) as bench:
         bench.start_database()
         bench.announce()
         yield bench
-    finally:
-        bench.close()
-        os.environ.pop("TANGO_HOST", None)
-        if before is not None:
-            os.environ["TANGO_HOST"] = before
 
 
 @pytest.fixture
-def demo(facility: Facility) -> Facility:
+def demo(facility: Bench) -> Bench:
     os.environ["TANGO_HOST"] = facility.host
     registration.register(DEMO)
     return facility
@@ -67,7 +45,7 @@ def changed(site: Site, name: str, **fields: object) -> Site:
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
-def test_a_registered_site_does_not_differ_and_keeps_what_others_set(demo: Facility) -> None:
+def test_a_registered_site_does_not_differ_and_keeps_what_others_set(demo: Bench) -> None:
     db = tango.Database()
     db.put_device_property("acs/source/ecr-1", {"note": ["set by hand"]})
     assert registration.diff(DEMO).differences == ()
@@ -77,7 +55,7 @@ def test_a_registered_site_does_not_differ_and_keeps_what_others_set(demo: Facil
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
-def test_each_kind_of_difference_is_named_and_applied(demo: Facility) -> None:
+def test_each_kind_of_difference_is_named_and_applied(demo: Bench) -> None:
     limits = changed(DEMO, "acs/source/ecr-1", limits={"current": (0, 400)}, plant={})
     lines = {(d.change, d.what, d.name): (d.was, d.will) for d in registration.diff(limits).differences}
     assert lines == {
@@ -100,7 +78,7 @@ def test_each_kind_of_difference_is_named_and_applied(demo: Facility) -> None:
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
-def test_one_site_after_another(demo: Facility) -> None:
+def test_one_site_after_another(demo: Bench) -> None:
     plan = registration.diff(BIG)
     servers = {d.name for d in plan.differences if d.what is What.SERVER and d.change is Change.ADDED}
     assert servers == set(BIG.servers) - set(DEMO.servers)
@@ -113,7 +91,7 @@ def test_one_site_after_another(demo: Facility) -> None:
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
-def test_a_running_server_is_told_to_start_anew(demo: Facility) -> None:
+def test_a_running_server_is_told_to_start_anew(demo: Bench) -> None:
     db = tango.Database()
     export = tango.DbDevExportInfo()
     export.name, export.ior, export.host, export.version, export.pid = (
@@ -131,7 +109,7 @@ def test_a_running_server_is_told_to_start_anew(demo: Facility) -> None:
 
 
 @pytest.mark.requirement("ACS-SUPERVISE")
-def test_the_command_shows_and_applies(demo: Facility, tmp_path: Path) -> None:
+def test_the_command_shows_and_applies(demo: Bench, tmp_path: Path) -> None:
     text = sites.DEFAULT_SITE.read_text().replace(
         "current: [0, 500]}, plant: {nominal: 300.0", "current: [0, 450]}, plant: {nominal: 300.0"
     )

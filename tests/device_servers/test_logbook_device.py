@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ import tango
 from bench import wait_until
 from click.testing import CliRunner, Result
 from conftest import refusal
-from settings_room import CATALOGUE, LOGBOOK, Facility, host_before, put_back
+from settings_room import CATALOGUE, LOGBOOK, Facility
 
 from common import hashchain
-from common.files import write_json
 from device_servers.sessions import Opened, close_sessions
 from ptcs.cli import main
 from ptcs.client import Client
@@ -25,13 +23,9 @@ pytestmark = pytest.mark.requirement("ACS-SNAPSHOT")
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
-    bench, before = Facility(tmp_path_factory.mktemp("logbook")), host_before()
-    try:
+    with Facility(tmp_path_factory.mktemp("logbook")) as bench:
         bench.begin()
         yield bench
-    finally:
-        bench.close()
-        put_back(before)
 
 
 def found(machine: Facility, **wish: Any) -> list[dict[str, Any]]:
@@ -142,8 +136,7 @@ def test_only_an_approved_version_is_selected(machine: Facility) -> None:
 @pytest.fixture
 def run(machine: Facility, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs `ptcs` against the facility; a log-in gives the token of the user's roles without an OIS."""
-    facility = {"tango_host": machine.host, "site_file": str(machine.site_file), "phase": "UP"}
-    write_json(machine.state / "facility.json", facility | {"supervisor_pid": os.getpid()})
+    machine.announce()
     monkeypatch.setenv("PTCS_LANG", "en")
     monkeypatch.setenv("COLUMNS", "200")
 

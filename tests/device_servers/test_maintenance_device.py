@@ -1,7 +1,6 @@
 """Exchange, lock, re-validation and record on real servers, plant and beam hardware, and what is refused."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -34,19 +33,14 @@ ONLINE, MAINTENANCE = 0, 1
 class Works(Bench):
     """Hardware, the accelerator's server, the central one and the services of the cyclotron site."""
 
-    def options(self) -> list[Any]:
-        return ["--state", self.state, "--site", SITE_FILE]
-
     def serve(self, name: str) -> None:
-        self.start(name, [sys.executable, "-m", "device_servers", name, *self.options()])
+        self.start_server(name)
         self.wait_exported([f"crate/server/{name}"])
 
     def begin(self) -> None:
         self.start_database()
         register(SITE)
-        for name in ("plant", "fpga"):
-            self.start(name, [sys.executable, "-m", f"simulation.{name}", *self.options()])
-            wait_until((self.state / "run" / f"{name}.json").exists, name)
+        self.start_hardware()
         for name in SERVERS:
             self.serve(name)
         unknown = (DevState.UNKNOWN, DevState.INIT)
@@ -84,12 +78,9 @@ class Works(Bench):
 
 @pytest.fixture(scope="module")
 def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
-    bench = Works(tmp_path_factory.mktemp("works"))
-    try:
+    with Works(tmp_path_factory.mktemp("works"), SITE_FILE) as bench:
         bench.begin()
         yield bench
-    finally:
-        bench.close()
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 import tango
 from bench import wait_until
 from conftest import refusal
-from settings_room import SETTINGS, Facility, host_before, put_back
+from settings_room import SETTINGS, Facility
 
 from common import hashchain
 
@@ -28,13 +28,9 @@ MAGNETS = (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
-    bench, before = Facility(tmp_path_factory.mktemp("settings")), host_before()
-    try:
+    with Facility(tmp_path_factory.mktemp("settings")) as bench:
         bench.begin()
         yield bench
-    finally:
-        bench.close()
-        put_back(before)
 
 
 @pytest.fixture

@@ -35,23 +35,14 @@ class EpicsRoom(Bench):
         water["alarms"] = {"temperature": [10.0, 15.0, 18.0, 40.0]}
         content["interlock"] = str(sites.DEFAULT_SITE.parent / content["interlock"])
         content["roles"] = str(sites.DEFAULT_SITE.parent / content["roles"])
-        self.site_file = state / "site.yaml"
-        self.site_file.write_text(yaml.safe_dump(content))
+        self.keep_site(content)
         self.site = sites.load(self.site_file)
-
-    def start_server(self, name: str) -> None:
-        """Start one device server."""
-        options = ["--state", self.state, "--site", self.site_file]
-        self.start(name, [sys.executable, "-m", "device_servers", name, *options])
 
     def start_all(self) -> None:
         """Everything, until the gateway is in touch with every server."""
         self.start_database()
         register(self.site)
-        for name in ("plant", "fpga"):
-            options = ["--state", self.state, "--site", self.site_file]
-            self.start(name, [sys.executable, "-m", f"simulation.{name}", *options])
-            wait_until((self.state / "run" / f"{name}.json").exists, name)
+        self.start_hardware()
         for name in SERVERS:
             self.start_server(name)
         self.wait_exported([f"crate/server/{name}" for name in SERVERS])

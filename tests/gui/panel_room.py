@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "device_servers"))
 
 from bench import Bench
 from settings_room import Facility as SettingsRoom
-from settings_room import host_before, put_back
 
 from common import site as sites
 from gui.services import Facility
@@ -41,9 +40,7 @@ class PanelRoom(SettingsRoom):
             or (row["area"] != "services" and row["class"] not in ("TreatmentSession", "PhysicsBeam"))
         ]
         content["archive"]["blocks"] = ["crate/server/all"]
-        self.site_file = state / "site.yaml"
-        self.site_file.write_text(yaml.safe_dump(content))
-        self.site = sites.load(self.site_file)
+        self.keep_site(content)
 
     def wait_exported(self, devices: Sequence[str], limit_s: float = START_S) -> None:
         """As on the bench; the services of this facility start more slowly than a server of devices."""
@@ -62,6 +59,3 @@ def spin(application: Any, true: Callable[[], Any], what: str) -> None:
             raise TimeoutError(what)
         application.processEvents()
         time.sleep(0.005)
-
-
-__all__ = ["PanelRoom", "host_before", "put_back", "spin"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel_room import PanelRoom, host_before, put_back, spin
+from panel_room import PanelRoom, spin
 
 from common.text import set_language
 
@@ -25,13 +25,9 @@ def application() -> Any:
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelRoom]:
-    bench, before = PanelRoom(tmp_path_factory.mktemp("panels")), host_before()
-    try:
+    with PanelRoom(tmp_path_factory.mktemp("panels")) as bench:
         bench.begin()
         yield bench
-    finally:
-        bench.close()
-        put_back(before)
 
 
 @pytest.fixture
