@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from ois_bridge.domain.words import N_
 
-PAUSES_S = (5, 20, 60, 300, 900, 3600, 3600)
-"""Seconds from one failed attempt to the next; after the last pause there is one more attempt."""
+PAUSES_S = (5, 20, 60, 300, 900, *(3600,) * 47)
+"""Seconds from one failed attempt to the next; after the last pause there is one more attempt.
+A gateway that is away for a day or two is waited for; what nobody needs to know by then is not sent."""
 
 MOST_TRIES = len(PAUSES_S) + 1
 

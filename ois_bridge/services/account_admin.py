@@ -18,6 +18,7 @@ from ois_bridge.models.accounts import Account, AccountRole, WebSession
 from ois_bridge.services import accounts
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound
+from ois_bridge.services.workflow import assigning
 
 _USER = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 
@@ -72,7 +73,8 @@ def create(context: Context, caller: Caller, user: str, full_name: str, roles: I
 
 
 def set_roles(context: Context, caller: Caller, user: str, roles: Iterable[str], active: bool) -> None:
-    """Give an account its roles, open or close it; its sessions end.
+    """Give an account its roles, open or close it; its sessions end, and tasks that it can no longer do
+    are given to somebody else or go back to their role.
 
     Raises Refused for the last administrator, BadInput, NotFound.
     """
@@ -85,6 +87,7 @@ def set_roles(context: Context, caller: Caller, user: str, roles: Iterable[str],
         account.role_rows = [*kept, *(_given(context, caller, role) for role in sorted(new))]
         account.active = active
         session.flush()
+        assigning.gone(session, context, user, wanted if active else ())
         if not _administrators(session):
             raise Refused(_("This is the last administrator; give another account that role first."))
         _end_sessions(session, account)

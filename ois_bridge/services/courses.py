@@ -20,6 +20,7 @@ from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Prescription
 from ois_bridge.models.plans import Plan
 from ois_bridge.models.record import CourseStage, CourseStep, Diagnosis
+from ois_bridge.models.scheduling import WaitingVisit
 from ois_bridge.models.treatment import Fraction, FractionPart
 from ois_bridge.models.workflow import Task
 from ois_bridge.services import events, notices, patients
@@ -163,18 +164,23 @@ def act(context: Context, caller: Caller, course_key: str, event: CourseEvent, r
         course.state, course.state_reason, course.changed = state, reason.strip(), now
         stops = event in STOPS_APPOINTMENTS
         appointments = _cancel_appointments(session, course, caller.user, now) if stops else 0
+        waiting = _drop_waiting(session, course) if stops else 0
         tasks = _stop_processes(context, session, caller, course) if event in STOPS_TASKS else 0
+        if event is CourseEvent.RESUME:
+            _move_dues(session, course, now)
+        elif event is CourseEvent.REOPEN:
+            processes.go_on_of_course(session, context, caller.user, course.key, course.state_reason)
         session.add(
             CourseStep(
                 course_key=course.key,
                 event=event,
                 reason=reason.strip(),
-                effects={"appointments": appointments, "tasks": tasks},
+                effects={"appointments": appointments + waiting, "tasks": tasks},
                 time=now,
                 user=caller.user,
             )
         )
-    return Done(course, appointments, tasks)
+    return Done(course, appointments + waiting, tasks)
 
 
 def _cancel_appointments(session: Session, course: Course, user: str, now: datetime) -> int:
@@ -192,6 +198,36 @@ def _cancel_appointments(session: Session, course: Course, user: str, now: datet
     if count:
         events.announce(session, "appointments")
     return count
+
+
+def _drop_waiting(session: Session, course: Course) -> int:
+    """Take visits that wait for a time off the list: one of a course that is not active would keep all
+    others of its day from the sheet.
+    """
+    rows = session.scalars(select(WaitingVisit).where(WaitingVisit.course_key == course.key)).all()
+    for row in rows:
+        session.delete(row)
+    if rows:
+        events.announce(session, "appointments")
+    return len(rows)
+
+
+def _move_dues(session: Session, course: Course, now: datetime) -> None:
+    """Nobody is late for the time in which the course was interrupted."""
+    since = session.scalar(
+        select(func.max(CourseStep.time)).where(
+            CourseStep.course_key == course.key, CourseStep.event == CourseEvent.INTERRUPT
+        )
+    )
+    if since is None or since >= now:
+        return
+    open_tasks = select(Task).where(Task.course_key == course.key, Task.state.in_(processes.OPEN))
+    for task in session.scalars(open_tasks.where(Task.due.is_not(None))):
+        assert task.due is not None
+        late_before = task.due < since
+        task.due += now - since
+        task.reminded = task.reminded if late_before else None
+    events.announce(session, "tasks")
 
 
 def _stop_processes(context: Context, session: Session, caller: Caller, course: Course) -> int:

@@ -9,12 +9,13 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, LinkLost, Refused, Tampered
 from common.logs import opaque
 from common.text import _
+from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.outgoing_states import (
     MOST_TRIES,
     OUTGOING_TABLE,
@@ -24,6 +25,8 @@ from ois_bridge.domain.outgoing_states import (
 )
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.state_table import step
+from ois_bridge.domain.words import N_
+from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.outbox import Outgoing
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import Coded, NotFound
@@ -33,6 +36,12 @@ log = logging.getLogger(__name__)
 
 BATCH = 10
 """Messages of one round: a slow gateway must not keep the other chores waiting for long."""
+
+QUEUE_SOON = "queue-soon"
+OF_VISITS = frozenset(
+    {QUEUE_SOON, "appointment-made", "appointment-moved", "appointment-cancelled", "device-fault"}
+)
+TOO_LATE = N_("Not sent: its time is over.")
 
 LONGEST = 2000
 LONGEST_ERROR = 500
@@ -55,6 +64,8 @@ def put(
     """
     if not 1 <= len(recipient) <= 120 or not 1 <= len(content) <= LONGEST:
         raise BadInput(_("A message needs a recipient and a text of 1 to {n} characters.").format(n=LONGEST))
+    # one that waits goes first: "moved to 10:00" must not come after "moved to 11:00"
+    before = session.scalar(select(func.max(Outgoing.next_try)).where(*_waiting_for(channel, recipient)))
     row = Outgoing(
         channel=channel,
         kind=kind,
@@ -63,7 +74,7 @@ def put(
         content=content,
         state=OutgoingState.QUEUED,
         tries=0,
-        next_try=now,
+        next_try=max(before or now, now),
         error="",
         created=now,
         created_by=user,
@@ -84,10 +95,18 @@ def send_due(context: Context) -> int:
         due = session.scalars(
             select(Outgoing.key)
             .where(Outgoing.state == OutgoingState.QUEUED, Outgoing.next_try <= context.now())
-            .order_by(Outgoing.next_try)
+            .order_by(Outgoing.next_try, Outgoing.created)
             .limit(BATCH)
         ).all()
     return sum(_attempt(context, key) for key in due)
+
+
+def _waiting_for(channel: str, recipient: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Outgoing.state == OutgoingState.QUEUED,
+        Outgoing.channel == channel,
+        Outgoing.recipient == recipient,
+    )
 
 
 def _attempt(context: Context, key: str) -> bool:
@@ -153,9 +172,30 @@ def _counted(context: Context, key: str) -> Message | None:
         now = context.now()
         if row is None or row.state is not OutgoingState.QUEUED or row.next_try > now:
             return None
+        if _too_late(session, row, now):
+            row.state = step(OUTGOING_TABLE, row.state, OutgoingEvent.CANCEL)
+            row.error = json.dumps({"text": TOO_LATE, "values": {}})
+            return None
         row.tries += 1
         row.next_try = now + pause(row.tries)
         return Message(row.key, row.channel, row.kind, row.recipient, row.content)
+
+
+def _too_late(session: Session, row: Outgoing, now: datetime) -> bool:
+    """Whether what a message tells is over: "two before you" of a visit that was called, an appointment
+    in the past of somebody who has none to come.
+    """
+    visit = session.get(Appointment, row.about) if row.kind in OF_VISITS and row.about else None
+    if visit is None:
+        return False
+    if row.kind == QUEUE_SOON:
+        return visit.state is not AppointmentState.SIGNED_IN
+    to_come = select(Appointment.key).where(
+        Appointment.patient_key == visit.patient_key,
+        Appointment.start >= now,
+        Appointment.state == AppointmentState.BOOKED,
+    )
+    return visit.start < now and session.scalar(to_come.limit(1)) is None
 
 
 def _note(context: Context, key: str, error: str, lasting: bool) -> None:
@@ -168,6 +208,13 @@ def _note(context: Context, key: str, error: str, lasting: bool) -> None:
             row.state, row.sent = step(OUTGOING_TABLE, row.state, OutgoingEvent.SEND), context.now()
         elif lasting or row.tries >= MOST_TRIES:
             row.state = step(OUTGOING_TABLE, row.state, OutgoingEvent.GIVE_UP)
+        else:
+            session.execute(
+                update(Outgoing)
+                .where(*_waiting_for(row.channel, row.recipient), Outgoing.created > row.created)
+                .where(Outgoing.next_try < row.next_try)
+                .values(next_try=row.next_try)
+            )
         log.info("message %s: %s after %d attempts", opaque(key), row.state.name, row.tries)
     context.events.publish("outbox")
 

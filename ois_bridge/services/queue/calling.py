@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput
@@ -23,6 +23,16 @@ TWICE = timedelta(seconds=3)
 """A second call of the same patient within this time is the same click."""
 
 HIGHEST = 9
+
+NIGHT = {
+    AppointmentState.BOOKED: AppointmentEvent.MISS,
+    AppointmentState.SIGNED_IN: AppointmentEvent.MISS,
+    AppointmentState.CALLED: AppointmentEvent.MISS,
+    AppointmentState.IN_ROOM: AppointmentEvent.FINISH,
+}
+"""What becomes of the visits of a day when it is over."""
+HERE = (AppointmentState.CALLED, AppointmentState.IN_ROOM)
+UNDER_WAY = timedelta(hours=8)
 
 
 def call(context: Context, caller: Caller, key: str) -> None:
@@ -84,17 +94,25 @@ def miss(context: Context, caller: Caller, key: str) -> None:
 
 
 def close_days(context: Context) -> int:
-    """Visits of earlier days that nobody came to, or went away from, are missed. Called by a chore."""
-    today = bounds(context.now())[0]
-    waiting = (AppointmentState.BOOKED, AppointmentState.SIGNED_IN)
-    past = (Appointment.start < today, Appointment.state.in_(waiting), Appointment.patient_key.is_not(None))
+    """Visits of earlier days that nobody came to, or went away from, are missed; who was in the room had
+    the visit, whoever forgot to end it. Called by a chore.
+    """
+    now = context.now()
+    today = bounds(now)[0]
+    past = (
+        Appointment.start < today,
+        Appointment.state.in_(NIGHT),
+        Appointment.patient_key.is_not(None),
+        # a visit of the late evening may be under way
+        or_(Appointment.state.not_in(HERE), Appointment.start < now - UNDER_WAY),
+    )
     with context.database.reading() as session:
         if session.scalar(select(Appointment.key).where(*past).limit(1)) is None:
             return 0
-    with context.deed("chore", "close days", day_of(today)) as session:
+    with context.deed("chore", "close days", day_of(now)) as session:
         rows = session.scalars(select(Appointment).where(*past).with_for_update()).all()
         for row in rows:
-            row.state = step(APPOINTMENT_TABLE, row.state, AppointmentEvent.MISS)
+            row.state = step(APPOINTMENT_TABLE, row.state, NIGHT[row.state])
         return len(rows)
 
 

@@ -1,7 +1,7 @@
 """Plans are given to physicists by the department's rule; who got what, and why, is kept."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -148,6 +148,48 @@ def _candidate(
         speciality=1.0 if profile is not None and _knows(profile.specialities, course) else 0.0,
         absent=profile is not None and absent(profile, now),
     )
+
+
+def at_work(session: Session, user: str, role: str, now: datetime) -> bool:
+    """Whether somebody has an open account with a role, and is not away."""
+    account = session.scalar(select(Account).where(Account.user == user, Account.active))
+    if account is None or role not in account.roles:
+        return False
+    profile = session.get(StaffProfile, user)
+    return profile is None or not absent(profile, now)
+
+
+def gone(session: Session, context: Context, user: str, roles: Collection[str]) -> int:
+    """Somebody has only these roles from now on: open tasks of the others are given anew, or go back to
+    their role, in the caller's transaction; returns how many.
+    """
+    open_states = (TaskState.TO_DO, TaskState.TAKEN)
+    mine = select(Task).where(Task.assignee == user, Task.state.in_(open_states), Task.role.not_in(roles))
+    tasks = session.scalars(mine.order_by(Task.created, Task.key)).all()
+    for task in tasks:
+        by_rule_before = session.scalar(
+            select(AssignmentNote.key).where(AssignmentNote.task_key == task.key).limit(1)
+        )
+        if task.state is TaskState.TAKEN:
+            task.state = next_state(TASK_TABLE, task.state, TaskEvent.GIVE_BACK)
+        task.assignee = ""
+        session.flush()
+        if by_rule_before is not None:
+            by_rule(session, context, task, without=_second_of(session, task))
+    if tasks:
+        events.announce(session, "tasks")
+    return len(tasks)
+
+
+def _second_of(session: Session, task: Task) -> str:
+    """Whom the four eyes of a task leave out, as the last note on it says."""
+    note = session.scalar(
+        select(AssignmentNote.reason)
+        .where(AssignmentNote.task_key == task.key, AssignmentNote.given_by == "rule")
+        .order_by(AssignmentNote.time.desc())
+        .limit(1)
+    )
+    return str(json.loads(note).get("four_eyes", "")) if note else ""
 
 
 def absent(profile: StaffProfile, now: datetime) -> bool:

@@ -64,6 +64,11 @@ def start(drawing: str) -> Progress:
     return _go_on(workflow)
 
 
+def where(drawing: str, state: str) -> Progress:
+    """Where a kept process stands."""
+    return _go_on(_restored(drawing, state))
+
+
 def advance(drawing: str, state: str, step: str, outcome: str) -> Progress:
     """After a waiting step ended with an outcome. Raises Refused when that step does not wait."""
     workflow = _restored(drawing, state)

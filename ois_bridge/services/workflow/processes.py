@@ -117,6 +117,33 @@ def stop_of_course(session: Session, context: Context, user: str, course_key: st
     events.announce(session, "tasks")
 
 
+def go_on_of_course(session: Session, context: Context, user: str, course_key: str, why: str) -> None:
+    """The course is open again: processes that ended with it, and not by themselves, go on where they were."""
+    for process in _stopped(session, course_key):
+        design = designs.version(session, process.name, process.version)
+        process.ended = None
+        note(session, context, process, user, ("start", design.title, design.title_zh), "started", why)
+        progress = engine.where(design.drawing, process.state)
+        _follow(session, context, process, designs.read(design.drawing), progress)
+
+
+def _stopped(session: Session, course_key: str) -> list[ProcessRecord]:
+    """Of each name the newest process, where the course's end stopped it."""
+    rows = session.scalars(
+        select(ProcessRecord)
+        .where(ProcessRecord.course_key == course_key)
+        .order_by(ProcessRecord.created, ProcessRecord.key)
+    )
+    newest = {row.name: row for row in rows}
+    last = select(ProcessStep.outcome).order_by(ProcessStep.number.desc()).limit(1)
+    return [
+        row
+        for row in newest.values()
+        if row.ended is not None
+        and session.scalar(last.where(ProcessStep.process_key == row.key)) == "cancelled"
+    ]
+
+
 def note(
     session: Session,
     context: Context,
@@ -204,7 +231,9 @@ def _new_task(session: Session, context: Context, process: ProcessRecord, step: 
     session.add(task)
     session.flush()
     if step.same_as:
-        task.assignee = doer_of(session, process.key, step.same_as)
+        before = doer_of(session, process.key, step.same_as)
+        # who left, or is away, is not waited for: the task is its role's
+        task.assignee = before if assigning.at_work(session, before, step.role, now) else ""
     if step.assign and not task.assignee:
         assigning.by_rule(session, context, task, without=doer_of(session, process.key, step.other_than))
 

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from common.errors import BadConfig
 from common.text import translate
 from common.yaml_file import CONFIG, read
+from ois_bridge.domain.course_states import CourseState
 from ois_bridge.models.accounts import Account, AccountRole
+from ois_bridge.models.clinical import Course
 from ois_bridge.models.workflow import Task
 from ois_bridge.services import events, notices, outbox
 from ois_bridge.services.context import Context
@@ -49,19 +51,18 @@ def remind(context: Context) -> int:
     A notice names the kind of work or how many, never a patient.
     """
     now = context.now()
+    late = (
+        select(Task)
+        .join(Course, Course.key == Task.course_key)
+        .where(Task.state.in_(OPEN), Task.due < now, Task.reminded.is_(None))
+        # tasks of an interrupted course wait: nobody can do them
+        .where(Course.state == CourseState.ACTIVE)
+    )
     with context.database.reading() as session:
-        late = session.scalar(
-            select(Task.key).where(Task.state.in_(OPEN), Task.due < now, Task.reminded.is_(None)).limit(1)
-        )
-    if late is None:
-        return 0
+        if session.scalar(late.with_only_columns(Task.key).limit(1)) is None:
+            return 0
     with context.database.writing() as session:
-        tasks = session.scalars(
-            select(Task)
-            .where(Task.state.in_(OPEN), Task.due < now, Task.reminded.is_(None))
-            .order_by(Task.due)
-            .limit(BATCH)
-        ).all()
+        tasks = session.scalars(late.order_by(Task.due).limit(BATCH)).all()
         for task in tasks:
             task.reminded = now
         if channel():

@@ -5,7 +5,9 @@ const said = document.getElementById("said");
 const SCAN_MS = 60;
 let fast = 0;
 let last = 0;
+const LEFT_MS = 30000;
 let closing = 0;
+let leaving = 0;
 
 function clear() {
   code.value = "";
@@ -18,6 +20,13 @@ function close() {
   said.replaceChildren();
   clear();
 }
+
+// who goes away in the middle leaves no half of a number to the next one
+function stays() {
+  clearTimeout(leaving);
+  leaving = setTimeout(() => { clear(); document.querySelector("details.letters").open = false; }, LEFT_MS);
+}
+for (const name of ["keydown", "pointerdown"]) document.addEventListener(name, stays, true);
 
 document.addEventListener("click", (event) => {
   const button = event.target instanceof Element ? event.target.closest("button") : null;

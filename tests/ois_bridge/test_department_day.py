@@ -1,0 +1,207 @@
+"""What awkward days do to the department: each test is one of docs/reports/department-day.md."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from common.errors import LinkLost, Refused
+from common.text import set_language
+from ois_bridge.domain.appointment_states import AppointmentState
+from ois_bridge.domain.course_states import CourseEvent
+from ois_bridge.domain.task_states import TaskState
+from ois_bridge.models.appointments import Appointment
+from ois_bridge.models.clinical import Course
+from ois_bridge.models.outbox import Outgoing
+from ois_bridge.models.queue import QueueEntry
+from ois_bridge.models.scheduling import WaitingVisit
+from ois_bridge.models.workflow import ProcessRecord
+from ois_bridge.services import account_admin, courses, notices, outbox
+from ois_bridge.services.appointments import booking
+from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.ports import Message
+from ois_bridge.services.queue import calling, listing, sign_in
+from ois_bridge.services.workflow import reminders, tasks
+from tests.ois_bridge import workflow_steps as work
+from tests.ois_bridge.appointments_case import RECEPTIONIST
+from tests.ois_bridge.queue_case import (
+    ADMINISTRATOR,
+    THERAPIST,
+    Clock,
+    appointment,
+    at,
+    build,
+    patient,
+    visit,
+)
+
+DOCTOR = work.PHYSICIAN
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock("08:00")
+
+
+@pytest.fixture
+def context(tmp_path: Path, clock: Clock, place: Callable[[Path], None]) -> Iterator[Context]:
+    set_language("en")
+    place(tmp_path)
+    built = build(tmp_path, clock)
+    yield built
+    built.close()
+
+
+@pytest.mark.requirement("OIS-QUEUE")
+def test_a_moved_visit_gets_its_number_from_the_queue_it_joins(context: Context, clock: Clock) -> None:
+    people = [patient(context, f"P{n}", phone="13800000000") for n in range(3)]
+    first, second, third = (
+        visit(context, key, room, time, particle="proton")
+        for key, room, time in zip(
+            people, ("ROOM1", "ROOM2", "ROOM2"), ("09:00", "09:00", "10:30"), strict=True
+        )
+    )
+    for key in (first, second):
+        assert sign_in.of_visit(context, THERAPIST, key).number == 1
+    booking.move(context, RECEPTIONIST, first, "ROOM2", at("09:40"))
+    with context.database.reading() as session:
+        line = listing.of_device(session, "ROOM2", clock()).waiting
+    assert [(row.visit.key, row.visit.queue_number) for row in line] == [(second, 1), (first, 2)]
+    # who was here, went away, and comes on another day begins anew there
+    sign_in.of_visit(context, THERAPIST, third)
+    calling.put_forward(context, THERAPIST, third, 3, "pain")
+    calling.miss(context, THERAPIST, third)
+    booking.move(context, RECEPTIONIST, third, "ROOM2", at("10:30", 1))
+    moved = appointment(context, third)
+    assert (moved.state, moved.queue_number, moved.signed_in, moved.priority) == (
+        AppointmentState.BOOKED, None, None, 0,
+    )  # fmt: skip
+    with context.database.reading() as session:
+        assert session.get(QueueEntry, third) is None
+    with pytest.raises(Refused, match="in the meantime"):
+        booking.cancel(context, RECEPTIONIST, third, "as seen yesterday", revision=1)
+    booking.cancel(context, RECEPTIONIST, third, "died down", revision=2)
+
+
+@pytest.mark.requirement("OIS-QUEUE")
+def test_a_day_ends_for_everybody(context: Context, clock: Clock) -> None:
+    called, inside = (
+        visit(context, patient(context, name), "ROOM1", time)
+        for name, time in (("A", "09:00"), ("B", "23:40"))
+    )
+    for key in (called, inside):
+        clock.set("08:30")
+        sign_in.of_visit(context, THERAPIST, key)
+        clock.set("23:50" if key == inside else "09:00")
+        calling.call(context, THERAPIST, key)
+    calling.enter(context, THERAPIST, inside)
+    # a clock set back swallows no call
+    clock.set("23:45")
+    calling.call(context, THERAPIST, called)
+    with context.database.reading() as session:
+        assert session.get_one(QueueEntry, called).calls == 2
+    clock.set("00:10", 1)
+    calling.close_days(context)
+    assert appointment(context, called).state is AppointmentState.MISSED
+    assert appointment(context, inside).state is AppointmentState.IN_ROOM, "it is under way"
+    clock.set("08:10", 1)
+    calling.close_days(context)
+    assert appointment(context, inside).state is AppointmentState.DONE
+
+
+@pytest.mark.requirement("OIS-COURSE")
+def test_a_course_that_stops_takes_everything_along_and_goes_on_whole(context: Context, clock: Clock) -> None:
+    work.staff(context)
+    key = work.begun(context)
+    with context.database.writing() as session:
+        course = session.get_one(Course, key)
+        session.add(
+            WaitingVisit(
+                day="2026-11-30", patient_key=course.patient_key, course_key=key, kind="treatment",
+                minutes=20, particle="proton", created=clock(), created_by="receptionist",
+            )
+        )  # fmt: skip
+    waiting = work.open_tasks(context, key)
+    dues = {name: task.due for name, task in waiting.items()}
+    courses.act(context, DOCTOR, key, CourseEvent.INTERRUPT, "infection")
+    with context.database.reading() as session:
+        assert session.scalars(select(WaitingVisit)).all() == []
+    clock.time += timedelta(days=30)
+    assert reminders.remind(context) == 0, "nobody can do these tasks now"
+    courses.act(context, DOCTOR, key, CourseEvent.RESUME, "well again")
+    assert {name: task.due for name, task in work.open_tasks(context, key).items()} == {
+        name: due and due + timedelta(days=30) for name, due in dues.items()
+    }
+    courses.act(context, DOCTOR, key, CourseEvent.END, "by mistake")
+    assert work.open_tasks(context, key) == {}
+    courses.act(context, DOCTOR, key, CourseEvent.REOPEN, "it goes on")
+    assert set(work.open_tasks(context, key)) == set(waiting)
+    with context.database.reading() as session:
+        assert session.scalar(select(ProcessRecord.ended).where(ProcessRecord.course_key == key)) is None
+
+
+@pytest.mark.requirement("OIS-NOTIFY")
+def test_after_a_day_without_gateway_each_gets_the_news_in_order_and_only_news(
+    context: Context, clock: Clock
+) -> None:
+    gateway = Gateway()
+    context = replace(context, messenger=gateway)
+    person = patient(context, "P1", phone="13800000001")
+    soon, late = (visit(context, person, "ROOM1", "10:00", day, particle="proton") for day in (1, 8))
+    other = visit(context, patient(context, "P2", phone="13800000002"), "ROOM1", "15:00", particle="proton")
+    with context.database.writing() as session:
+        notices.appointment_made(session, session.get_one(Appointment, other), "test", clock())
+        notices.queue_soon(session, session.get_one(Appointment, soon), 1, "test", clock())
+    outbox.send_due(context)
+    clock.time += timedelta(seconds=2)
+    for hour in ("11:00", "12:00"):
+        booking.move(context, RECEPTIONIST, late, "ROOM1", at(hour, 8))
+        clock.time += timedelta(seconds=2)
+        outbox.send_due(context)
+    assert gateway.taken == []
+    for _hour in range(26):
+        clock.time += timedelta(hours=1)
+        outbox.send_due(context)
+    gateway.up = True
+    for _minute in range(65):
+        clock.time += timedelta(minutes=1)
+        outbox.send_due(context)
+    assert [message.content.split("改为 ")[1][11:16] for message in gateway.taken] == ["11:00", "12:00"]
+    assert len({message.key for message in gateway.taken}) == 2
+    with context.database.reading() as session:
+        states = {row.kind: row.state.name for row in session.scalars(select(Outgoing))}
+    assert states == {"appointment-made": "CANCELLED", "queue-soon": "CANCELLED", "appointment-moved": "SENT"}
+
+
+class Gateway:
+    """A gateway of messages that is away until it is `up`."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self.taken: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        if not self.up:
+            raise LinkLost("nobody answers")
+        self.taken.append(message)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.requirement("OIS-ASSIGN")
+def test_who_leaves_leaves_no_task_behind(context: Context) -> None:
+    work.staff(context)
+    key = work.begun(context)
+    work.up_to(context, key, "planning")
+    mine = work.open_tasks(context, key)["planning"]
+    assert mine.assignee in ("physicist", "physicist2")
+    tasks.take(context, Caller(mine.assignee, frozenset({"physicist"})), mine.key)
+    account_admin.set_roles(context, ADMINISTRATOR, mine.assignee, ["physicist"], active=False)
+    given = work.open_tasks(context, key)["planning"]
+    assert (given.state, given.assignee) == (
+        TaskState.TO_DO, {"physicist": "physicist2", "physicist2": "physicist"}[mine.assignee],
+    )  # fmt: skip
