@@ -34,7 +34,7 @@ class Organ:
 
 
 @dataclass(frozen=True)
-class Pelvis:
+class Anatomy:
     """Tissues in the order of painting, and the regions that a physician draws."""
 
     tissues: tuple[Tissue, ...]
@@ -112,7 +112,7 @@ def _bones(femurs: dict[int, Shape]) -> list[Tissue]:
     return tissues
 
 
-def pelvis(fill: float = 1.0) -> Pelvis:
+def pelvis(fill: float = 1.0) -> Anatomy:
     """The anatomy. fill: relative size of the bladder, 0.8 to 1.2."""
     body, muscle_layer = _body(0), _body(20)
     cavity = ellipsoid((0, 8, 45), (66, 56, 82))
@@ -146,4 +146,4 @@ def pelvis(fill: float = 1.0) -> Pelvis:
         Organ("femur_left", "ORGAN", femurs[1], (0, 128, 255)),
         Organ("femur_right", "ORGAN", femurs[-1], (0, 64, 160)),
     )
-    return Pelvis((*tissues, *_bones(femurs)), organs)
+    return Anatomy((*tissues, *_bones(femurs)), organs)

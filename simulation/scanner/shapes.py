@@ -100,3 +100,23 @@ def without(shape: Shape, *holes: Shape) -> Shape:
         return np.asarray(np.maximum.reduce([shape.field(x, y, z), *cuts]), np.float32)
 
     return Shape(shape.low, shape.high, field)
+
+
+def scaled(shape: Shape, factor: float) -> Shape:
+    """A shape as many times larger, about the origin."""
+    low, high = ([factor * value for value in corner] for corner in (shape.low, shape.high))
+
+    def field(x: Array, y: Array, z: Array) -> Array:
+        return np.asarray(factor * shape.field(x / factor, y / factor, z / factor), np.float32)
+
+    return Shape((low[0], low[1], low[2]), (high[0], high[1], high[2]), field)
+
+
+def moved(shape: Shape, by: Point) -> Shape:
+    """A shape elsewhere."""
+    low, high = ([a + b for a, b in zip(corner, by, strict=True)] for corner in (shape.low, shape.high))
+
+    def field(x: Array, y: Array, z: Array) -> Array:
+        return shape.field(x - np.float32(by[0]), y - np.float32(by[1]), z - np.float32(by[2]))
+
+    return Shape((low[0], low[1], low[2]), (high[0], high[1], high[2]), field)

@@ -1,0 +1,1 @@
+"""Images, plans and treatment records for the patients of a demonstration department."""
