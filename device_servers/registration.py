@@ -8,6 +8,7 @@ from enum import StrEnum
 import tango
 
 from common.site import Device, Site
+from device_servers.sessions import database
 
 EXECUTABLE = "PTCS"
 """Server names in the database are PTCS/SERVER."""
@@ -68,6 +69,8 @@ class Plan:
     differences: tuple[Difference, ...]
     running: frozenset[str]
     """Servers whose process has exported itself."""
+    tango_host: str | None = None
+    """Where the database is; None: where the environment says."""
 
     @property
     def restart(self) -> tuple[str, ...]:
@@ -95,16 +98,16 @@ def register(site: Site) -> None:
     apply(diff(site))
 
 
-def diff(site: Site) -> Plan:
-    """What would change in the database at TANGO_HOST. Raises tango.DevFailed."""
-    present, running = _present(_database())
+def diff(site: Site, tango_host: str | None = None) -> Plan:
+    """What would change in a database, without `tango_host` in that of TANGO_HOST. Raises tango.DevFailed."""
+    present, running = _present(_database(tango_host))
     wanted = _wanted(site)
-    return Plan(present, wanted, tuple(_differences(present, wanted)), running)
+    return Plan(present, wanted, tuple(_differences(present, wanted)), running, tango_host)
 
 
 def apply(plan: Plan) -> None:
     """Carry out a plan. Raises tango.DevFailed."""
-    db = _database()
+    db = _database(plan.tango_host)
     present, wanted = plan.present, plan.wanted
     had, has = _servers(present), _servers(wanted)
     for name, entry in present.items():
@@ -132,8 +135,8 @@ def apply(plan: Plan) -> None:
             db.put_device_property(name, fresh)
 
 
-def _database() -> tango.Database:
-    db = tango.Database()
+def _database(tango_host: str | None) -> tango.Database:
+    db = database(tango_host)
     db.set_timeout_millis(TIMEOUT_MS)
     return db
 

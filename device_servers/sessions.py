@@ -54,15 +54,18 @@ def close_sessions(tango_host: str | None = None) -> None:
             continue
 
 
+def database(tango_host: str | None = None) -> tango.Database:
+    """A database; without `tango_host`, that of the environment. Raises tango.DevFailed, ValueError."""
+    if not tango_host:
+        return tango.Database()
+    host, _colon, port = tango_host.rpartition(":")
+    return tango.Database(host, int(port))
+
+
 def crates(tango_host: str | None = None) -> list[str]:
     """Names of the exported crates. Raises LinkLost."""
     try:
-        if tango_host:
-            host, _colon, port = tango_host.rpartition(":")
-            database = tango.Database(host, int(port))
-        else:
-            database = tango.Database()
-        return list(database.get_device_exported(CRATES).value_string)
+        return list(database(tango_host).get_device_exported(CRATES).value_string)
     except (tango.DevFailed, ValueError) as why:
         raise LinkLost(_("the Tango database does not answer; is the facility up?")) from why
 

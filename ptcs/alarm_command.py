@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from common import site as sites
-from common.errors import LinkLost, Refused, Unauthorised
 from common.text import _
 from ptcs.alarm_show import drawn, events, listed, moment, span, words
-from ptcs.client import Client, connect
-from ptcs.running import find, state_option
+from ptcs.client import connect
+from ptcs.options import json_option, password_option, typed, user_option
+from ptcs.running import state_option
+from ptcs.service_calls import call, proxy_as, proxy_of
 
 console = Console(highlight=False, soft_wrap=True)
 
+KIND = "AlarmServer"
 REFRESH_S = 1.0
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-user_option = click.option("--user", required=True, help="User of the OIS.")
-password_option = click.option("--password", default="", help="Password; asked for when it is not given.")
 reason_option = click.option("--reason", required=True, help="Why; it stands in the history.")
 names_argument = click.argument("names", nargs=-1, required=True)
 
@@ -37,48 +35,26 @@ def alarm() -> None:
     """Alarms of a running facility."""
 
 
-def server_name(facility: Mapping[str, Any]) -> str:
-    """The site's AlarmServer. Raises Refused when it has none."""
-    devices = sites.load(Path(facility["site_file"])).of_class("AlarmServer")
-    if not devices:
-        raise Refused(_("this site has no AlarmServer device; add one to its site file"))
-    return devices[0].name
-
-
 def asking(proxy: tango.DeviceProxy) -> Ask:
-    """Calls commands with a JSON wish.
-
-    They raise Refused for what the device refuses (Unauthorised: because of who asks), LinkLost without it.
-    """
+    """Calls commands with a JSON wish. They raise as `call`."""
 
     def ask(command: str, *plain: Any, **wish: Any) -> Any:
         argument = plain[0] if plain else json.dumps(wish)
-        try:
-            told = proxy.command_inout(command, *(() if argument is None else (argument,)))
-        except tango.DevFailed as why:
-            first = why.args[0]
-            kind = Unauthorised if first.origin == "authority" else Refused
-            raise (kind if first.reason == "Refused" else LinkLost)(first.desc) from why
+        told = call(proxy, command, argument)
         return json.loads(told) if told else None
 
     return ask
 
 
 def reader(state: Path) -> Ask:
-    """The alarm server of a facility, for questions. Raises as `asking` and `server_name`."""
-    facility = find(state)
-    try:
-        return asking(tango.DeviceProxy(f"tango://{facility['tango_host']}/{server_name(facility)}"))
-    except tango.DevFailed as why:
-        raise LinkLost(_("the alarm server does not answer; `ptcs status` shows the servers")) from why
+    """The alarm server of a facility, for questions. Raises as `proxy_of`."""
+    return asking(proxy_of(state, KIND))
 
 
 def act(state: Path, user: str, password: str, command: str, **wish: Any) -> None:
     """Do something as a user and say what was done."""
-    name = server_name(find(state))
-    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
-    with connect(state, user, typed) as client:
-        told = asking(client.proxy(name))(command, **wish)
+    with proxy_as(state, KIND, user, password) as proxy:
+        told = asking(proxy)(command, **wish)
     for done in told["done"]:
         console.print(f"[green]✔[/] {escape(done)}")
     for left, why in told["not"].items():
@@ -218,24 +194,9 @@ def guidance(state: Path, name: str) -> None:
 @password_option
 def test_command(state: Path, user: str, password: str) -> None:
     """Have the voice of the control room speak."""
-    name = server_name(find(state))
-    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
-    with connect(state, user, typed) as client:
-        asking(client.proxy(name))("Test", None)
+    with proxy_as(state, KIND, user, password) as proxy:
+        asking(proxy)("Test", None)
     console.print(_("the voice has spoken: did you hear it?"))
-
-
-def renewing(ask: Ask, client: Client) -> Ask:
-    """As `ask`, but a server that was started anew, and has forgotten its sessions, is asked twice."""
-
-    def again(command: str, *plain: Any, **wish: Any) -> Any:
-        try:
-            return ask(command, *plain, **wish)
-        except Unauthorised:
-            client.renew()
-            return ask(command, *plain, **wish)
-
-    return again
 
 
 @alarm.command()
@@ -244,21 +205,17 @@ def renewing(ask: Ask, client: Client) -> Ask:
 @password_option
 def panel(state: Path, user: str, password: str) -> None:
     """Open the alarm panel."""
-    facility = find(state)
-    ask = reader(state)
     # Imported late: other commands need no Qt.
     from PyQt5.QtWidgets import QApplication  # noqa: PLC0415
 
-    from gui.panels.alarms import AlarmPanel  # noqa: PLC0415
+    from gui.panels.windows import Windows  # noqa: PLC0415
+    from ptcs.panel_link import facility_of  # noqa: PLC0415
 
-    typed = password or (
-        click.prompt(_("password of {user}").format(user=user), hide_input=True) if user else ""
-    )
-    client = connect(state, user, typed) if user else None
-    application = QApplication(sys.argv[:1])
-    shown = AlarmPanel(ask if client is None else renewing(ask, client), user, str(facility["site"]))
-    shown.show()
+    client = connect(state, user, typed(user, password)) if user else None
     try:
+        application = QApplication(sys.argv[:1])
+        windows = Windows(facility_of(state, client, user))
+        windows.show("alarms")
         sys.exit(application.exec_())
     finally:
         if client is not None:

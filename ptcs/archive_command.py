@@ -21,6 +21,7 @@ from device_servers.services.archive.tables import export_table
 from ptcs import archive_plot
 from ptcs.archive_show import as_csv, show, show_plot, show_standing
 from ptcs.archive_source import Source, must_know
+from ptcs.options import json_option
 from ptcs.running import state_option
 
 TABLE_POINTS, FILE_POINTS = 40, 2000
@@ -48,7 +49,7 @@ def archive() -> None:
 @click.argument("pattern", default="*")
 @state_option
 @site_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_names(pattern: str, state: Path, site_file: Path | None, as_json: bool) -> None:
     """Attributes that are archived; PATTERN with * and ?, as in '*/ring-*/current'."""
     found = Source(state, site_file).reader().names(pattern)
@@ -69,7 +70,7 @@ def list_names(pattern: str, state: Path, site_file: Path | None, as_json: bool)
 @start_option
 @end_option
 @click.option("--points", type=int, default=None, help="At most so many rows (default: what fits).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--plot", is_flag=True, help="Draw it in the terminal.")
 @click.option("--csv", "csv_file", type=file_type, default=None, help="Write the rows to a file.")
 @click.option("--png", "png_file", type=file_type, default=None, help="Write a picture to a file.")
@@ -154,7 +155,7 @@ def export(
 @archive.command()
 @state_option
 @site_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def status(state: Path, site_file: Path | None, as_json: bool) -> None:
     """What the archiver does, and what it has; exit status 1 when it does not write."""
     source = Source(state, site_file)

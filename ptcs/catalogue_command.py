@@ -13,13 +13,12 @@ from rich.table import Table
 from common.errors import BadInput, Refused
 from common.files import read_json, write_json
 from common.text import _
-from ptcs.maintenance_command import password_option, site_of, user_option
+from ptcs.options import json_option, password_option, user_option
 from ptcs.running import state_option
-from ptcs.service_calls import Service, reading, writing
+from ptcs.service_calls import Service, reading, site_of, writing
 
 KIND = "BeamCatalogue"
 console = Console(highlight=False, soft_wrap=True)
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 why_option = click.option("--why", required=True, help="Why; kept for ever.")
 SETPOINT = "/CurrentSetpoint"
 

@@ -16,6 +16,7 @@ from common.errors import PtcsError, Refused
 from common.state import StateDir
 from common.text import _
 from ptcs import __version__
+from ptcs.options import json_option
 from ptcs.running import bring_up, find, running, site_option, state_option, take_down
 
 console = Console()
@@ -107,7 +108,7 @@ def up(state: Path, site_file: Path, detach: bool, seed: int | None) -> None:
 
 @main.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 def status(state: Path, as_json: bool) -> None:
     """Say what runs, where, and since when."""
     facility = find(state)

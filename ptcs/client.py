@@ -17,9 +17,7 @@ from common.errors import LinkLost
 from common.links.http import JsonClient
 from common.state import StateDir
 from device_servers.sessions import Opened, address, close_sessions, open_sessions
-
-TOKEN_VARIABLE = "PTCS_TOKEN"  # noqa: S105 - the name of a variable
-"""Environment variable with a log-in that is at hand."""
+from ptcs.options import TOKEN_VARIABLE
 
 
 @dataclass

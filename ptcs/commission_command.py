@@ -18,6 +18,7 @@ from ptcs.commissioning import report as reports
 from ptcs.commissioning.results import listed, load_or_points, of_kind, trends
 from ptcs.commissioning.store import Store
 from ptcs.commissioning.tango_bench import TangoBench, site_of
+from ptcs.options import json_option
 from ptcs.running import state_option
 
 console = Console()
@@ -30,7 +31,7 @@ def commission() -> None:
 
 @commission.command("list")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 def show_list(state: Path, as_json: bool) -> None:
     """Every measurement with its verdict, and settings that were not put back."""
     store = Store(state)

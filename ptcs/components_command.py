@@ -1,9 +1,8 @@
 """`ptcs components`: which component is where, its hours, what is due, work orders, uptime, records."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +12,32 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from common.errors import LinkLost
 from common.links import pdf
 from common.text import _
 from device_servers.services.maintenance import procedures
-from ptcs.client import connect
-from ptcs.maintenance_command import call, password_option, register_name, site_of, user_option
+from ptcs.maintenance_command import REGISTER
 from ptcs.maintenance_report import html, words
-from ptcs.running import find, state_option
+from ptcs.options import json_option, password_option, user_option
+from ptcs.running import state_option
+from ptcs.service_calls import attribute, call, proxy_as, proxy_of, site_of
 
 console = Console(highlight=False, soft_wrap=True)
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 KINDS = {"fit": "fitted", "exchange": "exchanged", "service": "maintenance", "record": "re-validation"}
 
 
 def register(state: Path) -> tango.DeviceProxy:
     """The register, to read from. Raises Refused, LinkLost."""
-    os.environ["TANGO_HOST"] = find(state)["tango_host"]
-    try:
-        return tango.DeviceProxy(register_name(site_of(state)))
-    except tango.DevFailed as why:
-        raise LinkLost(_("the register does not answer; `ptcs status` shows the servers")) from why
+    return proxy_of(state, REGISTER)
 
 
-@contextmanager
-def desk(state: Path, user: str, password: str) -> Iterator[tango.DeviceProxy]:
+def desk(state: Path, user: str, password: str) -> AbstractContextManager[tango.DeviceProxy]:
     """The register, to hand something in as a user."""
-    name = register_name(site_of(state))
-    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
-    with connect(state, user, typed) as client:
-        yield client.proxy(name)
+    return proxy_as(state, REGISTER, user, password)
 
 
-def attribute(proxy: tango.DeviceProxy, name: str) -> list[Any]:
+def rows_of(proxy: tango.DeviceProxy, name: str) -> list[Any]:
     """Rows of an attribute. Raises LinkLost."""
-    try:
-        return [json.loads(row) for row in proxy.read_attribute(name).value or ()]
-    except tango.DevFailed as why:
-        raise LinkLost(_("the register does not answer; `ptcs status` shows the servers")) from why
+    return [json.loads(row) for row in attribute(proxy, name) or ()]
 
 
 @click.group()
@@ -232,8 +219,8 @@ def move(state: Path, number: int, to: str, note: str, user: str, password: str)
 def due(state: Path, as_json: bool) -> None:
     """Maintenance that is due (90 % of its interval), open work orders, and what waits for re-validation."""
     proxy = register(state)
-    found = {"due": attribute(proxy, "Due"), "orders": attribute(proxy, "Orders")}
-    waiting = list(proxy.read_attribute("Pending").value or ())
+    found = {"due": rows_of(proxy, "Due"), "orders": rows_of(proxy, "Orders")}
+    waiting = list(attribute(proxy, "Pending") or ())
     if as_json:
         click.echo(json.dumps({**found, "pending": waiting}, indent=2, ensure_ascii=False))
         return

@@ -1,27 +1,25 @@
 """`ptcs control`: who has control of which area, who is logged in, and what to do while the OIS is silent."""
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import tango
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from common.authority import LOCAL_ROLES
-from common.errors import Refused
-from common.site import Site
 from common.text import _, language
 from device_servers.services.control.break_glass import hashed
-from ptcs.client import TOKEN_VARIABLE, connect, connect_with
-from ptcs.maintenance_command import call, password_option, site_of, user_option
-from ptcs.running import find, state_option
+from ptcs.client import connect_with
+from ptcs.options import json_option, password_option, user_option
+from ptcs.running import state_option
+from ptcs.service_calls import attribute, call, proxy_as, proxy_of
 
+KIND = "ControlAuthority"
 console = Console(highlight=False, soft_wrap=True)
 AREA = click.argument("area")
 PATIENCE_MS = 20_000
@@ -36,11 +34,11 @@ def control() -> None:
 
 @control.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 def status(state: Path, as_json: bool) -> None:
     """Say who has control of which area, and what is wrong."""
-    proxy = _reader(state)
-    rows = [json.loads(row) for row in _read(proxy, "Areas") or ()]
+    proxy = proxy_of(state, KIND)
+    rows = [json.loads(row) for row in attribute(proxy, "Areas") or ()]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -51,7 +49,7 @@ def status(state: Path, as_json: bool) -> None:
     for row in rows:
         table.add_row(*_row(row))
     console.print(table)
-    for finding in _read(proxy, "Findings") or ():
+    for finding in attribute(proxy, "Findings") or ():
         console.print(f"[red]{escape(str(finding))}[/]")
 
 
@@ -68,7 +66,7 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 @state_option
 def who(state: Path) -> None:
     """Say who is logged in where."""
-    rows = json.loads(_read(_reader(state), "Users") or "[]")
+    rows = json.loads(attribute(proxy_of(state, KIND), "Users") or "[]")
     table = Table(box=None, pad_edge=False)
     for heading in (_("User"), _("Roles"), _("Host"), "PID", _("Since"), _("Until"), _("Servers")):
         table.add_column(heading)
@@ -151,8 +149,8 @@ def take(state: Path, area: str, reason: str, user: str, password: str) -> None:
 def require(state: Path, area: str, off: bool, reason: str, user: str, password: str) -> None:
     """Have AREA written only by who has control of it. For the highest rank of the area."""
     wish = {"area": area, "required": not off, "reason": reason}
-    with connect(state, user, _typed(user, password)) as client:
-        call(client.proxy(_name(site_of(state))), "Require", json.dumps(wish))
+    with proxy_as(state, KIND, user, password) as proxy:
+        call(proxy, "Require", json.dumps(wish))
     text = _("{area}: everybody with the right writes while nobody has control")
     if not off:
         text = _("{area}: nobody writes without control")
@@ -167,10 +165,8 @@ def require(state: Path, area: str, off: bool, reason: str, user: str, password:
 @password_option
 def end(state: Path, whose: str, reason: str, user: str, password: str) -> None:
     """End all log-ins of the user WHOSE at every server. For administrators."""
-    with connect(state, user, _typed(user, password)) as client:
-        call(
-            client.proxy(_name(site_of(state))), "EndSessions", json.dumps({"user": whose, "reason": reason})
-        )
+    with proxy_as(state, KIND, user, password) as proxy:
+        call(proxy, "EndSessions", json.dumps({"user": whose, "reason": reason}))
     click.echo(_("{user} has to log in again").format(user=whose))
 
 
@@ -209,8 +205,8 @@ def set_account(
         text = _("password of the local account {account}").format(account=account)
         secret = hashed(account_password or click.prompt(text, hide_input=True, confirmation_prompt=True))
     wish = {"user": account, "roles": list(roles), "password_hash": secret}
-    with connect(state, user, _typed(user, password)) as client:
-        call(client.proxy(_name(site_of(state))), "SetLocalAccount", json.dumps(wish))
+    with proxy_as(state, KIND, user, password) as proxy:
+        call(proxy, "SetLocalAccount", json.dumps(wish))
     click.echo(
         _("removed") if remove else _("{account} can log in while the OIS is silent").format(account=account)
     )
@@ -230,7 +226,7 @@ def use(state: Path, account: str, reason: str, account_password: str) -> None:
         _("password of the local account {account}").format(account=account), hide_input=True
     )
     wish = {"user": account, "password": typed, "reason": reason}
-    proxy = _reader(state)
+    proxy = proxy_of(state, KIND)
     proxy.set_timeout_millis(PATIENCE_MS)
     token = str(call(proxy, "BreakGlass", json.dumps(wish)))
     with connect_with(state, token) as client:
@@ -242,10 +238,9 @@ def use(state: Path, account: str, reason: str, account_password: str) -> None:
 
 def _act(state: Path, user: str, password: str, command: str, wish: dict[str, Any]) -> None:
     """One act of a user on an area; says where control stands then."""
-    with connect(state, user, _typed(user, password)) as client:
-        proxy = client.proxy(_name(site_of(state)))
+    with proxy_as(state, KIND, user, password) as proxy:
         call(proxy, command, json.dumps(wish))
-        rows = [json.loads(row) for row in proxy.read_attribute("Areas").value or ()]
+        rows = [json.loads(row) for row in attribute(proxy, "Areas") or ()]
         row = next(row for row in rows if row["area"] == wish["area"])
     texts = {
         "FREE": _("nobody has control of {area}"),
@@ -255,30 +250,6 @@ def _act(state: Path, user: str, password: str, command: str, wish: dict[str, An
     }
     waits = row["asked_by"] or row["offered_to"]
     click.echo(texts[row["state"]].format(area=row["area"], user=row["user"], waits=waits))
-
-
-def _typed(user: str, password: str) -> str:
-    if password or os.environ.get(TOKEN_VARIABLE):
-        return password
-    return str(click.prompt(_("password of {user}").format(user=user), hide_input=True))
-
-
-def _name(site: Site) -> str:
-    found = site.of_class("ControlAuthority")
-    if not found:
-        raise Refused(_("this site has no ControlAuthority device; add one to its site file"))
-    return found[0].name
-
-
-def _reader(state: Path) -> tango.DeviceProxy:
-    return tango.DeviceProxy(f"tango://{find(state)['tango_host']}/{_name(site_of(state))}")
-
-
-def _read(proxy: tango.DeviceProxy, attribute: str) -> Any:
-    try:
-        return proxy.read_attribute(attribute).value
-    except tango.DevFailed as why:
-        raise Refused(str(why.args[0].desc)) from why
 
 
 def _clock(seconds: float) -> str:

@@ -15,12 +15,11 @@ from common.errors import LinkLost, Refused
 from common.links.wire import Peer, WireClient
 from common.state import StateDir
 from common.text import _
+from ptcs.options import json_option
 from ptcs.running import state_option
 
 FPGA = "fpga"
 ANSWER_S = 5.0
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from common.dicom import files, ion_plan, modules, rt_dose, structures
 from common.dicom.rt_dose import DoseGrid
 from common.errors import BadInput
 from common.text import _
+from ptcs.options import json_option
 
 _FILE = click.Path(path_type=Path)
 
@@ -30,7 +31,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--roi", default="", help="Another region of the mask's structure set.")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the evaluated dose.")
 @click.option("--device", default="cpu", show_default=True, help="cpu; cuda; auto: cuda where there is one.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 def gamma(
     reference: Path,
     evaluated: Path,

@@ -1,7 +1,6 @@
 """`ptcs health`: what is wrong in a running facility, where, and which server holds it."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,10 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.tree import Tree
 
-from common import site as sites
-from common.errors import LinkLost, Refused
 from common.text import _
-from ptcs.running import find, state_option
+from ptcs.options import json_option
+from ptcs.running import state_option
+from ptcs.service_calls import proxy_of, silent
 
 MARKS = {"OK": "[green]✔", "DEGRADED": "[yellow]▲", "UNKNOWN": "[magenta]?", "FAILED": "[red]✘"}
 REFRESH_S = 1.0
@@ -25,17 +24,12 @@ REFRESH_S = 1.0
 
 def read(state: Path) -> dict[str, Any]:
     """What FacilityHealth says: facility, subsystems, troubles, servers. Raises Refused or LinkLost."""
-    facility = find(state)
-    os.environ["TANGO_HOST"] = facility["tango_host"]
-    devices = sites.load(Path(facility["site_file"])).of_class("FacilityHealth")
-    if not devices:
-        raise Refused(_("this site has no FacilityHealth device; add one to its site file"))
+    proxy = proxy_of(state, "FacilityHealth")
+    names = ("Facility", "Subsystems", "Troubles", "Servers")
     try:
-        proxy = tango.DeviceProxy(devices[0].name)
-        names = ("Facility", "Subsystems", "Troubles", "Servers")
         told = {value.name: value.value for value in proxy.read_attributes(list(names))}
     except tango.DevFailed as why:
-        raise LinkLost(_("the health device does not answer; `ptcs status` shows the servers")) from why
+        raise silent(proxy.dev_name()) from why
     rows = {name.lower(): [json.loads(row) for row in told[name] or ()] for name in names[1:]}
     return {"facility": ("OK", "DEGRADED", "FAILED", "UNKNOWN")[told["Facility"]], **rows}
 
@@ -65,7 +59,7 @@ def draw(told: dict[str, Any]) -> Group:
 
 @click.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--watch", is_flag=True, help="Go on, once a second, until Ctrl-C.")
 def health(state: Path, as_json: bool, watch: bool) -> None:
     """Health of every subsystem; exit status 1 when something in use is not OK."""

@@ -16,14 +16,13 @@ from common.files import write_atomic
 from common.links import pdf
 from common.text import _, translated
 from ptcs.logbook_page import author, head, html, markdown, when
-from ptcs.maintenance_command import password_option, user_option
+from ptcs.options import json_option, password_option, user_option
 from ptcs.running import state_option
 from ptcs.service_calls import reading, writing
 
 KIND = "Logbook"
 MOST = 1000
 console = Console(highlight=False, soft_wrap=True)
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 about_option = click.option(
     "--about", "abouts", multiple=True, help="Device or other name; several are possible."
 )

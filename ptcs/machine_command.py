@@ -4,19 +4,18 @@ import contextlib
 from pathlib import Path
 
 import click
-import tango
 from rich.console import Console
 
-from common import site as sites
 from common.errors import BadConfig, Refused
 from common.site import Device
 from common.text import _
-from ptcs.client import connect
 from ptcs.demo.machine import buttons
 from ptcs.fault_command import ANSWER_S, link
-from ptcs.maintenance_command import call, password_option, site_of
-from ptcs.running import find, state_option
+from ptcs.options import password_option
+from ptcs.running import state_option
+from ptcs.service_calls import attribute, call, proxy_as, proxy_of, site_of
 
+KIND = "MachineMode"
 HANDS = {
     "SafetyDoor": ("open", "close"),
     "EmergencyStop": ("press", "release"),
@@ -33,19 +32,14 @@ console = Console(highlight=False, soft_wrap=True)
 @password_option
 def mode(state: Path, mode: str | None, user: str, password: str) -> None:
     """Say what the machine is used for, or change it to MODE: CLINICAL, PHYSICS, SERVICE or OFF."""
-    found = site_of(state).of_class("MachineMode")
-    if not found:
-        raise Refused(_("this site has no MachineMode device; add one to its site file"))
     if mode is None:
-        proxy = tango.DeviceProxy(f"tango://{find(state)['tango_host']}/{found[0].name}")
-        console.print(str(proxy.read_attribute("Mode").value))
+        console.print(str(attribute(proxy_of(state, KIND), "Mode")))
         return
     if not user:
         raise Refused(_("the change of a mode is in somebody's name: give --user"))
-    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
-    with connect(state, user, typed) as client:
-        call(client.proxy(found[0].name), "SetMode", mode.upper())
-        console.print(str(client.proxy(found[0].name).read_attribute("Mode").value))
+    with proxy_as(state, KIND, user, password) as proxy:
+        call(proxy, "SetMode", mode.upper())
+        console.print(str(attribute(proxy, "Mode")))
 
 
 @click.command()
@@ -80,7 +74,7 @@ def hand(state: Path, device: str, act: str, button: str | None) -> None:
 
 def _device(state: Path, name: str) -> Device:
     """A device of the running site by its Tango name or its wire. Raises Refused."""
-    site = sites.load(Path(find(state)["site_file"]))
+    site = site_of(state)
     for device in site.devices:
         if device.wire == name and device.tango_class in HANDS:
             return device

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from common import site as sites
-from common.errors import BadConfig, LinkLost, PtcsError, Refused
+from common.errors import BadConfig, PtcsError, Refused
 from common.links import pdf
 from common.site import Device, Site
 from common.text import _
@@ -26,15 +25,17 @@ from ptcs import __version__
 from ptcs.client import Client, connect
 from ptcs.maintenance_bench import TangoBench
 from ptcs.maintenance_report import fault_line, html, limits, values, words
-from ptcs.running import find, state_option
+from ptcs.options import typed, user_option
+from ptcs.running import state_option
+from ptcs.service_calls import call, device_of, site_of
 
+REGISTER = "Maintenance"
 MARKS = {
     "PASSED": "[green]✔[/]",
     "FAILED": "[red]✘[/]",
     "SKIPPED": "[dim]–[/]",
     "NOT_APPLICABLE": "[dim]○[/]",
 }
-user_option = click.option("--user", required=True, help="User of the OIS.")
 password_option = click.option(
     "--password", default="", help="Password; asked for when it is not given, and again to sign."
 )
@@ -47,28 +48,6 @@ report_option = click.option(
 )
 MOST_BAD = 6
 console = Console(highlight=False, soft_wrap=True)
-
-
-def site_of(state: Path) -> Site:
-    """The site that runs in a state directory. Raises Refused."""
-    return sites.load(Path(find(state)["site_file"]))
-
-
-def register_name(site: Site) -> str:
-    """The site's Maintenance device. Raises Refused when it has none."""
-    found = site.of_class("Maintenance")
-    if not found:
-        raise Refused(_("this site has no Maintenance device; add one to its site file"))
-    return found[0].name
-
-
-def call(proxy: tango.DeviceProxy, command: str, argument: Any = None) -> Any:
-    """A command's answer. Raises Refused for what the device refuses, LinkLost when it does not answer."""
-    try:
-        return proxy.command_inout(command) if argument is None else proxy.command_inout(command, argument)
-    except tango.DevFailed as why:
-        first = why.args[0]
-        raise (Refused if first.reason == "Refused" else LinkLost)(first.desc) from why
 
 
 def asker(*, yes: bool) -> Callable[[Step], tuple[bool, str]]:
@@ -136,8 +115,8 @@ def signed(client: Client, record: Mapping[str, Any], digest: str, password: str
     """Have the person sign a finished record at the OIS; the JWS. Raises Unauthorised, LinkLost."""
     console.print(f"{_('record')} {digest[:16]}: {verdict_text(record['verdict'])}")
     text = _("{user} signs the record; password").format(user=record["user"])
-    typed = password or click.prompt(text, hide_input=True)
-    body = {"hash": digest, "meaning": record["kind"], "password": typed}
+    secret = password or click.prompt(text, hide_input=True)
+    body = {"hash": digest, "meaning": record["kind"], "password": secret}
     with client.ois() as ois:
         return str(ois.post("signatures", body)["signed"])
 
@@ -161,13 +140,11 @@ class Task:
 
     def carry_out(self, report: Path | None) -> None:
         """Log in, do it, have it signed and kept, write the report; exit status 1 when it failed."""
-        text = _("password of {user}").format(user=self.user)
-        typed = self.password or click.prompt(text, hide_input=True)
-        devices = self.site.of_class("Maintenance")
-        if self.device is not None:
-            register_name(self.site)
-        with connect(self.state, self.user, typed) as client:
-            register = client.proxy(devices[0].name) if devices else None
+        secret = typed(self.user, self.password)
+        there = self.device is not None or bool(self.site.of_class(REGISTER))
+        name = device_of(self.site, REGISTER) if there else ""
+        with connect(self.state, self.user, secret) as client:
+            register = client.proxy(name) if there else None
             record = self._perform(client, register)
             digest = verdicts.digest(record)
             entry = {"user": self.user, "hash": digest, "record": record}

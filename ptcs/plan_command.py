@@ -11,6 +11,7 @@ from rich.table import Table
 
 from common.errors import BadInput, PtcsError
 from common.text import _
+from ptcs.options import json_option
 
 _FILE = click.Path(path_type=Path)
 _ANGLES = {"gantry": 360.0, "couch": 180.0}
@@ -70,7 +71,7 @@ _ANGLES = {"gantry": 360.0, "couch": 180.0}
 @click.option("--start", type=_FILE, help="Earlier RT Ion Plan to begin from.")
 @click.option("--device", default="cpu", show_default=True, help="cpu; cuda; auto: cuda where there is one.")
 @click.option("--out", type=_FILE, required=True, help="Folder for plan.dcm, dose.dcm and pictures.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 def plan(
     folder: Path,
     file: Path | None,

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
 import tango
 
-from common.errors import Refused
+from common import site as sites
+from common.errors import LinkLost, Refused, Unauthorised
+from common.site import Site
 from common.text import _
 from device_servers.sessions import address
 from ptcs.client import connect
-from ptcs.maintenance_command import call, site_of
+from ptcs.options import typed
 from ptcs.running import find
 
 FIRST_POLL_S, LONGEST_POLL_S = 0.005, 0.1
@@ -39,9 +40,9 @@ class Service:
         """The answer of a command as it is. Raises Refused, LinkLost."""
         return str(call(self._proxy, command, json.dumps(argument)))
 
-    def read(self, attribute: str) -> Any:
-        """An attribute that holds JSON."""
-        return json.loads(self._proxy.read_attribute(attribute).value)
+    def read(self, name: str) -> Any:
+        """An attribute that holds JSON. Raises LinkLost."""
+        return json.loads(attribute(self._proxy, name))
 
     def job(self, command: str, argument: dict[str, Any]) -> Any:
         """The result of a command that takes time. Raises Refused with the job's own error."""
@@ -57,25 +58,71 @@ class Service:
         return json.loads(call(self._proxy, "JobResult", number))
 
 
-def device_of(state: Path, tango_class: str) -> str:
+def call(proxy: tango.DeviceProxy, command: str, argument: Any = None) -> Any:
+    """A command's answer.
+
+    Raises Refused for what the device refuses (Unauthorised: because of who asks), LinkLost without it.
+    """
+    try:
+        return proxy.command_inout(command, *(() if argument is None else (argument,)))
+    except tango.DevFailed as why:
+        first = why.args[0]
+        if first.reason != "Refused":
+            raise LinkLost(first.desc) from why
+        raise (Unauthorised if first.origin == "authority" else Refused)(first.desc) from why
+
+
+def site_of(state: Path) -> Site:
+    """The site that runs in a state directory. Raises Refused."""
+    return sites.load(Path(find(state)["site_file"]))
+
+
+def device_of(site: Site, tango_class: str) -> str:
     """The site's device of a class. Raises Refused when it has none."""
-    found = site_of(state).of_class(tango_class)
+    found = site.of_class(tango_class)
     if not found:
         text = _("this site has no {kind} device; add one to its site file")
         raise Refused(text.format(kind=tango_class))
     return found[0].name
 
 
+def silent(device: str) -> LinkLost:
+    """What is said when a device does not answer."""
+    return LinkLost(_("{device} does not answer; `ptcs status` shows the servers").format(device=device))
+
+
+def proxy_of(state: Path, tango_class: str) -> tango.DeviceProxy:
+    """The running facility's device of a class, to read from. Raises Refused, LinkLost."""
+    name = device_of(site_of(state), tango_class)
+    try:
+        return tango.DeviceProxy(address(name, str(find(state)["tango_host"])))
+    except tango.DevFailed as why:
+        raise silent(name) from why
+
+
+def attribute(proxy: tango.DeviceProxy, name: str) -> Any:
+    """The value of an attribute. Raises LinkLost."""
+    try:
+        return proxy.read_attribute(name).value
+    except tango.DevFailed as why:
+        raise silent(proxy.dev_name()) from why
+
+
+@contextmanager
+def proxy_as(state: Path, tango_class: str, user: str, password: str) -> Iterator[tango.DeviceProxy]:
+    """The same, to write to as a user; the password is asked for when it is not given."""
+    name = device_of(site_of(state), tango_class)
+    with connect(state, user, typed(user, password)) as client:
+        yield client.proxy(name)
+
+
 def reading(state: Path, tango_class: str) -> Service:
     """A service, to read from."""
-    host = str(find(state)["tango_host"])
-    return Service(tango.DeviceProxy(address(device_of(state, tango_class), host)))
+    return Service(proxy_of(state, tango_class))
 
 
 @contextmanager
 def writing(state: Path, tango_class: str, user: str, password: str) -> Iterator[Service]:
     """A service, to write to as a user; the password is asked for when it is not given."""
-    name = device_of(state, tango_class)
-    typed = password or click.prompt(_("password of {user}").format(user=user), hide_input=True)
-    with connect(state, user, typed) as client:
-        yield Service(client.proxy(name))
+    with proxy_as(state, tango_class, user, password) as proxy:
+        yield Service(proxy)

@@ -1,7 +1,6 @@
 """`ptcs site`: check a site file, show what it would change in a running Tango database, and apply it."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from common.errors import LinkLost, Refused
 from common.site import Site, load
 from common.text import _
+from ptcs.options import json_option
 from ptcs.running import find, state_option
 from ptcs.site_check import check
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 _file = click.argument("file", type=click.Path(path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 @click.group()
@@ -30,7 +29,7 @@ def site() -> None:
 
 @site.command("check")
 @_file
-@_json
+@json_option
 def check_command(file: Path, as_json: bool) -> None:
     """Check a site file, what it includes, and how its parts fit. Exit status 1 when something is wrong."""
     found, wrong = check(file)
@@ -54,7 +53,7 @@ def check_command(file: Path, as_json: bool) -> None:
 @site.command("diff")
 @_file
 @state_option
-@_json
+@json_option
 def diff_command(file: Path, state: Path, as_json: bool) -> None:
     """Show what FILE would change in the running facility's Tango database. Exit status 1 when it differs."""
     plan, facility = _plan(load(file), state)
@@ -66,7 +65,7 @@ def diff_command(file: Path, state: Path, as_json: bool) -> None:
 @site.command("apply")
 @_file
 @state_option
-@_json
+@json_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def apply_command(file: Path, state: Path, as_json: bool, yes: bool) -> None:
     """Make the running facility's Tango database as FILE says. A site with findings is not applied."""
@@ -93,9 +92,8 @@ def _plan(found: Site, state: Path) -> tuple["Plan", dict[str, Any]]:
     from device_servers import registration  # noqa: PLC0415
 
     facility = find(state)
-    os.environ["TANGO_HOST"] = str(facility["tango_host"])
     try:
-        return registration.diff(found), facility
+        return registration.diff(found, str(facility["tango_host"])), facility
     except tango.DevFailed as why:
         raise _lost(facility, why) from why
 

@@ -10,14 +10,13 @@ from rich.markup import escape
 
 from common.errors import Refused
 from common.text import _, language
-from ptcs.maintenance_command import password_option, user_option
+from ptcs.options import json_option, password_option, user_option
 from ptcs.running import state_option
 from ptcs.service_calls import reading, writing
 from ptcs.snapshot_tables import console, more, said, show_plan, show_record, table_of, when
 
 KIND = "SettingsServer"
 SHOWN = 40
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 limit_option = click.option("--limit", default=SHOWN, show_default=True, help="Rows that are shown; 0: all.")
 only_option = click.option("--only", multiple=True, help="Pattern of device/attribute; several are possible.")
 comment_option = click.option("--comment", default="", help="Why; kept with it.")

@@ -226,8 +226,7 @@ def test_the_command_line_speaks_both_languages(
     plant.wait_state("test/current", "UNACKED")
     wait_until(lambda: plant.history(names=["test/current"], most=1), "its line in the history", 15)
     monkeypatch.setenv("COLUMNS", "200")  # a narrower table breaks words at a line's end
-    facility = {"tango_host": plant.host, "site_file": str(plant.site_file)}
-    monkeypatch.setattr(alarm_command, "find", lambda _state: facility)
+    plant.announce()
     state = ["--state", str(plant.state)]
 
     def told(*words: str) -> Any:
