@@ -3,8 +3,9 @@
 const PTCS = {
   name: "PTCS", prefix: "ptcs", uri: "http://ptcs.org/bpmn", xml: { tagAlias: "lowerCase" }, associations: [],
   types: [
-    { name: "Step", extends: ["bpmn:UserTask"], properties: ["zh", "deed", "form", "role", "dueHours", "assign", "sign", "otherThan", "sameAs", "outcomes", "doneOn"].map((name) => ({ name, isAttr: true, type: "String" })) },
+    { name: "Step", extends: ["bpmn:UserTask"], properties: ["deed", "form", "role", "dueHours", "assign", "sign", "otherThan", "sameAs", "outcomes", "doneOn"].map((name) => ({ name, isAttr: true, type: "String" })) },
     { name: "Start", extends: ["bpmn:StartEvent"], properties: ["begins", "when"].map((name) => ({ name, isAttr: true, type: "String" })) },
+    { name: "Named", extends: ["bpmn:FlowElement", "bpmn:Lane", "bpmn:Participant"], properties: [{ name: "zh", isAttr: true, type: "String" }] },
     { name: "Lane", extends: ["bpmn:Lane"], properties: [{ name: "role", isAttr: true, type: "String" }] },
     { name: "Process", extends: ["bpmn:Process"], properties: [{ name: "zh", isAttr: true, type: "String" }] },
   ],
@@ -19,7 +20,9 @@ const ZH = {
 const chinese = document.documentElement.lang.startsWith("zh");
 const canvas = document.getElementById("canvas");
 const translate = { translate: ["value", (text, values = {}) => ((chinese && ZH[text]) || text).replace(/{([^}]+)}/g, (_all, key) => values[key] ?? `{${key}}`)] };
-const modeler = new window.BpmnJS({ container: canvas, moddleExtensions: { ptcs: PTCS }, additionalModules: [translate] });
+// "Immobilisation" fits into a step at this size
+const textRenderer = { defaultStyle: { fontSize: 11 }, externalStyle: { fontSize: 11 } };
+const modeler = new window.BpmnJS({ container: canvas, textRenderer, moddleExtensions: { ptcs: PTCS }, additionalModules: [translate] });
 const fields = document.getElementById("fields");
 const inputs = [...fields.querySelectorAll("[data-name]")];
 const may = canvas.dataset.may === "yes";
@@ -31,6 +34,19 @@ function read(thing, name) {
   if (name === "condition") return thing.conditionExpression?.body ?? "";
   if (name === "default") return thing.sourceRef?.default === thing ? "true" : "";
   return thing.get(name) ?? "";
+}
+
+// Who reads Chinese draws in Chinese: what has both names changes them for the time on the screen, and back before it is kept.
+function exchanged(xml) {
+  if (!chinese) return xml;
+  const tree = new DOMParser().parseFromString(xml, "application/xml");
+  for (const one of tree.querySelectorAll("[name]")) {
+    const [shown, other] = [one.getAttribute("name"), one.getAttributeNS(PTCS.uri, "zh")];
+    if (!shown || !other) continue;
+    one.setAttribute("name", other);
+    one.setAttributeNS(PTCS.uri, "ptcs:zh", shown);
+  }
+  return new XMLSerializer().serializeToString(tree);
 }
 
 function steps() {
@@ -47,7 +63,7 @@ function show(element) {
   for (const input of inputs) {
     if (input.dataset.steps) {
       const others = steps().filter((one) => one !== element.businessObject);
-      input.replaceChildren(new Option("", ""), ...others.map((one) => new Option((chinese && one.get("ptcs:zh")) || one.name, one.id)));
+      input.replaceChildren(new Option("", ""), ...others.map((one) => new Option(one.name, one.id)));
     }
     if (!input.closest("[data-for]").hidden) input.value = read(element.businessObject, input.dataset.name);
     input.disabled = !may;
@@ -77,7 +93,7 @@ modeler.on("shape.added", ({ element }) => {
 });
 
 const source = await fetch(canvas.dataset.source);
-await modeler.importXML(await source.text());
+await modeler.importXML(exchanged(await source.text()));
 // a course is long: it begins at a size that can be read, beside the palette, unless all of it fits
 const view = modeler.get("canvas");
 if (view.zoom("fit-viewport") < 0.6) {
@@ -89,7 +105,7 @@ document.body.dataset.drawn = "yes";
 document.getElementById("publish")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = new URLSearchParams(new FormData(event.target, event.submitter));
-  body.set("drawing", (await modeler.saveXML({ format: true })).xml);
+  body.set("drawing", exchanged((await modeler.saveXML({ format: true })).xml));
   const answer = await fetch(event.target.action, { method: "POST", body });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.getElementById("verdict").replaceChildren(...(answer.ok ? page.body.childNodes : [page.querySelector("main") ?? page.body]));
