@@ -124,7 +124,7 @@ def of_role(page: Page, url: str, role: str, folder: Path) -> tuple[int, int]:
 
 def main() -> int:
     if len(sys.argv) < 2:
-        sys.exit("A folder for the pictures is needed: python -m benchmarks.department_pages FOLDER [ROLE ...]")
+        sys.exit("a folder for the pictures is needed: department_pages FOLDER [ROLE ...]")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     counts = {}
