@@ -66,7 +66,13 @@ class Field:
             return {True: _("yes"), False: _("no")}.get(value is True, "") if isinstance(value, bool) else ""
         if self.kind == "number" and isinstance(value, int | float):
             return f"{value:.10g} {self.unit}".strip()
+        if self.kind == "doses" and isinstance(value, list):
+            return "; ".join(_dose(row) for row in value)
         return str(value) if value is not None else ""
+
+
+def _dose(row: Mapping[str, Any]) -> str:
+    return f"{row['target']} {row['dose_per_fraction']:g} Gy (RBE) × {row['fractions']}"
 
 
 @dataclass(frozen=True)

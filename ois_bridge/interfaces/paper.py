@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from ois_bridge.domain.identity import readable_date, readable_name
 
@@ -18,5 +19,11 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({"born": readable_date, "name": readable_name})
+    made.filters.update({"born": readable_date, "name": _name})
     return made
+
+
+@pass_context
+def _name(page: Context, name: str) -> str:
+    """A person's name as the reader of the paper writes it."""
+    return readable_name(name, chinese=page.get("lang") == "zh-CN")

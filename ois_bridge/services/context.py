@@ -17,6 +17,7 @@ from ois_bridge.domain import permissions
 from ois_bridge.domain.causes import Titles
 from ois_bridge.models import veil
 from ois_bridge.models.database import Database
+from ois_bridge.services.attempts import Attempts
 from ois_bridge.services.audit import Audit
 from ois_bridge.services.closed_records import closed_to
 from ois_bridge.services.desk import Desk
@@ -89,7 +90,12 @@ class Context:
     trips: Titles = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     open_tasks: OpenTasks = field(default_factory=OpenTasks)
+    attempts: Attempts = field(default_factory=Attempts)
     keep_messages: timedelta = timedelta(days=90)
+
+    def person(self, user: str) -> str:
+        """The full name of one of the staff, as papers name them; the account for one without a name."""
+        return self.names.staff.known(self.database, self.now()).get(user, user)
 
     def close(self) -> None:
         """Close database and audit log."""

@@ -56,7 +56,7 @@ def printed(context: Context, caller: Caller, day: date, language: str) -> bytes
         caller, Action.READ_APPOINTMENTS, day.isoformat(), "lists for a downtime"
     ) as session:
         context.hide_closed(session, caller)
-        content = _content(session, day, context.now())
+        content = _content(session, day, context.now(), context.person(caller.user))
     return context.record.printer.pdf("downtime.html", content, language)
 
 
@@ -157,7 +157,7 @@ def _clock(row: Appointment, text: str, who: str, now: datetime) -> datetime | N
     return at
 
 
-def _content(session: Session, day: date, now: datetime | None) -> dict[str, Any]:
+def _content(session: Session, day: date, now: datetime | None, by: str = "") -> dict[str, Any]:
     """What the lists show: each device of the day with its visits by time."""
     rows = book.between(session, day, day)
     named = deliveries.named(session, rows)
@@ -170,7 +170,7 @@ def _content(session: Session, day: date, now: datetime | None) -> dict[str, Any
         }
         for name in sorted({row.device for row in rows}, key=list(devices).index)
     ]
-    return {"day": day.isoformat(), "lists": lists, "now": now, "kinds": KIND_TEXT}
+    return {"day": day.isoformat(), "lists": lists, "now": now, "by": by, "kinds": KIND_TEXT}
 
 
 def _title(devices: Mapping[str, Any], name: str, code: str) -> str:

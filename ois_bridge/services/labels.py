@@ -27,11 +27,22 @@ def pdf(context: Context, caller: Caller, key: str, masked: bool, language: str)
             )  # fmt: skip
             session.flush()
             parts.put(session, patient, before)
+        name, second = _names(patient.name, masked, language)
         label = Label(
-            name=masked_name(patient.name) if masked else readable_name(patient.name),
+            name=name,
+            second=second,
             patient_id=patient.patient_id,
             sex=patient.sex,
             birth_date="" if masked else patient.birth_date,
             barcode=patient.barcode,
         )
     return context.desk.labels.compose(label, language)
+
+
+def _names(name: str, masked: bool, language: str) -> tuple[str, str]:
+    """The name in the letters of the language, and in the other ones where the patient has both."""
+    if masked:
+        return masked_name(name), ""
+    both = readable_name(name).split(" · ")
+    first = readable_name(name, chinese=language == "zh").split(" · ")[0]
+    return first, next((one for one in both if one != first), "")

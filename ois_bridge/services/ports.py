@@ -118,9 +118,10 @@ class HospitalSystem(Protocol):
 
 @dataclass(frozen=True)
 class Label:
-    """What stands on a patient's label. `name` as it is to be shown."""
+    """What stands on a patient's label. `name` as it is to be shown, `second` in the other letters, or ""."""
 
     name: str
+    second: str
     patient_id: str
     sex: str
     birth_date: str

@@ -142,7 +142,7 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
         signer = session.scalar(select(Account).where(Account.user == row.decided_by))
         content: dict[str, Any] = {
             "content": row.content,
-            "facts": row.content["facts"],
+            "facts": facts_of(session, row),
             "fields": FIELDS,
             "state": row.state.value,
             "decided": row.decided,
@@ -150,8 +150,15 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
             "signature": row.signature.rsplit(".", 1)[-1],
             "hash": forms.digest(row),
             "now": context.now(),
+            "by": context.person(caller.user),
         }
     return context.record.printer.pdf("summary.html", content, language)
+
+
+def facts_of(session: Session, row: FormRecord) -> dict[str, Any]:
+    """What the record says beside a summary: frozen in it; as it is now for one that was filled as a form."""
+    frozen = row.content.get("facts")
+    return frozen if isinstance(frozen, dict) else gather(session, row.course)
 
 
 def gather(session: Session, course: Course) -> dict[str, Any]:

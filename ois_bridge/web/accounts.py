@@ -14,7 +14,7 @@ from ois_bridge.services import account_admin, keys, permission_audit
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.context import Context
 from ois_bridge.services.search.export import as_csv
-from ois_bridge.web.render import ENVIRONMENT, page
+from ois_bridge.web.render import ENVIRONMENT, named, page
 from ois_bridge.web.session import COOKIE, Form, ManyForm, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -108,6 +108,7 @@ def audit_paper(context: Means, user: User) -> Response:
     """The audit on paper."""
     from common.links.pdf import render  # noqa: PLC0415 - slow to import
 
+    named(context)
     html = ENVIRONMENT.get_template("accounts/audit_paper.html").render(
         audit=permission_audit.taken(context, user.caller), lang=language(), may=MAY, roles=ROLES
     )

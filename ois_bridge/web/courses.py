@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused, Unauthorised
-from common.text import LANGUAGES, _
+from common.text import LANGUAGES, _, language
 from ois_bridge.domain import staging
 from ois_bridge.domain.course_states import CourseEvent
 from ois_bridge.domain.permissions import Action
@@ -112,8 +112,9 @@ def write_summary(request: Request, context: Means, user: User, key: str, form: 
 
 
 @router.get("/summaries/{key}.pdf")
-def summary_pdf(context: Means, user: User, key: str, lang: str) -> Response:
-    """The summary on paper."""
+def summary_pdf(context: Means, user: User, key: str, lang: str = "") -> Response:
+    """The summary on paper; in the language of the request where none is named."""
+    lang = lang or language()
     if lang not in LANGUAGES:
         raise BadInput(_("Language: allowed are {names}.").format(names=", ".join(LANGUAGES)))
     return Response(summaries.pdf(context, user.caller, key, lang), media_type="application/pdf")
@@ -245,7 +246,7 @@ def _summary_page(
             "course": course,
             "row": row,
             "texts": texts,
-            "facts": row.content["facts"],
+            "facts": summaries.facts_of(session, row),
         }
         content["revision"] = form.get("revision", str(row.revision))
         frame = record.frame(context)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused, Tampered
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain import form_content
 from ois_bridge.domain.form_design import Design
 from ois_bridge.domain.form_states import FORM_TABLE, FormEvent, FormState
@@ -41,9 +41,9 @@ def open_form(context: Means, user: User, course_key: str, kind: str, task: str 
 
 
 @router.get("/forms/{key}.pdf")
-def print_form(context: Means, user: User, key: str, lang: str = "en") -> Response:
-    """A form on paper."""
-    content = printing.pdf(context, user.caller, key, lang)
+def print_form(context: Means, user: User, key: str) -> Response:
+    """A form on paper, in the language of the request."""
+    content = printing.pdf(context, user.caller, key, language())
     return Response(content, media_type="application/pdf")
 
 

@@ -18,6 +18,7 @@ from ois_bridge.domain import alerts, causes, words
 from ois_bridge.domain.identity import readable_date, readable_name
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.accounts import WebUser
+from ois_bridge.services.context import Context
 from ois_bridge.web import menu
 
 HERE = Path(__file__).parent
@@ -49,6 +50,11 @@ def _staff(user: str | None) -> str:
     return name or (_("the system") if user in THE_SYSTEM else user or "")
 
 
+def _people(names: str) -> str:
+    """People of a treatment, with ", " between them: accounts, or names as DICOM writes them."""
+    return ", ".join(_person(one) if "^" in one else _staff(one) for one in names.split(", ") if one)
+
+
 def _place(device: str) -> str:
     """The title of a department's device; another machine's name stays as it is."""
     return _PLACES.get().get(device, {}).get(language(), device)
@@ -77,7 +83,7 @@ def _environment() -> Environment:
     environment.filters.update(
         {"born": readable_date, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
     )
-    environment.filters.update({"alerts": alerts.shown, "staff": _staff, "place": _place})
+    environment.filters.update({"alerts": alerts.shown, "staff": _staff, "people": _people, "place": _place})
     return environment
 
 
@@ -87,6 +93,13 @@ ENVIRONMENT = _environment()
 def refusal(why: Exception) -> int:
     """HTTP status of a refusal that is shown on the page it came from."""
     return 403 if isinstance(why, Unauthorised) else 409
+
+
+def named(context: Context) -> None:
+    """Give the templates that are filled from here on the names of people and devices."""
+    now = context.now()
+    _NAMES.set(context.names.staff.known(context.database, now))
+    _PLACES.set(context.names.places.known(context.database, now))
 
 
 def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
@@ -101,9 +114,7 @@ def page(request: Request, template: str, status: int = 200, **content: Any) -> 
     }
     context = request.app.state.context
     trips = context.trips
-    now = context.now()
-    _NAMES.set(context.names.staff.known(context.database, now))
-    _PLACES.set(context.names.places.known(context.database, now))
+    named(context)
     frame["cause"] = lambda words_: causes.readable(words_, trips)
     html = ENVIRONMENT.get_template(template).render({**frame, **content})
     return HTMLResponse(html, status)

@@ -98,20 +98,32 @@ def _write(
     file: IO[bytes],
 ) -> None:
     if choice.format == "pdf":
-        file.write(paper(context, view, designs, choice.language))
+        file.write(paper(context, caller, view, designs, choice.language))
     elif choice.format == "xlsx":
-        file.write(tables.workbook(tables.sheets(view, designs, choice.language), choice.language))
+        file.write(tables.workbook(_sheets(context, view, designs, choice.language), choice.language))
     else:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
             _fill(context, caller, view, designs, choice, package)
 
 
-def paper(context: Context, view: PatientView, designs: FormNames, language: str) -> bytes:
+def _sheets(context: Context, view: PatientView, designs: FormNames, language: str) -> list[tables.Sheet]:
+    places = context.names.places.known(context.database, context.now())
+    terms = {row["en"]: row[language] for row in context.record.settings.toxicities}
+    said = tables.Said(
+        context.person,
+        lambda device: places.get(device, {}).get(language, device),
+        lambda term: terms.get(term, term),
+    )
+    return tables.sheets(view, designs, said, language)
+
+
+def paper(context: Context, caller: Caller, view: PatientView, designs: FormNames, language: str) -> bytes:
     """The record as PDF."""
     content: dict[str, Any] = {
-        "sheets": tables.sheets(view, designs, language),
+        "sheets": _sheets(context, view, designs, language),
         "view": view,
         "now": context.now(),
+        "by": context.person(caller.user),
     }
     return context.record.printer.pdf("record.html", content, language)
 
@@ -124,8 +136,8 @@ def _fill(
     choice: Choice,
     package: zipfile.ZipFile,
 ) -> None:
-    found = tables.sheets(view, designs, choice.language)
-    package.writestr(f"record-{choice.language}.pdf", paper(context, view, designs, choice.language))
+    found = _sheets(context, view, designs, choice.language)
+    package.writestr(f"record-{choice.language}.pdf", paper(context, caller, view, designs, choice.language))
     package.writestr("record.xlsx", tables.workbook(found, choice.language))
     if "forms" in choice.parts:
         _forms(context, caller, view, choice, package)

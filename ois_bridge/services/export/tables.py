@@ -29,11 +29,20 @@ class Sheet:
     rows: Sequence[Sequence[Cell]]
 
 
+@dataclass(frozen=True)
+class Said:
+    """What codes are called in the language of an export: people, devices and side effects."""
+
+    person: Word
+    device: Word
+    term: Word
+
+
 FormNames = Mapping[tuple[str, int], Design]
 """Design of each kind and version of form: it names form and fields."""
 
 
-def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
+def sheets(view: PatientView, designs: FormNames, said: Said, language: str) -> list[Sheet]:
     """The tables of a record; codes in the language's words, times in this computer's zone."""
 
     def word(text: str) -> str:
@@ -41,7 +50,7 @@ def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
 
     courses = view.courses
     found = [
-        _patient(view, word),
+        _patient(view, word, language),
         Sheet(
             N_("Courses"),
             (N_("Course"), N_("State"), N_("Diagnosis"), "ICD-11", "ICD-10", N_("Stage"), N_("Reason")),
@@ -54,7 +63,13 @@ def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
             N_("Appointments"),
             (N_("Course"), N_("Time"), N_("Device"), N_("Fraction"), N_("State")),
             [
-                (item.course.name, _moment(one.start), one.device, one.fraction, word(one.state.value))
+                (
+                    item.course.name,
+                    _moment(one.start),
+                    said.device(one.device),
+                    one.fraction,
+                    word(one.state.value),
+                )
                 for item in courses
                 for one in sorted([*item.past, *item.coming], key=lambda visit: visit.start)
             ],
@@ -68,7 +83,7 @@ def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
                     item.course.name,
                     _title(one, language),
                     word(one.state.value),
-                    one.done_by or one.assignee,
+                    said.person(one.done_by or one.assignee or ""),
                     _moment(one.done),
                 )
                 for item in courses
@@ -77,10 +92,10 @@ def sheets(view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
         ),
         _follow_ups(courses, word),
     ]
-    return [*found, *_clinical(view, word)]
+    return [*found, *_clinical(view, said, word)]
 
 
-def _clinical(view: PatientView, word: Word) -> Iterable[Sheet]:
+def _clinical(view: PatientView, said: Said, word: Word) -> Iterable[Sheet]:
     """What only those who treat the patient see: the view holds nothing of it for others."""
     if view.line is not None:
         yield Sheet(
@@ -90,7 +105,7 @@ def _clinical(view: PatientView, word: Word) -> Iterable[Sheet]:
                 N_("planned MU"), N_("delivered MU"), N_("State"), N_("By"), N_("Note"),
             ),
             [
-                (lane.title, lane.source, *_beat(beat, word))
+                (lane.title, lane.source, *_beat(beat, said, word))
                 for lane in view.line.lanes
                 for beat in lane.beats
             ],
@@ -105,7 +120,13 @@ def _clinical(view: PatientView, word: Word) -> Iterable[Sheet]:
                 N_("Prescribed by"),
             ),
             [
-                (wish.target, wish.dose_per_fraction, wish.fractions, wish.rbe_model, wish.created_by)
+                (
+                    wish.target,
+                    wish.dose_per_fraction,
+                    wish.fractions,
+                    wish.rbe_model,
+                    said.person(wish.created_by),
+                )
                 for wish in view.prescriptions
             ],
         )
@@ -123,7 +144,14 @@ def _clinical(view: PatientView, word: Word) -> Iterable[Sheet]:
             N_("Reviews"),
             (N_("Course"), N_("Time"), N_("Physician"), N_("Weight, kg"), N_("Side effects"), N_("Note")),
             [
-                (name, _moment(one.time), one.physician, one.weight, _toxicities(one.toxicities), one.note)
+                (
+                    name,
+                    _moment(one.time),
+                    said.person(one.physician),
+                    one.weight,
+                    _toxicities(one.toxicities, said),
+                    one.note,
+                )
                 for name, one in reviews
             ],
         )
@@ -138,11 +166,11 @@ def _clinical(view: PatientView, word: Word) -> Iterable[Sheet]:
         )
 
 
-def _patient(view: PatientView, word: Word) -> Sheet:
+def _patient(view: PatientView, word: Word, language: str) -> Sheet:
     who = view.patient
     rows: list[tuple[str, str]] = [
         (N_("Patient ID"), who.patient_id),
-        (N_("Name"), readable_name(who.name)),
+        (N_("Name"), readable_name(who.name, chinese=language == "zh")),
         (N_("Birth date"), readable_date(who.birth_date)),
         (N_("Sex"), word(SEX[who.sex])),
         (N_("Hospital number"), who.hospital_number),
@@ -199,15 +227,16 @@ def _follow_ups(courses: Sequence[CourseView], word: Word) -> Sheet:
     return Sheet(N_("Follow-up"), heading, rows)
 
 
-def _beat(beat: Beat, word: Word) -> tuple[Cell, ...]:
+def _beat(beat: Beat, said: Said, word: Word) -> tuple[Cell, ...]:
     return (
-        beat.number, _moment(beat.planned), beat.device, _moment(beat.started), _moment(beat.ended),
-        beat.planned_mu, beat.delivered_mu, word(beat.mark.value), beat.by, beat.note,
+        beat.number, _moment(beat.planned), said.device(beat.device),
+        _moment(beat.started), _moment(beat.ended),
+        beat.planned_mu, beat.delivered_mu, word(beat.mark.value), said.person(beat.by), beat.note,
     )  # fmt: skip
 
 
-def _toxicities(found: Sequence[dict[str, str | int]]) -> str:
-    return ", ".join(f"{one['term']} G{one['grade']}" for one in found)
+def _toxicities(found: Sequence[dict[str, str | int]], said: Said) -> str:
+    return ", ".join(f"{said.term(str(one['term']))} G{one['grade']}" for one in found)
 
 
 def _moment(value: datetime | date | None) -> str:

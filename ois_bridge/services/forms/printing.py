@@ -28,6 +28,7 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
                 "row": row,
                 "digest": records.digest(row),
                 "now": context.now(),
+                "by": context.person(caller.user),
             }
             return context.record.printer.pdf("form.html", facts, language)
 

@@ -14,7 +14,14 @@ UPRIGHT, LYING = (184.0, 243.0), (271.0, 158.0)
 """Width and height (mm) of the sheet itself on a page, below its heading and above its legend."""
 
 CLOCK_MM = 11.0
+FRAME_MM = 0.35
+"""What the frame of a card takes of its height."""
 UPRIGHT_COLUMNS = 4
+TEXT_PT = {9: 6.8}
+"""Up to so many columns -> size of the cards' texts; SMALLEST_PT with more."""
+SMALLEST_PT = 5.0
+LINE_MM = 0.4
+"""Height of a line, for each point of the text's size: whole lines are shown, none is cut through."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Box:
     kind: str
     text: str = ""
     card: Shown | None = None
+    lines: int = 0
 
 
 def pdf(view: View, choice: Choice, now: datetime, by: str) -> bytes:
@@ -39,6 +47,7 @@ def page(view: View, choice: Choice, now: datetime, by: str) -> str:
     """The sheet as HTML for the page renderer, which reads positions from styles in the elements."""
     lying = len(view.heads) > UPRIGHT_COLUMNS
     width, height = LYING if lying else UPRIGHT
+    text_pt = _text_pt(view)
     return ENVIRONMENT.get_template("appointments/paper.html").render(
         lang="zh-CN" if language() == "zh" else "en",
         view=view,
@@ -47,6 +56,8 @@ def page(view: View, choice: Choice, now: datetime, by: str) -> str:
         width=width,
         height=height,
         clock_mm=CLOCK_MM,
+        text_pt=text_pt,
+        line_mm=text_pt * LINE_MM,
         column_mm=(width - CLOCK_MM) / max(len(view.heads), 1),
         boxes=boxes(view, width, height),
         hours=_hours(view, height),
@@ -75,7 +86,13 @@ def boxes(view: View, width: float, height: float) -> list[Box]:
 
 def _card(view: View, card: layout.Card, left: float, width: float, scale: float) -> Box:
     top = (card.start - view.table.first) * scale
-    return Box(left, top, width, card.minutes * scale, "card", card=view.cards[card.index])
+    height = card.minutes * scale
+    lines = max(1, int((height - FRAME_MM) / (_text_pt(view) * LINE_MM)))
+    return Box(left, top, width, height, "card", card=view.cards[card.index], lines=lines)
+
+
+def _text_pt(view: View) -> float:
+    return next((size for most, size in TEXT_PT.items() if len(view.heads) <= most), SMALLEST_PT)
 
 
 def _hours(view: View, height: float) -> list[tuple[float, str]]:
