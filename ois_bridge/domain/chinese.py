@@ -79,6 +79,15 @@ def person_name(text: str) -> str:
     return f"{latin}={'^'.join(filter(None, (family, given_name)))}"
 
 
+def written(name: str) -> str:
+    """A DICOM person name as people type it, where `person_name` makes the same of that: 张伟 of
+    Zhang^Wei=张^伟, Anna Schmidt of Schmidt^Anna; another one stays as it is.
+    """
+    latin, _equals, _rest = name.partition("=")
+    readable = chinese_of(name) or " ".join(filter(None, [*latin.split("^")[1:], latin.split("^")[0]]))
+    return readable if person_name(readable) == name else name
+
+
 def chinese_of(name: str) -> str:
     """The Chinese characters of a DICOM person name, unspaced; empty where it has none."""
     group = next((group for group in name.split("=") if is_chinese(group)), "")

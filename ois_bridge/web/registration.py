@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from common.errors import BadInput, LinkLost, Refused, Unauthorised
 from common.text import _
 from common.text import language as language_now
+from ois_bridge.domain import chinese
 from ois_bridge.domain.identity import readable_date
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.registration import NAMES, CourseEntry, PatientEntry
@@ -165,6 +166,7 @@ def _edit_page(
         born = patient.birth_date
         shown = {
             **asdict(patient_changes.entry_of(patient)),
+            "name": chinese.written(patient.name),
             "birth_date": f"{born[:4]}-{born[4:6]}-{born[6:]}",
         }
         content: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """What the pages of the sheet share: words for their choices, and fragments for dialogs."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,6 +26,23 @@ DAY_NAMES = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N
 def weekday(day: date) -> str:
     """Short name of a day of the week."""
     return _(DAY_NAMES[day.weekday()])
+
+
+def weekday_of(day: str) -> str:
+    """Short name of the day of the week of a date as YYYY-MM-DD."""
+    return weekday(date.fromisoformat(day))
+
+
+def next_quarter(day: date, now: datetime, otherwise: str) -> str:
+    """Where a form of a day begins, as YYYY-MM-DDTHH:MM: `otherwise` (HH:MM), or the next quarter of an hour
+    where that is over.
+    """
+    begins = datetime.fromisoformat(f"{day.isoformat()}T{otherwise}")
+    here = local(now).replace(tzinfo=None)
+    if here.date() != day or here <= begins:
+        return f"{begins:%Y-%m-%dT%H:%M}"
+    ahead = here.replace(minute=here.minute // 15 * 15, second=0) + timedelta(minutes=15)
+    return f"{ahead if ahead.date() == day else here:%Y-%m-%dT%H:%M}"
 
 
 def clock(minute: int) -> str:
@@ -54,6 +71,7 @@ def words() -> dict[str, Any]:
         "kinds": list(KIND_TEXT),
         "particles": list(PARTICLE_TEXT),
         "weekday": weekday,
+        "weekday_of": weekday_of,
         "clock": clock,
         "local": local,
         "device_title": title,

@@ -1,6 +1,7 @@
 """Courses booked as a whole, the optimiser, device faults: everything that ends in a proposal."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -82,8 +83,10 @@ def day_step(request: Request, context: Means, user: User, day: str, step: str, 
 @router.get("/appointments/fault")
 def fault_form(request: Request, context: Means, user: User, day: str = "", device: str = "") -> HTMLResponse:
     """The form for a device that is down, and visits that the rules forbid by now."""
-    wanted = sheet.parse_day(day, booking.today(context)).isoformat()
-    form = {"device": device, "start": f"{wanted}T08:00", "finish": f"{wanted}T12:00"}
+    wanted = sheet.parse_day(day, booking.today(context))
+    start = means.next_quarter(wanted, context.now(), "08:00")
+    finish = datetime.fromisoformat(start) + timedelta(hours=4)
+    form = {"device": device, "start": start, "finish": f"{finish:%Y-%m-%dT%H:%M}"}
     return _fault_page(request, context, user, form)
 
 

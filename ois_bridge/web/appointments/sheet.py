@@ -106,6 +106,12 @@ def _left(context: Context, session: Session, days: Sequence[date]) -> list[hand
     return handling.of_days(session, days[0], days[-1], context.now())
 
 
+def _now_minute(context: Context, view: sheet.View) -> int | None:
+    """Minute of this day, where the sheet shows it."""
+    now = means.local(context.now())
+    return now.hour * 60 + now.minute if now.date() in {one.day for one in view.days} else None
+
+
 def _content(context: Context, session: Session, user: WebUser, choice: Choice) -> dict[str, Any]:
     view = sheet.view(session, choice)
     return {
@@ -113,6 +119,7 @@ def _content(context: Context, session: Session, user: WebUser, choice: Choice) 
         "left": _left(context, session, [one.day for one in view.days]),
         "choice": choice,
         "today": booking.today(context),
+        "now_minute": _now_minute(context, view),
         "devices": list(means.devices_of(session).values()),
         "link": lambda **changes: means.address(choice, **changes),
         "query": means.query(choice),

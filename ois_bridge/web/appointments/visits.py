@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.errors import BadInput, Refused
 from common.text import _
+from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.scheduling.plan import Kind
 from ois_bridge.models.delivery import PaperEntry
@@ -33,7 +34,8 @@ def form(
 ) -> HTMLResponse:
     """The booking form, for the time that was clicked."""
     wanted = sheet.parse_day(day, booking.today(context))
-    filled = {"device": device, "start": start or f"{wanted.isoformat()}T09:00", "course": course}
+    filled = {"device": device, "start": start or means.next_quarter(wanted, context.now(), "09:00")}
+    filled["course"] = course
     return _form_page(request, context, user, filled)
 
 
@@ -156,6 +158,7 @@ def _visit_page(
 ) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
         row = booking.one(session, key)
+        may_move = user.caller.may(booking.action_for(row.kind))
         return means.show(
             request,
             "visit.html",
@@ -168,7 +171,8 @@ def _visit_page(
             paper=session.get(PaperEntry, row.key),
             paper_words=downtime.OUTCOME,
             devices=book.devices(session),
-            may_move=user.caller.may(booking.action_for(row.kind)),
+            may_move=may_move,
+            may_change=may_move and AppointmentEvent.MOVE in APPOINTMENT_TABLE[row.state],
         )
 
 

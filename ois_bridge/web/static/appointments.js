@@ -89,6 +89,12 @@ async function open(address) {
 }
 
 function fill(html) {
+  if (/^\s*<!doctype/i.test(html)) {
+    // a whole page is no dialog's content: a refusal, or an error that the server tells
+    dialog.close();
+    tell(reason(html));
+    return;
+  }
   body.innerHTML = html;
   window.htmx?.process(body);
   if (!dialog.open) dialog.showModal();
@@ -236,10 +242,27 @@ region.addEventListener("keydown", (event) => {
 function ready() {
   const first = table()?.tBodies[0].querySelector("td.free");
   if (first && !region.querySelector('td[tabindex="0"]')) first.tabIndex = 0;
+  drawn = Date.now();
+  markNow();
 }
 
+// A line at this moment, by the server's clock; at first the sheet is scrolled to it.
+let drawn = Date.now();
+function markNow() {
+  const begin = Number(table()?.dataset.now ?? NaN);
+  const minute = begin + Math.floor((Date.now() - drawn) / 60000);
+  region.querySelector("tr.now")?.classList.remove("now");
+  const row = region.querySelector(`tr[data-m="${minute - (minute % slot())}"]`);
+  row?.classList.add("now");
+  return row;
+}
+setInterval(markNow, 30000);
+
+document.querySelector(".choose")?.classList.add("auto");
 document.querySelectorAll(".choose select, .choose input").forEach((field) => {
   field.addEventListener("change", () => { if (field.form.reportValidity()) field.form.requestSubmit(); });
 });
 document.body.addEventListener("live:appointments", () => { if (!held && !dialog.open) refresh(document.activeElement?.dataset?.key); });
 ready();
+const present = region.querySelector("tr.now");
+if (present) region.scrollTop = present.offsetTop - region.clientHeight / 3;
