@@ -14,7 +14,7 @@ from common.text import _
 from ptcs.running import state_option
 
 console = Console()
-PATIENTS_OF_ONE_SCAN = 6
+PATIENTS_OF_ONE_SCAN = 7
 STEP = 4
 """Patients of one request: small, so that the bar moves."""
 
@@ -30,7 +30,7 @@ def department() -> None:
 @click.option(
     "--images",
     type=click.IntRange(0, 200),
-    help="Patients with images, plan and treatment records. Default: one of six.",
+    help="Patients with images, plan and treatment records. Default: one of seven.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
 @click.option("--user", default="admin", show_default=True, help="An administrator.")
@@ -51,7 +51,7 @@ def fill(
 ) -> int:
     """Add patients to the running OIS of a state directory; returns how many it has then.
 
-    images: so many of them get a scan, a plan and the records of their fractions; None: one of six.
+    images: so many of them get a scan, a plan and the records of their fractions; None: one of seven.
     Raises Refused where no OIS runs or where it has patients of its own, Unauthorised.
     """
     count = 0

@@ -22,7 +22,7 @@ from tps_engine.plan.planning import make_plan
 from tps_engine.plan.request import FieldRequest, OrganLimit, PlanOptions, Prescription
 from tps_engine.scripting.plan import Plan
 
-QUICK = PlanOptions(margin=0.0, dose_spacing=6.0, layout=LayoutOptions(lateral=8.0, least_step=6.0))
+QUICK = PlanOptions(margin=2.0, dose_spacing=6.0, layout=LayoutOptions(lateral=9.0, least_step=7.0))
 """A coarse grid and wide spots: one or two seconds a plan."""
 
 LABEL = "Plan1"
