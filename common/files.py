@@ -31,6 +31,15 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file. Raises OSError or ValueError."""
     return json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,6 @@ another process keeps (common/seals.py).
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -16,21 +15,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from common.chain_lines import (
+    CLOSED,
+    CONTINUES,
+    GENESIS,
+    Link,
+    closed_file,
+    is_bare,
+    line_of,
+    parsed,
+    require,
+)
 from common.errors import Tampered
+from common.files import sync
 
 log = logging.getLogger(__name__)
-
-GENESIS = "0" * 64
-CLOSED = "closed"
-"""Folder of the closed files of a log."""
-CONTINUES = "continues"
-"""Key of the first entry of a file that follows another; no entry of a log's writer has it."""
-
-_HEAD, _MIDDLE = b'{"hash": "', b'", "entry": '
-_BODY = len(_HEAD) + 64 + len(_MIDDLE)
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
@@ -39,46 +40,6 @@ class Rotation:
 
     size: int = 32 << 20
     age: float = 0.0
-
-
-@dataclass(frozen=True)
-class Link:
-    """One entry of a chain: its digest, and where it stands. `bare`: it only joins two files."""
-
-    digest: str
-    body: bytes
-    path: Path
-    line: int
-    bare: bool = False
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What was logged. Raises Tampered when it is no object."""
-        found = json.loads(self.body)
-        if not isinstance(found, dict):
-            raise Tampered(f"{self.path.name} line {self.line} is not a chain entry: it is no object")
-        return found
-
-
-def link(previous: str, entry: Mapping[str, Any]) -> str:
-    """SHA-256 in hex over the previous digest and the entry as canonical JSON."""
-    return _digest(previous, _body(entry))
-
-
-def _digest(previous: str, body: bytes) -> str:
-    return hashlib.sha256(previous.encode() + b"\n" + body).hexdigest()
-
-
-def _body(entry: Mapping[str, Any]) -> bytes:
-    # A lone surrogate has no UTF-8; JSON has an escape for it.
-    return _canonical(entry).encode("utf-8", "backslashreplace")
-
-
-def _line(previous: str, entry: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Digest and line of an entry; the entry stands in the line as it was hashed."""
-    body = _body(entry)
-    digest = _digest(previous, body)
-    return digest, _HEAD + digest.encode() + _MIDDLE + body + b"}\n"
 
 
 class ChainLog:
@@ -116,7 +77,7 @@ class ChainLog:
         """Write entries durably, with one wait for the disk; the digest of the last. Raises OSError."""
         last, lines = self._last, []
         for entry in entries:
-            last, line = _line(last, entry)
+            last, line = line_of(last, entry)
             lines.append(line)
         self._write(b"".join(lines))
         self._last, self._lines = last, self._lines + len(lines)
@@ -138,13 +99,13 @@ class ChainLog:
         number = 1 + len(closed_files(self.path))
         now = self._now()
         header = {CONTINUES: number, "hash": self._last, "lines": self._lines, "time": now}
-        digest, line = _line(self._last, header)
-        fresh = self._begin(line, _closed(self.path, number))
+        digest, line = line_of(self._last, header)
+        fresh = self._begin(line, closed_file(self.path, number))
         self._file.close()
         self._file = fresh
         self._last, self._begun, self._lines, self._size = digest, now, 1, len(line)
         for place in (folder, self.path.parent):
-            _sync_folder(place)
+            sync(place)
 
     def _begin(self, line: bytes, closed: Path) -> FileIO:
         """A new file, with its first line, in place of the old one. Raises OSError; all is then as before."""
@@ -191,46 +152,6 @@ class ChainLog:
         return self._lines > 1 and (0 < rotation.size <= self._size or 0 < rotation.age <= age)
 
 
-class Tail:
-    """Follows a log that another process writes: reads and checks what is new. One thread."""
-
-    def __init__(self, path: Path) -> None:
-        """Begin at the log's first entry."""
-        self._path = path
-        self._part, self._offset, self._line = 1, 0, 0
-        self._last = GENESIS
-        self.entries, self.head = 0, GENESIS
-        """Entries so far, and the digest of the last."""
-
-    def read(self) -> None:
-        """Take in what was appended since. Raises Tampered, OSError."""
-        while True:
-            closed = _closed(self._path, self._part)
-            with (closed if closed.exists() else self._path).open("rb") as lines:
-                # The file may have been closed before it was opened here: then this is the one after it.
-                over = closed.exists()
-                if over and not os.path.samestat(os.fstat(lines.fileno()), closed.stat()):
-                    continue
-                self._take(lines)
-            if not over:
-                return
-            self._part, self._offset, self._line = self._part + 1, 0, 0
-
-    def _take(self, lines: BinaryIO) -> None:
-        if lines.seek(0, os.SEEK_END) < self._offset:
-            raise Tampered(f"{self._path.name} has become shorter: its end was cut off")
-        lines.seek(self._offset)
-        for line in lines:
-            if not line.endswith(b"\n"):
-                return
-            self._line += 1
-            digest, body = _parsed(self._path, self._line, line)
-            _require(self._path, self._line, digest, self._last, body)
-            self._last, self._offset = digest, self._offset + len(line)
-            if not _is_bare(self._line, body):
-                self.entries, self.head = self.entries + 1, digest
-
-
 def closed_files(path: Path) -> list[Path]:
     """The closed files of a log, oldest first."""
     return sorted((path.parent / CLOSED).glob(f"{path.stem}.[0-9]*{path.suffix}"))
@@ -253,8 +174,8 @@ def links(path: Path) -> Iterator[Link]:
         raise Tampered(f"{path.name} is missing, and {len(closed)} closed files of it are there")
     previous, lines = GENESIS, 0
     for number, file in enumerate([*closed, path]):
-        if file != path and file != _closed(path, number + 1):
-            raise Tampered(f"{_closed(path, number + 1).name} is missing before {file.name}")
+        if file != path and file != closed_file(path, number + 1):
+            raise Tampered(f"{closed_file(path, number + 1).name} is missing before {file.name}")
         for found in _of_file(file, previous):
             if found.bare:
                 told = found.entry
@@ -271,50 +192,13 @@ def _of_file(path: Path, previous: str | None) -> Iterator[Link]:
         return
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            digest, body = _parsed(path, number, line)
-            bare = _is_bare(number, body)
+            digest, body = parsed(path, number, line)
+            bare = is_bare(number, body)
             if previous is None:
                 previous = str(json.loads(body)["hash"]) if bare else GENESIS
-            _require(path, number, digest, previous, body)
+            require(path, number, digest, previous, body)
             previous = digest
             yield Link(digest, body, path, number, bare)
-
-
-def _is_bare(number: int, body: bytes) -> bool:
-    """Whether a line only joins its file to the one before."""
-    if number != 1 or b'"continues":' not in body:
-        return False
-    try:
-        return CONTINUES in json.loads(body)
-    except ValueError:
-        return False  # its digest will not fit either
-
-
-def _require(path: Path, number: int, digest: str, previous: str, body: bytes) -> None:
-    if digest != _digest(previous, body) and digest != _digest(previous, _plainly(body)):
-        raise Tampered(f"{path.name} line {number} does not follow from the line before it")
-
-
-def _plainly(body: bytes) -> bytes:
-    """The canonical form of an entry that an earlier release wrote as Python's own JSON; else as it is."""
-    try:
-        entry = json.loads(body)
-        if json.dumps(entry, ensure_ascii=False).encode() == body:
-            return _body(entry)
-    except ValueError:
-        pass
-    return body
-
-
-def _parsed(path: Path, number: int, line: bytes) -> tuple[str, bytes]:
-    """Digest and canonical body of a line. What was hashed stands in it, so that most need no parsing."""
-    if line.startswith(_HEAD) and line[_BODY - len(_MIDDLE) : _BODY] == _MIDDLE and line.endswith(b"}\n"):
-        return line[len(_HEAD) : len(_HEAD) + 64].decode("ascii", "replace"), line[_BODY:-2]
-    raise Tampered(f"{path.name} line {number} is not a chain entry")
-
-
-def _closed(path: Path, number: int) -> Path:
-    return path.parent / CLOSED / f"{path.stem}.{number:06d}{path.suffix}"
 
 
 def _following(path: Path) -> Path:
@@ -331,14 +215,6 @@ def _finish_rotation(path: Path) -> None:
             following.rename(path)
     if closed_files(path) and not path.exists():
         raise Tampered(f"{path.name} is missing, and closed files of it are there; put it back from a backup")
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _drop_torn_tail(path: Path) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.chain_lines import GENESIS, Link
+from common.chain_tail import Tail
 from common.errors import Tampered
-from common.hashchain import GENESIS, ChainLog, Link, Rotation, Tail, links
+from common.hashchain import ChainLog, Rotation, links
 
 LOGS = (
     "ois/audit.log",

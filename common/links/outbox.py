@@ -9,7 +9,6 @@ delivery and its note sends the item again, so the receiver must know an item by
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput, LinkLost, Refused, Tampered
-from common.files import read_json, write_atomic, write_json
+from common.files import read_json, sync, write_atomic, write_json
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +119,7 @@ class Outbox:
             name = f"{number:08d}-{kind}-{digest}"
             header = {"id": name, "kind": kind, "key": key, "created": self._now()}
             write_atomic(self._path(name), json.dumps(header).encode() + b"\n" + body, mode=0o600)
-            _settle(self.directory)
+            sync(self.directory)
         return name
 
     def put_json(self, kind: str, value: Any, key: str = "") -> str:
@@ -211,7 +210,7 @@ class Outbox:
 
     def _note(self, name: str, progress: Progress) -> None:
         write_json(self.directory / f"{name}.json", asdict(progress))
-        _settle(self.directory)
+        sync(self.directory)
 
     def _names(self) -> list[str]:
         return sorted(path.stem for path in self.directory.glob("*.item"))
@@ -233,15 +232,6 @@ class Outbox:
             return json.loads(line), body
         except (OSError, ValueError) as why:
             raise BadInput(f"outbox holds no item {name}: {why}") from why
-
-
-def _settle(directory: Path) -> None:
-    """Flush a directory, so that a rename in it survives a loss of power."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class Courier:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from common.errors import BadInput
+from common.files import sync
 
 STAGED = ".staged-"
 
@@ -36,7 +37,7 @@ class DiskFiles:
         target = self._at(path)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         staged.replace(target)
-        _settle(target.parent)
+        sync(target.parent)
 
     def discard(self, staged: Path) -> None:
         """Remove a staged file; one that is gone is no error."""
@@ -64,11 +65,3 @@ class DiskFiles:
         if self.root.resolve() not in target.parents:
             raise BadInput("a file name leaves its directory")
         return target
-
-
-def _settle(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

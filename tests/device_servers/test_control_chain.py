@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common import hashchain
+from common.chain_lines import GENESIS, link
+from common.chain_tail import Tail
 from common.errors import Tampered
-from common.hashchain import GENESIS, ChainLog, Rotation, Tail, closed_files, entries, link, links, verify
+from common.hashchain import ChainLog, Rotation, closed_files, entries, links, verify
 from common.seals import SEALS, Sealer, check, sealed
 
 SMALL = Rotation(size=600)
@@ -138,7 +140,7 @@ def test_a_rotation_that_the_disk_refuses_costs_no_entry_and_is_tried_again(
         with monkeypatch.context() as disk:
             once = refusing(step)
             disk.setattr(Path, "rename", once(Path.rename))
-            disk.setattr(hashchain, "_sync_folder", once(hashchain._sync_folder))
+            disk.setattr(hashchain, "sync", once(hashchain.sync))
             for number in range(12):
                 log.append({"n": number})  # raises nothing: each of them is on disk
         log.close()

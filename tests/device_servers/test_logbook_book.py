@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common import hashchain
+from common import chain_lines, hashchain
 from common import site as sites
 from common.errors import Refused, Tampered
 from common.hashchain import ChainLog
@@ -116,7 +116,7 @@ def test_the_index_is_made_anew_from_the_log(opened: Opened, tmp_path: Path) -> 
     book.close()
     with sqlite3.connect(tmp_path / "index.db") as base:  # a crash: the log has more than the index
         base.execute("DELETE FROM entry WHERE number = 5")
-        head = hashchain.link("0" * 64, {})
+        head = chain_lines.link("0" * 64, {})
         base.execute("UPDATE taken SET count = 4, head = ?", (head,))
     base.close()
     assert len(titles(opened(), text="束流")) == 5

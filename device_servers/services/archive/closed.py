@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from common.files import sync
 from device_servers.services.archive.layout import (
     CHANNEL,
     CLOSED_CHANNEL,
@@ -18,7 +19,7 @@ from device_servers.services.archive.layout import (
     Floats,
     Rows,
 )
-from device_servers.services.archive.manifest import Listed, sync
+from device_servers.services.archive.manifest import Listed
 
 CHUNK = 8_192
 SQUEEZE: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}

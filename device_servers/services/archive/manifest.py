@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from common.files import read_json, write_json
+from common.files import read_json, sync, write_json
 from device_servers.services.archive.layout import (
     CLOSED_PREFIX,
     DAY_PREFIX,
@@ -123,15 +123,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     listing = {"segments": [asdict(entry) for entry in segments], "rollups": [asdict(r) for r in rollups]}
     write_json(folder / MANIFEST, {"layout": LAYOUT, **listing})
     sync(folder)
-
-
-def sync(path: Path) -> None:
-    """Have the disk hold a file, or the names in a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from common.chain_lines import GENESIS, link
 from common.errors import Refused, Tampered
 from common.files import read_json, write_json
-from common.hashchain import GENESIS, ChainLog, entries, link
+from common.hashchain import ChainLog, entries
 from common.text import _
 from device_servers.services.maintenance.view import View
 
