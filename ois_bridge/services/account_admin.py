@@ -37,14 +37,18 @@ def all_accounts(context: Context, caller: Caller) -> list[Line]:
     """Every account, by name. Raises Unauthorised."""
     with context.reading(caller, Action.MANAGE_ACCOUNTS) as session:
         rows = session.scalars(select(Account).order_by(Account.user)).all()
-        return [_line(session, account, context.now()) for account in rows]
+        return [_line(context, session, account) for account in rows]
 
 
-def _line(session: Session, account: Account, now: datetime) -> Line:
+def _line(context: Context, session: Session, account: Account) -> Line:
+    now = context.now()
     found = session.scalars(select(WebSession).where(WebSession.account_key == account.key)).all()
     live = [one for one in found if now - one.last_seen <= accounts.IDLE]
-    locked = account.locked_until if lockout.closed(account.locked_until, now) else None
-    return Line(account, locked, len(live), max((one.last_seen for one in found), default=None))
+    closed = account.locked_until if lockout.closed(account.locked_until, now) else None
+    locked = closed or context.attempts.locked_until(account.key, now)
+    return Line(
+        account, locked, len(live), max((one.last_seen for one in found), default=account.last_log_in)
+    )
 
 
 def create(context: Context, caller: Caller, user: str, full_name: str, roles: Iterable[str]) -> str:
@@ -55,14 +59,13 @@ def create(context: Context, caller: Caller, user: str, full_name: str, roles: I
     with context.permitted(caller, Action.MANAGE_ACCOUNTS, user) as session:
         if not _USER.fullmatch(user):
             raise BadInput(_("User name: 2 to 32 of a-z, 0-9, dot, dash; it begins with a letter."))
-        if not full_name.strip() or len(full_name) > 64:
-            raise BadInput(_("A full name of at most 64 characters is needed."))
+        named = _full_name(full_name)
         if session.scalar(select(Account.key).where(Account.user == user)) is not None:
             raise Refused(_("An account with this name exists already."))
         first = secrets.token_urlsafe(12)
         account = Account(
             user=user,
-            full_name=full_name.strip(),
+            full_name=named,
             password_hash=context.hasher.hash(first),
             must_change=True,
             created=context.now(),
@@ -93,6 +96,12 @@ def set_roles(context: Context, caller: Caller, user: str, roles: Iterable[str],
         _end_sessions(session, account)
 
 
+def rename(context: Context, caller: Caller, user: str, full_name: str) -> None:
+    """Another full name, as pages and papers show it. Raises BadInput, NotFound."""
+    with context.permitted(caller, Action.MANAGE_ACCOUNTS, user, "renamed") as session:
+        _by_name(session, user).full_name = _full_name(full_name)
+
+
 def reset_password(context: Context, caller: Caller, user: str) -> str:
     """A new password for somebody who forgot theirs; it must be changed at the next log-in.
 
@@ -103,6 +112,7 @@ def reset_password(context: Context, caller: Caller, user: str) -> str:
         fresh = secrets.token_urlsafe(12)
         account.password_hash, account.must_change = context.hasher.hash(fresh), True
         account.failures, account.locked_until = 0, None
+        context.attempts.open(account.key)
         _end_sessions(session, account)
     return fresh
 
@@ -112,6 +122,7 @@ def unlock(context: Context, caller: Caller, user: str) -> None:
     with context.permitted(caller, Action.MANAGE_ACCOUNTS, user, "unlocked") as session:
         account = _by_name(session, user)
         account.failures, account.locked_until = 0, None
+        context.attempts.open(account.key)
 
 
 def end_sessions(context: Context, caller: Caller, user: str) -> None:
@@ -133,6 +144,12 @@ def change_password(context: Context, caller: Caller, old: str, new: str) -> Non
         row.password_hash, row.must_change = context.hasher.hash(new), False
         row.password_changed = context.now()
         _end_sessions(session, row)
+
+
+def _full_name(text: str) -> str:
+    if not text.strip() or len(text.strip()) > 64:
+        raise BadInput(_("A full name of at most 64 characters is needed."))
+    return text.strip()
 
 
 def _given(context: Context, caller: Caller, role: str) -> AccountRole:

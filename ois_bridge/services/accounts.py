@@ -17,7 +17,7 @@ from common.logs import opaque
 from common.text import _
 from ois_bridge.domain import lockout
 from ois_bridge.models.accounts import Account, AccountRole, WebSession
-from ois_bridge.services import kept_forms
+from ois_bridge.services import attempts, kept_forms
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotLoggedIn, PasswordMustChange
 
@@ -67,9 +67,9 @@ _noted: deque[str] = deque(maxlen=1000)
 """Digests of tokens whose refusal is on record."""
 
 
-def log_in(context: Context, user: str, password: str) -> LogIn:
-    """A token for a user. Raises Unauthorised for a wrong name or password, or a locked account."""
-    account = authenticate(context, user, password, "log in")
+def log_in(context: Context, user: str, password: str, origin: str = attempts.HERE) -> LogIn:
+    """A token for a user; `origin`: the address that asks. Raises Unauthorised for a wrong name or password, or a locked account."""
+    account = authenticate(context, user, password, "log in", origin)
     if account.must_change:
         raise PasswordMustChange(
             _("This password was set by somebody else: log in to the pages and change it.")
@@ -79,9 +79,12 @@ def log_in(context: Context, user: str, password: str) -> LogIn:
     return LogIn(token, now + authority.LIFETIME)
 
 
-def authenticate(context: Context, user: str, password: str, action: str) -> Account:
+def authenticate(
+    context: Context, user: str, password: str, action: str, origin: str = attempts.HERE
+) -> Account:
     """The account that a name and password belong to; right or wrong, it is counted and audited.
 
+    `origin`: the address that asks; HERE for somebody who is logged in and confirms a deed.
     Raises Unauthorised with the same text for an unknown name and a wrong password.
     """
     with context.database.reading() as session:
@@ -91,7 +94,7 @@ def authenticate(context: Context, user: str, password: str, action: str) -> Acc
     with context.database.writing() as session:
         account = _by_name(session, user)
         if account is not None:
-            failure = _count(account, right, context.now())
+            failure = _count(context, account, right, origin)
         elif failure is None:
             failure = _wrong()
         name = account.user if account else "unknown " + opaque(user)
@@ -103,18 +106,25 @@ def authenticate(context: Context, user: str, password: str, action: str) -> Acc
     return account
 
 
-def _count(account: Account, right: bool, now: datetime) -> Unauthorised | None:
-    if lockout.closed(account.locked_until, now):
+def _count(context: Context, account: Account, right: bool, origin: str) -> Unauthorised | None:
+    now, tried = context.now(), context.attempts
+    for_all = lockout.closed(account.locked_until, now)
+    if tried.closed(account.key, origin, now) or (for_all and not tried.known(account.key, origin, now)):
         return Unauthorised(
             _("This account is locked after {n} wrong passwords; try again in {m} minutes.").format(
                 n=lockout.LIMIT, m=int(lockout.CLOSED_FOR.total_seconds() // 60)
             )
         )
     if right and account.active:
-        account.failures, account.locked_until = 0, None
+        if not for_all:
+            account.failures, account.locked_until = 0, None
+        tried.right(account.key, origin, now)
         account.last_log_in = now
         return None
-    account.failures, account.locked_until = lockout.after_failure(account.failures, now)
+    tried.failed(account.key, origin, now)
+    if not for_all:
+        after = lockout.after_failure(account.failures, now, lockout.LIMIT_OF_ALL)
+        account.failures, account.locked_until = after
     return _wrong()
 
 
@@ -147,9 +157,9 @@ def _refused_token(context: Context, user: str, token: str, why: str) -> NotLogg
     return refusal
 
 
-def open_web_session(context: Context, user: str, password: str) -> str:
+def open_web_session(context: Context, user: str, password: str, origin: str = attempts.HERE) -> str:
     """Log in to the pages; returns the cookie's secret. Raises Unauthorised."""
-    account = authenticate(context, user, password, "log in to the pages")
+    account = authenticate(context, user, password, "log in to the pages", origin)
     secret, now = secrets.token_urlsafe(32), context.now()
     with context.database.writing() as session:
         session.execute(delete(WebSession).where(WebSession.last_seen < now - IDLE))

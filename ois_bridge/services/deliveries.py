@@ -208,7 +208,7 @@ def _all_booked(session: Session, course_key: str) -> bool:
         .where(Prescription.course_key == course_key)
         .order_by(Prescription.created.desc())
         .limit(1)
-    ) or _on_the_sheet(session, course_key)
+    ) or on_the_sheet(session, course_key)
     count = session.scalar(
         select(func.count())
         .select_from(Appointment)
@@ -221,7 +221,7 @@ def _all_booked(session: Session, course_key: str) -> bool:
     return wanted > 0 and (count or 0) >= wanted
 
 
-def _on_the_sheet(session: Session, course_key: str) -> int:
+def on_the_sheet(session: Session, course_key: str) -> int:
     """Fractions that the approved treatment sheet names; 0 without one."""
     sheet = records.approved(session, course_key, "treatment-sheet")
     doses: Any = sheet.content.get("doses", ()) if sheet is not None else ()

@@ -26,9 +26,10 @@ def start(user: session.User) -> Response:
 
 
 @router.get("/login")
-def log_in_page(request: Request, next: str = "/") -> HTMLResponse:  # noqa: A002 - name in the address
-    """The log-in page."""
-    return expired.log_in_page(request, local(next))
+def log_in_page(request: Request, next: str = "/", changed: str = "") -> HTMLResponse:  # noqa: A002 - name in the address
+    """The log-in page. `changed`: one comes from a change of the password."""
+    done = _("The password is changed. Log in with the new one.") if changed else ""
+    return expired.log_in_page(request, local(next), done=done)
 
 
 @router.post("/login")
@@ -36,7 +37,9 @@ async def log_in(request: Request, context: session.Means, form: session.LogInFo
     """Open a session; what its user was about to do when the last one ended goes on."""
     target, user, kept = local(form.get("next", "/")), form.get("user", ""), form.get("kept", "")
     try:
-        secret = await run_in_threadpool(accounts.open_web_session, context, user, form.get("password", ""))
+        secret = await run_in_threadpool(
+            accounts.open_web_session, context, user, form.get("password", ""), session.origin(request)
+        )
     except Refused as why:
         return expired.log_in_page(request, target, 403, str(why), user, kept)
     answer: Response | None = None

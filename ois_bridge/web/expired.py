@@ -52,11 +52,18 @@ async def not_logged_in(request: Request, error: PtcsError) -> Response:
 
 
 def log_in_page(
-    request: Request, target: str, status: int = 200, error: str = "", name: str = "", kept: str = ""
+    request: Request,
+    target: str,
+    status: int = 200,
+    error: str = "",
+    name: str = "",
+    kept: str = "",
+    done: str = "",
 ) -> HTMLResponse:
     """The log-in page. `kept`: a sealed form that waits for its owner."""
     token = session.new_token()
-    answer = page(request, "login.html", status, csrf=token, next=target, error=error, name=name, kept=kept)
+    shown = {"error": error, "name": name, "kept": kept, "done": done}
+    answer = page(request, "login.html", status, csrf=token, next=target, **shown)
     session.set_cookie(request, answer, session.BEFORE_LOG_IN, token)
     return answer
 
@@ -82,7 +89,7 @@ def log_in_again(request: Request, context: session.Means, form: session.LogInFo
             {"error": _("This page is another person's. Leave it to log in under your own name.")}, 409
         )
     try:
-        secret = accounts.open_web_session(context, user, form.get("password", ""))
+        secret = accounts.open_web_session(context, user, form.get("password", ""), session.origin(request))
         token = accounts.web_user(context, secret).csrf_token
     except Refused as why:
         return JSONResponse({"error": str(why)}, 403)

@@ -5,10 +5,11 @@ import secrets
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from common.errors import Unauthorised
+from common.errors import PtcsError, Unauthorised
 from common.text import _
 from ois_bridge.services import accounts, kept_forms
 from ois_bridge.services.accounts import WebUser
@@ -46,6 +47,21 @@ def user_of(request: Request, context: Means) -> WebUser:
 
 
 User = Annotated[WebUser, Depends(user_of)]
+
+
+def known_user(request: Request) -> None:
+    """Have an error page know who sees it, where nothing on its way asked; nobody is refused for it."""
+    if getattr(request.state, "web_user", None) is None:
+        try:
+            secret = request.cookies.get(COOKIE, "")
+            request.state.web_user = accounts.web_user(means_of(request), secret, awake=False)
+        except (PtcsError, OSError, SQLAlchemyError):
+            request.state.web_user = None
+
+
+def origin(request: Request) -> str:
+    """Where a request comes from, as far as the connection says: wrong passwords are counted by it."""
+    return request.client.host if request.client is not None else "?"
 
 
 async def many_form_of(request: Request, context: Means, user: User) -> FormData:

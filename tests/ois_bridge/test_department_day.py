@@ -8,23 +8,27 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from common.errors import LinkLost, Refused
+from common.errors import LinkLost, Refused, Unauthorised
 from common.text import set_language
+from ois_bridge.domain import lockout
 from ois_bridge.domain.appointment_states import AppointmentState
-from ois_bridge.domain.course_states import CourseEvent
+from ois_bridge.domain.course_states import CourseEvent, CourseState
+from ois_bridge.domain.scheduling.proposal import Content, Move
 from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course
+from ois_bridge.models.forms import FormRecord
 from ois_bridge.models.outbox import Outgoing
 from ois_bridge.models.queue import QueueEntry
 from ois_bridge.models.scheduling import WaitingVisit
 from ois_bridge.models.workflow import ProcessRecord
-from ois_bridge.services import account_admin, courses, notices, outbox
-from ois_bridge.services.appointments import booking
+from ois_bridge.services import account_admin, accounts, courses, notices, outbox
+from ois_bridge.services.appointments import booking, proposals, waiting
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.ports import Message
 from ois_bridge.services.queue import calling, listing, sign_in
 from ois_bridge.services.workflow import reminders, tasks
+from tests.ois_bridge import appointments_case as department
 from tests.ois_bridge import workflow_steps as work
 from tests.ois_bridge.appointments_case import RECEPTIONIST
 from tests.ois_bridge.queue_case import (
@@ -205,3 +209,59 @@ def test_who_leaves_leaves_no_task_behind(context: Context) -> None:
     assert (given.state, given.assignee) == (
         TaskState.TO_DO, {"physicist": "physicist2", "physicist2": "physicist"}[mine.assignee],
     )  # fmt: skip
+
+
+@pytest.mark.requirement("OIS-USERS")
+def test_guessing_from_one_computer_locks_nobody_out_elsewhere(context: Context, clock: Clock) -> None:
+    work.staff(context)
+    users = ("physician", "physicist", "therapist", "receptionist")
+    for user in users:
+        accounts.log_in(context, user, work.SECRET, "10.0.0.7")
+    for _round in range(4):
+        clock.time += lockout.CLOSED_FOR
+        for user in users:
+            for _attempt in range(lockout.LIMIT):
+                with pytest.raises(Unauthorised):
+                    accounts.log_in(context, user, "guess", "10.0.0.66")
+    for user in users:
+        with pytest.raises(Unauthorised, match="locked"):
+            accounts.log_in(context, user, work.SECRET, "10.0.0.99")
+        assert accounts.log_in(context, user, work.SECRET, "10.0.0.7").token
+        # and who is logged in signs on
+        accounts.authenticate(context, user, work.SECRET, "confirm")
+    locked = {line.account.user: line.locked for line in account_admin.all_accounts(context, ADMINISTRATOR)}
+    assert all(locked[user] for user in users)
+    account_admin.unlock(context, ADMINISTRATOR, "physician")
+    assert accounts.log_in(context, "physician", work.SECRET, "10.0.0.66").token
+
+
+@pytest.mark.requirement("OIS-SCHEDULE")
+def test_no_fraction_is_booked_twice_and_a_sheet_without_prescription_is_filled(context: Context) -> None:
+    with context.database.writing() as session:
+        made = department.patient(session, 1)
+        sheet = session.scalars(select(FormRecord).where(FormRecord.kind == "treatment-sheet")).one()
+        sheet.content = {"doses": [{"target": "PTV", "dose_per_fraction": 2.0, "fractions": 3}]}
+        sheet.decided = context.now()
+        first = department.workday(session, booking.today(context), 2)
+        second, third = (department.workday(session, first, ahead) for ahead in (1, 4))
+    wanted = booking.Wanted("ROOM1", "treatment", department.at(first, 9), 20, made.course, "proton", 1)
+    row = booking.make(context, RECEPTIONIST, wanted)
+    with pytest.raises(Refused, match="Fraction 1 of this course is booked already"):
+        booking.make(context, RECEPTIONIST, replace(wanted, start=department.at(second, 9)))
+    # without a prescription in this house the approved sheet says how many there are
+    assert waiting.gather(context, RECEPTIONIST, second) == 1
+    with pytest.raises(Refused, match="waits on that day already"):
+        waiting.add(context, RECEPTIONIST, second, made.course, "", 20, "proton")
+    waiting.add(context, RECEPTIONIST, third, made.course, "", 20, "proton")
+    with context.database.reading() as session:
+        listed = session.scalars(select(WaitingVisit).order_by(WaitingVisit.day)).all()
+        assert [one.fraction for one in listed] == [2, 3]
+    # a day that is proposed names the patient whose course stopped in the meantime
+    start, later = row.start.isoformat(), department.at(first, 10).isoformat()
+    move = Move(row.key, "ROOM1", later, 20, "treatment", "proton", 1, made.patient, made.course)
+    content = Content((replace(move, old_device="ROOM1", old_start=start),), (), {})
+    with context.database.writing() as session:
+        proposal = proposals.enter(session, "replan", first, content, "receptionist", context.now())
+        session.get_one(Course, made.course).state = CourseState.INTERRUPTED
+    with pytest.raises(Refused, match="S00001: The course is interrupted"):
+        proposals.keep(context, RECEPTIONIST, proposal.key)

@@ -30,9 +30,9 @@ def public_key(context: Means) -> str:
 
 
 @router.post("/login")
-def log_in(context: Means, body: schemas.LogInBody) -> schemas.Token:
+def log_in(request: Request, context: Means, body: schemas.LogInBody) -> schemas.Token:
     """A token for a user name and password."""
-    found = accounts.log_in(context, body.user, body.password)
+    found = accounts.log_in(context, body.user, body.password, request.client.host if request.client else "?")
     return schemas.Token(token=found.token, expires=found.expires.isoformat(timespec="seconds"))
 
 

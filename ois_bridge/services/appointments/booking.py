@@ -17,7 +17,7 @@ from ois_bridge.domain.scheduling.plan import KIND_TEXT, PARTICLE_TEXT, Kind, Vi
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.services import courses, deliveries, events, notices
-from ois_bridge.services.appointments import book, settings
+from ois_bridge.services.appointments import book, finding, settings
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.queue import moved as queue_place
@@ -74,6 +74,7 @@ def enter(session: Session, wanted: Wanted, user: str, now: datetime) -> Appoint
     """Put a visit on the sheet in the caller's transaction. Raises Refused, BadInput, NotFound."""
     visit = checked(session, wanted)
     require(findings(session, visit, now))
+    finding.require_free_fraction(session, visit.course, visit.fraction)
     row = Appointment(
         patient_key=visit.patient or None,
         course_key=visit.course or None,
@@ -176,6 +177,8 @@ def shift(session: Session, row: Appointment, device: str, start: datetime, now:
         courses.must_be_active(session, row.course_key)
     moved = replace(book.visit_of(row), device=device, start=start)
     require(findings(session, moved, now))
+    if row.state is AppointmentState.MISSED:
+        finding.require_free_fraction(session, row.course_key or "", row.fraction)
     events.announce(session, "appointments", row.device)
     old_device, old_start = row.device, row.start
     row.device, row.start, row.state = device, start, after

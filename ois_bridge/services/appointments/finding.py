@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
+from common.errors import Refused
+from common.text import _
 from ois_bridge.domain import search_parts
+from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.scheduling.plan import Kind
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
-from ois_bridge.services.appointments import book
+from ois_bridge.models.scheduling import WaitingVisit
+from ois_bridge.services.appointments import book, settings
 from ois_bridge.services.search.conditions import in_parts
 
 MOST = 8
@@ -47,13 +51,39 @@ def course(session: Session, key: str) -> Course | None:
 
 
 def next_fraction(session: Session, course_key: str) -> int:
-    """One more than the highest fraction that is booked or treated."""
-    query = select(func.max(Appointment.fraction)).where(
+    """One more than the highest fraction that is booked or treated, or waits for a time."""
+    booked = select(func.max(Appointment.fraction)).where(
         Appointment.course_key == course_key,
         Appointment.kind == Kind.TREATMENT,
         Appointment.state.not_in(book.GONE),
     )
-    return (session.scalar(query) or 0) + 1
+    waiting = select(func.max(WaitingVisit.fraction)).where(WaitingVisit.course_key == course_key)
+    return max(session.scalar(booked) or 0, session.scalar(waiting) or 0) + 1
+
+
+def require_free_fraction(session: Session, course_key: str, fraction: int | None) -> None:
+    """Raise Refused where a visit to come is booked for a fraction: two people booked at once. One that was
+    begun and is not whole is booked again.
+    """
+    if not course_key or fraction is None:
+        return
+    start = session.scalar(
+        select(Appointment.start)
+        .where(
+            Appointment.course_key == course_key,
+            Appointment.fraction == fraction,
+            Appointment.kind == Kind.TREATMENT,
+            Appointment.state.in_((AppointmentState.BOOKED, AppointmentState.SIGNED_IN)),
+        )
+        .limit(1)
+    )
+    if start is not None:
+        at = start.astimezone(settings.rules().zone)
+        raise Refused(
+            _("Fraction {n} of this course is booked already, on {at}; look at the sheet again.").format(
+                n=fraction, at=f"{at:%Y-%m-%d %H:%M}"
+            )
+        )
 
 
 def patient_of(session: Session, key: str) -> Patient | None:

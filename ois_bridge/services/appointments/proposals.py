@@ -1,6 +1,7 @@
 """Proposals: kept as a whole in one transaction, after every visit has passed the rules again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -15,9 +16,10 @@ from ois_bridge.domain.scheduling.plan import Book, Effect, Kind, Visit
 from ois_bridge.domain.scheduling.proposal import Content, Move
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
+from ois_bridge.models.clinical import Course
 from ois_bridge.models.scheduling import DevicePeriod, ScheduleProposal, WaitingVisit
 from ois_bridge.services import courses, deliveries, events, notices
-from ois_bridge.services.appointments import book
+from ois_bridge.services.appointments import book, finding
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.queue import moved as queue_place
@@ -87,12 +89,25 @@ def _put(session: Session, moves: Sequence[Move], user: str, now: datetime) -> N
     if not visits:
         return
     check_all(_book(session, visits), visits, now)
-    for course in {move.course for move in moves if move.course}:
-        courses.must_be_active(session, course)
-    for course, kind in {(move.course, move.kind) for move in moves if move.course and not move.key}:
-        guards.may_book(session, course, kind)
+    for course in sorted({move.course for move in moves if move.course}):
+        with _naming(session, course):
+            courses.must_be_active(session, course)
+    for course, kind in sorted({(move.course, move.kind) for move in moves if move.course and not move.key}):
+        with _naming(session, course):
+            guards.may_book(session, course, kind)
     for move, visit in zip(moves, visits, strict=True):
         _moved(session, move, visit, user, now) if move.key else _made(session, move, visit, user, now)
+
+
+@contextmanager
+def _naming(session: Session, course_key: str) -> Iterator[None]:
+    """Among the patients of a whole day a refusal says whose visit it is about."""
+    try:
+        yield
+    except Refused as why:
+        number = must(session.get(Course, course_key)).patient.patient_id
+        again = _("The sheet has changed; compute the proposal again.")
+        raise Refused(f"{again} {number}: {why}") from why
 
 
 def _book(session: Session, visits: Sequence[Visit]) -> Book:
@@ -125,6 +140,8 @@ def _made(session: Session, move: Move, visit: Visit, user: str, now: datetime) 
                 _("A waiting visit was placed or removed in the meantime; compute the proposal again.")
             )
         session.delete(waiting)
+        session.flush()
+    finding.require_free_fraction(session, visit.course, visit.fraction)
     row = Appointment(
         patient_key=visit.patient or None,
         course_key=visit.course or None,

@@ -1,12 +1,13 @@
 """Visits of a day that have no time yet: the list that the optimiser places."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from common.errors import BadInput
+from common.errors import BadInput, Refused
 from common.text import _
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.course_states import CourseState
@@ -14,8 +15,8 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.scheduling.plan import PARTICLE_TEXT, Kind
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Prescription
-from ois_bridge.models.scheduling import WaitingVisit
-from ois_bridge.services import courses
+from ois_bridge.models.scheduling import VisitWish, WaitingVisit
+from ois_bridge.services import courses, deliveries
 from ois_bridge.services.appointments import book, finding, settings
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
@@ -61,6 +62,10 @@ def enter(
         raise BadInput(_("A particle and 5 to 480 minutes are needed."))
     if device and device not in book.devices(session):
         raise BadInput(_("There is no device {name} in use.").format(name=device))
+    wish = session.get(VisitWish, course.key)
+    there = [one for one in of_day(session, day) if one.course_key == course.key]
+    if len(there) >= (wish.per_day if wish is not None else 1):
+        raise Refused(_("This course waits on that day already; look at the list again."))
     row = WaitingVisit(
         day=day.isoformat(),
         patient_key=course.patient_key,
@@ -125,7 +130,9 @@ def _last_visits(session: Session, day: date) -> dict[str, Appointment]:
 
 
 def _fractions_left(session: Session, course_keys: Sequence[str]) -> dict[str, int]:
-    """Prescribed fractions less those booked or treated."""
+    """Prescribed fractions less those booked, treated or waiting; without a prescription those of the
+    approved treatment sheet count.
+    """
     wanted = select(Prescription.course_key, func.max(Prescription.fractions)).where(
         Prescription.course_key.in_(course_keys)
     )
@@ -134,8 +141,10 @@ def _fractions_left(session: Session, course_keys: Sequence[str]) -> dict[str, i
         Appointment.kind == Kind.TREATMENT,
         Appointment.state.not_in(book.GONE),
     )
-    booked = {row[0]: row[1] for row in session.execute(used.group_by(Appointment.course_key))}
+    waiting = select(WaitingVisit.course_key, func.count()).where(WaitingVisit.course_key.in_(course_keys))
+    taken = Counter({row[0]: row[1] for row in session.execute(used.group_by(Appointment.course_key))})
+    taken.update({row[0]: row[1] for row in session.execute(waiting.group_by(WaitingVisit.course_key))})
+    asked = {row[0]: row[1] for row in session.execute(wanted.group_by(Prescription.course_key))}
     return {
-        row[0]: row[1] - booked.get(row[0], 0)
-        for row in session.execute(wanted.group_by(Prescription.course_key))
+        key: (asked.get(key) or deliveries.on_the_sheet(session, key)) - taken[key] for key in course_keys
     }

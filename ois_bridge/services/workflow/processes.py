@@ -118,7 +118,7 @@ def stop_of_course(session: Session, context: Context, user: str, course_key: st
 
 
 def go_on_of_course(session: Session, context: Context, user: str, course_key: str, why: str) -> None:
-    """The course is open again: processes that ended with it, and not by themselves, go on where they were."""
+    """The course is open again: processes that its end stopped go on where they were."""
     for process in _stopped(session, course_key):
         design = designs.version(session, process.name, process.version)
         process.ended = None
