@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page
 from pydicom.dataset import Dataset
 from sqlalchemy import create_engine, text
 
@@ -22,6 +23,7 @@ from common.files import read_json
 from common.links import dimse
 from common.state import StateDir
 from ois_bridge import process, settings
+from tests.ois_bridge import ois_browser
 from tests.ois_bridge.ois_case import ZHANG, Case
 from tests.postgres import Postgres
 
@@ -245,3 +247,16 @@ def case(request: pytest.FixtureRequest) -> Case:
     """A patient of this test alone."""
     tag = f"T{abs(hash(request.node.nodeid)) % 10**9}"
     return Case(tag, replace(ZHANG, patient_id=tag))
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    """A real browser; without one the test is skipped."""
+    with ois_browser.browser() as made:
+        yield made
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Page:
+    """An empty page of a real browser, as wide as a desk's."""
+    return ois_browser.new_page(chromium)

@@ -1,62 +1,22 @@
 """Pages of the department's day in a real browser: merge, downtime, faces, pictures, the hall's screen."""
 
 import io
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.models.clinical import Patient
 from ois_bridge.services.appointments import book
 from tests.ois_bridge import appointments_case as case
 from tests.ois_bridge.conftest import Ois
-
-CHROMIUM = Path("/usr/bin/chromium")
-SHOTS = os.environ.get("PTCS_SHOTS", "")
-SIZES = ((390, 844), (1366, 768))
+from tests.ois_bridge.ois_browser import PICTURES, looked_at, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.requirement("OIS-REGISTER", "OIS-QUEUE")]
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield made
-        made.close()
-
-
-def opened(browser: Browser, ois: Ois, user: str, language: str) -> Page:
-    context = browser.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
-    page = context.new_page()
-    page.goto(f"{ois.url}/language/{language}?next=/login")
-    page.fill("#user", user)
-    page.fill("#password", ois.password(user))
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda address: "/login" not in address)
-    return page
-
-
-def looked_at(page: Page, name: str) -> None:
-    """No violation and nothing that sticks out, on a desk and on a phone."""
-    for width, height in SIZES:
-        page.set_viewport_size({"width": width, "height": height})
-        found = Axe().run(page).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == [], (name, width)
-        if SHOTS:
-            page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, width)
 
 
 def people(ois: Ois) -> list[str]:
@@ -89,20 +49,19 @@ def picture(folder: Path) -> Path:
     return path
 
 
-def test_pages_of_the_day(make_ois: Callable[..., Ois], tmp_path: Path) -> None:
+def test_pages_of_the_day(make_ois: Callable[..., Ois], chromium: Browser, tmp_path: Path) -> None:
     ois = make_ois()
     keys = people(ois)
-    with browser() as chromium:
-        desk = opened(chromium, ois, "receptionist", "zh")
-        _downtime(desk, ois)
-        _merged(desk, ois, keys)
-        desk.goto(f"{ois.url}/patients/{keys[0]}/features")
-        looked_at(desk, "features")
-        admin = opened(chromium, ois, "admin", "zh")
-        _pictures(admin, ois, picture(tmp_path))
-        admin.goto(f"{ois.url}/processes/shipped")
-        looked_at(admin, "shipped")
-        _hall(admin, ois)
+    desk = opened(chromium, ois, "receptionist", "zh")
+    _downtime(desk, ois)
+    _merged(desk, ois, keys)
+    desk.goto(f"{ois.url}/patients/{keys[0]}/features")
+    looked_at(desk, "features")
+    admin = opened(chromium, ois, "admin", "zh")
+    _pictures(admin, ois, picture(tmp_path))
+    admin.goto(f"{ois.url}/processes/shipped")
+    looked_at(admin, "shipped")
+    _hall(admin, ois)
 
 
 def _downtime(page: Page, ois: Ois) -> None:
@@ -160,5 +119,5 @@ def _hall(page: Page, ois: Ois) -> None:
         page.set_viewport_size({"width": width, "height": height})
         expect(page.locator(".pictures img.now")).to_be_visible()
         page.wait_for_function("document.querySelector('.pictures img').naturalWidth === 960")
-        if SHOTS:
-            page.screenshot(path=f"{SHOTS}/hall-{width}.png")
+        if PICTURES:
+            page.screenshot(path=f"{PICTURES}/hall-{width}.png")

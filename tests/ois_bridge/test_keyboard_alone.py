@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from common import site
 from common.state import StateDir
 from ois_bridge import process
 from tests.ois_bridge import workflow_steps as department
 from tests.ois_bridge.conftest import Ois, start
+from tests.ois_bridge.ois_browser import new_page
 from tests.ois_bridge.queue_case import patient, visit
-from tests.ois_bridge.test_workflow_browser import ARGUMENTS, CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.requirement("SYS-ACCESS", "OIS-REGISTER")]
 MOST_TABS = 40
@@ -34,16 +34,6 @@ def ois(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ois]:
     assert running.stop() == 0
 
 
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
 def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
     """Press Tab (or Shift+Tab) until the element has the focus, and see that it shows it."""
     for _tab in range(MOST_TABS):
@@ -57,7 +47,7 @@ def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
 
 def at_work(chromium: Browser, ois: Ois, user: str) -> Page:
     """Logged in by keys; the cursor is in the first field of the page."""
-    page = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="zh-CN").new_page()
+    page = new_page(chromium, locale="zh-CN", bypass_csp=False)
     page.set_default_timeout(60_000)
     page.goto(f"{ois.url}/login")
     page.wait_for_selector("#user:focus")

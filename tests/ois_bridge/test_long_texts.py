@@ -1,13 +1,11 @@
 """Ten megabytes pasted: a clear message, and nothing that was typed is lost or silently cut."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.ois_bridge.conftest import Ois
+from tests.ois_bridge.ois_browser import fits, log_in, violations
 from tests.ois_bridge.test_ois_access import Browser
-from tests.ois_bridge.test_ois_browser import ARGUMENTS, CHROMIUM, fits, violations
 
 pytestmark = pytest.mark.requirement("OIS-USERS")
 
@@ -25,27 +23,11 @@ def test_server_says_what_is_too_long(ois: Ois) -> None:
     tab.http.close()
 
 
-@pytest.fixture
-def page(ois: Ois) -> Iterator[Page]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        # axe is a script of ours in the page: the policy of the pages allows none
-        context = chromium.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
-        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ois.url)
-        yield context.new_page()
-        chromium.close()
-
-
 @pytest.mark.browser
 @pytest.mark.slow
 def test_pasted_text_is_never_cut_and_typed_text_stays(page: Page, ois: Ois) -> None:
-    page.goto(f"{ois.url}/language/en?next=/login")
-    page.fill("#user", "physician")
-    page.fill("#password", ois.password("physician"))
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/tasks")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ois.url)
+    log_in(page, ois, "physician")
     page.goto(f"{ois.url}/patients/new")
     page.fill("#diagnosis", "typed before")
     page.evaluate("size => navigator.clipboard.writeText('病'.repeat(size))", LONG)

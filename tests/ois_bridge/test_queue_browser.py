@@ -5,28 +5,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from common import site
 from common.state import StateDir
 from ois_bridge import process
 from ois_bridge.services.queue import screens
 from tests.ois_bridge.conftest import Ois, start
+from tests.ois_bridge.ois_browser import fits, log_in, new_page, violations
 from tests.ois_bridge.queue_case import ADMINISTRATOR, patient, visit
-from tests.ois_bridge.test_ois_browser import ARGUMENTS, CHROMIUM, fits, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.requirement("OIS-QUEUE")]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -66,24 +55,12 @@ def paired(state: Path, kind: str, devices: list[str]) -> str:
     return secret
 
 
-def new_page(chromium: Browser, ois: Ois, width: int, height: int, secret: str = "") -> Page:
-    # axe is a script of ours in the page: the policy of the pages allows none
-    context = chromium.new_context(
-        viewport={"width": width, "height": height}, bypass_csp=True, locale="zh-CN"
-    )
+def open_page(chromium: Browser, ois: Ois, width: int, height: int, secret: str = "") -> Page:
+    page = new_page(chromium, width, height, locale="zh-CN")
     if secret:
-        context.add_cookies([{"name": "ptcs_screen", "value": secret, "url": ois.url}])
-    page = context.new_page()
+        page.context.add_cookies([{"name": "ptcs_screen", "value": secret, "url": ois.url}])
     page.set_default_timeout(60_000)
     return page
-
-
-def log_in(page: Page, ois: Ois, user: str) -> None:
-    page.goto(f"{ois.url}/login")
-    page.fill("#user", user)
-    page.fill("#password", ois.password(user))
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda address: "/login" not in address)
 
 
 def waiting(page: Page) -> list[str]:
@@ -93,8 +70,8 @@ def waiting(page: Page) -> list[str]:
 
 def test_scan_call_and_finish_by_keys(chromium: Browser, begin: Callable[..., Ois]) -> None:
     ois = begin()
-    page = new_page(chromium, ois, 1366, 768)
-    log_in(page, ois, "therapist")
+    page = open_page(chromium, ois, 1366, 768)
+    log_in(page, ois, "therapist", language="zh")
     page.goto(f"{ois.url}/queue?device=ROOM1")
     clicks = 0
     expected = page.locator("section[aria-labelledby=expected-title] button")
@@ -127,8 +104,8 @@ def test_scan_call_and_finish_by_keys(chromium: Browser, begin: Callable[..., Oi
             assert violations(page) == []
             assert fits(page), (address, width)
     page.context.close()
-    admin = new_page(chromium, ois, 1366, 768)
-    log_in(admin, ois, "admin")
+    admin = open_page(chromium, ois, 1366, 768)
+    log_in(admin, ois, "admin", language="zh")
     for address in ("/screens", "/outbox"):
         admin.goto(ois.url + address)
         assert violations(admin) == []
@@ -143,20 +120,20 @@ def test_screens_follow_the_calls_and_survive_a_restart(
 ) -> None:
     hall_secret, kiosk_secret = paired(state, "hall", []), paired(state, "kiosk", [])
     ois = begin()
-    kiosk = new_page(chromium, ois, 1080, 1000, kiosk_secret)
+    kiosk = open_page(chromium, ois, 1080, 1000, kiosk_secret)
     kiosk.goto(f"{ois.url}/kiosk")
     for key in "P1":
         kiosk.locator(f"[data-type='{key}']").evaluate("key => key.click()")
     kiosk.locator("button[type=submit]").click()
     kiosk.locator(".answer.good").wait_for()
     assert "张*一" in kiosk.locator(".answer").inner_text()
-    assert Axe().run(kiosk).response["violations"] == []
-    hall = new_page(chromium, ois, 1920, 1080, hall_secret)
+    assert violations(kiosk) == []
+    hall = open_page(chromium, ois, 1920, 1080, hall_secret)
     hall.goto(f"{ois.url}/screen/hall")
     hall.locator("#voice-on").click()
     hall.locator(".room li", has_text="张*一").wait_for()
-    page = new_page(chromium, ois, 1366, 768)
-    log_in(page, ois, "therapist")
+    page = open_page(chromium, ois, 1366, 768)
+    log_in(page, ois, "therapist", language="zh")
     page.goto(f"{ois.url}/queue?device=ROOM1")
     page.locator("[data-key=n]").click()
     call = hall.locator(".call.new", has_text="张*一")

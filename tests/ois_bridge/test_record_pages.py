@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.ois_bridge.conftest import Ois
+from tests.ois_bridge.ois_browser import fits, log_in, violations
 from tests.ois_bridge.ois_case import Case
 from tests.ois_bridge.ois_steps import Users, approved, ok, refused
-from tests.ois_bridge.test_ois_browser import ARGUMENTS, CHROMIUM, fits, violations
 
 
 class Browser:
@@ -166,34 +165,23 @@ def filled(ois: Ois, users: Users, case: Case) -> tuple[str, str]:
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.requirement("OIS-EMR")
-def test_record_pages_are_accessible_and_fit(ois: Ois, users: Users, case: Case) -> None:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
+def test_record_pages_are_accessible_and_fit(ois: Ois, users: Users, case: Case, page: Page) -> None:
     _patient, course = filled(ois, users, case)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = chromium.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
-        page = context.new_page()
-        page.goto(f"{ois.url}/login")
-        page.fill("#user", "physician")
-        page.fill("#password", ois.password("physician"))
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "/login" not in url)
-        page.goto(f"{ois.url}/patients?search={case.tag}")
-        patient = str(page.locator("tbody a[href^='/patients/']").first.get_attribute("href")).split("?")[0]
-        paths = [
-            patient, f"{patient}/export", f"/courses/{course}/diagnosis", f"/courses/{course}/review",
-            f"/courses/{course}/summary", "/reviews", "/follow-up", "/diagnoses",
-        ]  # fmt: skip
-        for language in ("en", "zh"):
-            page.goto(f"{ois.url}/language/{language}?next=/patients")
-            for path in paths:
-                look(page, f"{ois.url}{path}")
-        page.set_viewport_size({"width": 1366, "height": 768})
-        page.goto(f"{ois.url}/language/en?next={patient}")
-        diagnose_by_keyboard(page, ois, course)
-        fold_and_come_back(page, f"{ois.url}{patient}")
-        chromium.close()
+    log_in(page, ois, "physician")
+    page.goto(f"{ois.url}/patients?search={case.tag}")
+    patient = str(page.locator("tbody a[href^='/patients/']").first.get_attribute("href")).split("?")[0]
+    paths = [
+        patient, f"{patient}/export", f"/courses/{course}/diagnosis", f"/courses/{course}/review",
+        f"/courses/{course}/summary", "/reviews", "/follow-up", "/diagnoses",
+    ]  # fmt: skip
+    for language in ("en", "zh"):
+        page.goto(f"{ois.url}/language/{language}?next=/patients")
+        for path in paths:
+            look(page, f"{ois.url}{path}")
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.goto(f"{ois.url}/language/en?next={patient}")
+    diagnose_by_keyboard(page, ois, course)
+    fold_and_come_back(page, f"{ois.url}{patient}")
 
 
 def look(page: Page, address: str) -> None:
@@ -234,4 +222,4 @@ def fold_and_come_back(page: Page, address: str) -> None:
     page.focus(".plan-line a.beat >> nth=0")
     page.keyboard.press("Enter")
     page.wait_for_selector("tr[id^=row-beat]:target", state="attached")
-    assert Axe().run(page).response["violations"] == []
+    assert violations(page) == []

@@ -1,14 +1,11 @@
 """A receptionist in a real browser: registers with camera and hospital data, recognises, finds again."""
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from common import site
 from common.state import StateDir
@@ -22,17 +19,7 @@ from ois_bridge.services.context import Caller
 from ois_bridge.services.forms import records
 from simulation.his.server import HisServer
 from tests.ois_bridge.conftest import Ois
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--enable-unsafe-swiftshader",
-    "--use-angle=swiftshader",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
-SHOTS = os.environ.get("PTCS_SHOTS", "")
+from tests.ois_bridge.ois_browser import looked_at, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.requirement("OIS-REGISTER", "OIS-SEARCH")]
 
@@ -56,38 +43,10 @@ class Hand:
         self.page.keyboard.insert_text(text)
 
 
-@contextmanager
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
-def opened(browser: Browser, ois: Ois, user: str, language: str = "en") -> Page:
-    # axe is a script of ours in the page: the policy of the pages allows none
-    context = browser.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
-    page = context.new_page()
-    page.goto(f"{ois.url}/language/{language}?next=/login")
-    page.fill("#user", user)
-    page.fill("#password", ois.password(user))
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda address: "/login" not in address)
+def at_work(chromium: Browser, ois: Ois, user: str) -> Page:
+    page = opened(chromium, ois, user)
     page.goto(f"{ois.url}/patients")
     return page
-
-
-def looked_at(page: Page, name: str) -> None:
-    """No violation and nothing that sticks out, on a desk and on a phone."""
-    for width, height in ((390, 844), (1366, 768)):
-        page.set_viewport_size({"width": width, "height": height})
-        found = Axe().run(page).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == [], (name, width)
-        if SHOTS:
-            page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, width)
 
 
 @pytest.fixture
@@ -101,15 +60,16 @@ def desk(make_ois: Callable[..., Ois], tmp_path: Path) -> Iterator[tuple[Ois, Hi
     his.close()
 
 
-def test_a_receptionist_registers_recognises_and_finds(desk: tuple[Ois, HisServer]) -> None:
+def test_a_receptionist_registers_recognises_and_finds(
+    desk: tuple[Ois, HisServer], chromium: Browser
+) -> None:
     ois, his = desk
-    with browser() as chromium:
-        page = opened(chromium, ois, "receptionist")
-        _register(page, Hand(page))
-        _recognise(page)
-        _find(page)
-        his.manner.delay_s = 20.0
-        _go_on_by_hand(page)
+    page = at_work(chromium, ois, "receptionist")
+    _register(page, Hand(page))
+    _recognise(page)
+    _find(page)
+    his.manner.delay_s = 20.0
+    _go_on_by_hand(page)
 
 
 def _register(page: Page, hand: Hand) -> None:
@@ -224,23 +184,22 @@ def _go_on_by_hand(page: Page) -> None:
 
 
 def test_words_are_marked_in_hits_and_in_the_opened_form(
-    make_ois: Callable[..., Ois], tmp_path: Path
+    make_ois: Callable[..., Ois], chromium: Browser, tmp_path: Path
 ) -> None:
     key = _approved_form(tmp_path / "state")
     ois = make_ois("state")
-    with browser() as chromium:
-        page = opened(chromium, ois, "physician")
-        page.fill("#search", "颅底 头膜")
-        page.check("[name=scope][value=forms]")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".hits")
-        assert {mark.casefold() for mark in page.locator(".hits mark").all_inner_texts()} >= {"颅底"}
-        looked_at(page, "hits")
-        page.click("[data-hit]")
-        page.wait_for_url(f"**/forms/{key}#mark")
-        assert page.locator("main mark, main .marked").count() >= 1
-        page.goto(f"{ois.url}/forms/{key}")
-        assert page.locator("main mark, main .marked").count() == 0, "only for what was searched"
+    page = at_work(chromium, ois, "physician")
+    page.fill("#search", "颅底 头膜")
+    page.check("[name=scope][value=forms]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hits")
+    assert {mark.casefold() for mark in page.locator(".hits mark").all_inner_texts()} >= {"颅底"}
+    looked_at(page, "hits")
+    page.click("[data-hit]")
+    page.wait_for_url(f"**/forms/{key}#mark")
+    assert page.locator("main mark, main .marked").count() >= 1
+    page.goto(f"{ois.url}/forms/{key}")
+    assert page.locator("main mark, main .marked").count() == 0, "only for what was searched"
 
 
 def _approved_form(state: Path) -> str:

@@ -1,18 +1,18 @@
 """The session ends while somebody types: nothing is lost, it goes on after the log-in, for nobody else."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.ois_bridge.conftest import Ois
+from tests.ois_bridge.ois_browser import fits, log_in, violations
 from tests.ois_bridge.ois_case import Case
 from tests.ois_bridge.ois_steps import Users, identity, ok
 from tests.ois_bridge.test_ois_access import Browser
-from tests.ois_bridge.test_ois_browser import ARGUMENTS, CHROMIUM, fits, violations
 
 pytestmark = [pytest.mark.requirement("OIS-USERS"), pytest.mark.requirement("SYS-ACCESS")]
 
@@ -130,15 +130,8 @@ def test_scripts_are_told_to_log_in_beside_the_page(tab: Browser, ois: Ois) -> N
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_in_a_browser_plain_forms_and_partial_updates(
-    ois: Ois, users: Users, case: Case, make_page: Callable[[], Page]
-) -> None:
-    page = make_page()
-    page.goto(f"{ois.url}/language/en?next=/login")
-    page.fill("#user", "physician")
-    page.fill("#password", ois.password("physician"))
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/tasks")
+def test_in_a_browser_plain_forms_and_partial_updates(ois: Ois, users: Users, case: Case, page: Page) -> None:
+    log_in(page, ois, "physician")
     # a plain form
     page.goto(f"{ois.url}/patients/new")
     page.fill("#name", f"Qian^{case.tag}")
@@ -177,14 +170,3 @@ def test_in_a_browser_plain_forms_and_partial_updates(
     page.wait_for_selector("#work .empty:has-text('No task fits')")
     assert page.locator("#again").count() == 0
     assert page.input_value("#search") == "no such patient"
-
-
-@pytest.fixture
-def make_page() -> Iterator[Callable[[], Page]]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = chromium.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
-        yield context.new_page
-        chromium.close()
