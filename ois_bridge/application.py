@@ -5,6 +5,7 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -16,7 +17,8 @@ from ois_bridge.interfaces.rest import schemas
 from ois_bridge.interfaces.rest.routers import API as REST
 from ois_bridge.services.context import Context
 from ois_bridge.services.errors import NotFound, NotLoggedIn, PasswordMustChange
-from ois_bridge.web import expired, unsent
+from ois_bridge.web import error_words as words
+from ois_bridge.web import expired, session, unsent
 from ois_bridge.web.render import HERE, page
 from ois_bridge.web.routers import PAGES
 
@@ -91,6 +93,14 @@ async def _broken(request: Request, _error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if not _is_api(request):
+        await run_in_threadpool(session.known_user, request)
+        name = str(first["loc"][-1])
+        return _answer(
+            request,
+            422,
+            _("The address of this page is not right at “{name}”: open it from the menu.").format(name=name),
+        )
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     return _answer(request, 422, f"{place}: {first['msg']}" if place else first["msg"])
 
@@ -109,15 +119,19 @@ async def _http(request: Request, error: Exception) -> Response:
                 "done; go back in the browser: what you typed is there, shorten it."
             ),
         )
-    return _answer(request, error.status_code, str(error.detail))
+    if _is_api(request):
+        return _answer(request, error.status_code, str(error.detail))
+    # nobody was asked for on the way to a page that is not there: its menu shall stand all the same
+    await run_in_threadpool(session.known_user, request)
+    return _answer(request, error.status_code, _(words.HTTP.get(error.status_code, words.HTTP_OTHER)))
 
 
 def _answer(request: Request, status: int, text: str) -> Response:
     if _is_api(request):
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
         return JSONResponse({"error": text}, status, headers)
-    titles = {403: _("Not allowed"), 404: _("Not found"), 503: _("Not available")}
-    return page(request, "error.html", status, title=titles.get(status, _("Not possible")), text=text)
+    title = _(words.TITLE.get(status, words.TITLE_OTHER))
+    return page(request, "error.html", status, title=title, text=text)
 
 
 def _is_api(request: Request) -> bool:

@@ -32,7 +32,9 @@ def create(context: Context, caller: Caller, name: str, scopes: Iterable[str], d
     wanted = sorted(set(scopes))
     with context.permitted(caller, Action.MANAGE_ACCOUNTS, name, " ".join(wanted)[:300]) as session:
         allowed = {action.name for action in offered()}
-        if not wanted or set(wanted) - allowed:
+        if not wanted:
+            raise BadInput(_("At least one scope is needed: tick what this system may do, and no more."))
+        if set(wanted) - allowed:
             raise BadInput(
                 _("At least one scope is needed; allowed are {scopes}.").format(
                     scopes=", ".join(sorted(allowed))

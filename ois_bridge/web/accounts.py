@@ -1,6 +1,7 @@
 """Pages of accounts: one's own, everybody's, the rights of the roles, and the keys of other systems."""
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
@@ -37,7 +38,7 @@ def change_password(request: Request, context: Means, user: User, form: Form) ->
         account_admin.change_password(context, user.caller, old, new)
     except (BadInput, Unauthorised) as why:
         return page(request, "accounts/own.html", 422, error=str(why), wish="")
-    answer = RedirectResponse("/login", 303)
+    answer = RedirectResponse("/login?changed=1", 303)
     answer.delete_cookie(COOKIE)
     return answer
 
@@ -45,30 +46,34 @@ def change_password(request: Request, context: Means, user: User, form: Form) ->
 @router.get("/accounts")
 def everybody(request: Request, context: Means, user: User, done: str = "") -> HTMLResponse:
     """All accounts."""
-    return _accounts_page(request, context, user, done=_("The account is changed.") if done else "")
+    known = done in context.names.staff.known(context.database, context.now())
+    message = _("The account {user} is changed.").format(user=done) if known else ""
+    return _accounts_page(request, context, user, done=message)
 
 
 @router.post("/accounts")
 def create(request: Request, context: Means, user: User, form: ManyForm) -> HTMLResponse:
     """A new account; its first password is shown once."""
-    name = str(form.get("user", "")).strip().lower()
+    name, full_name = str(form.get("user", "")).strip().lower(), str(form.get("full_name", ""))
+    wanted = _texts(form, "roles")
+    typed = {"user": name, "full_name": full_name, "roles": wanted}
     try:
-        first = account_admin.create(
-            context, user.caller, name, str(form.get("full_name", "")), _texts(form, "roles")
-        )
+        first = account_admin.create(context, user.caller, name, full_name, wanted)
     except (BadInput, Refused) as why:
-        return _accounts_page(request, context, user, 422, error=str(why))
+        return _accounts_page(request, context, user, 422, error=str(why), typed=typed)
     return _accounts_page(request, context, user, secret=(name, first))
 
 
 @router.post("/accounts/{name}/{step}")
 def take_step(request: Request, context: Means, user: User, name: str, step: str, form: ManyForm) -> Response:
-    """Roles, unlock, end the sessions, or a new password."""
+    """Roles, name, unlock, end the sessions, or a new password."""
     try:
         match step:
             case "roles":
                 active = form.get("active") == "yes"
                 account_admin.set_roles(context, user.caller, name, _texts(form, "roles"), active)
+            case "name":
+                account_admin.rename(context, user.caller, name, str(form.get("full_name", "")))
             case "unlock":
                 account_admin.unlock(context, user.caller, name)
             case "sessions":
@@ -80,7 +85,7 @@ def take_step(request: Request, context: Means, user: User, name: str, step: str
                 raise BadInput(_("There is no such step."))
     except (BadInput, Refused) as why:
         return _accounts_page(request, context, user, 422, error=str(why))
-    return RedirectResponse("/accounts?done=1", 303)
+    return RedirectResponse(f"/accounts?done={quote(name)}", 303)
 
 
 @router.get("/accounts/rights")
@@ -124,14 +129,14 @@ def all_keys(request: Request, context: Means, user: User) -> HTMLResponse:
 @router.post("/keys")
 def create_key(request: Request, context: Means, user: User, form: ManyForm) -> HTMLResponse:
     """A new key; its secret is shown once."""
+    name, days, scopes = str(form.get("name", "")), str(form.get("days", "")), _texts(form, "scopes")
+    typed = {"name": name, "days": days, "scopes": scopes}
     try:
-        days = int(str(form.get("days", "")) or "0")
-        name = str(form.get("name", ""))
-        secret = keys.create(context, user.caller, name, _texts(form, "scopes"), days)
-    except ValueError:
-        return _keys_page(request, context, user, 422, error=_("The number of days must be a number."))
+        if not days.isdecimal() or len(days) > 6:
+            raise BadInput(_("The number of days must be a number."))
+        secret = keys.create(context, user.caller, name, scopes, int(days))
     except (BadInput, Refused) as why:
-        return _keys_page(request, context, user, 422, error=str(why))
+        return _keys_page(request, context, user, 422, error=str(why), typed=typed)
     return _keys_page(request, context, user, secret=(name, secret))
 
 
@@ -146,7 +151,7 @@ def _accounts_page(
     request: Request, context: Context, user: WebUser, status: int = 200, **content: Any
 ) -> HTMLResponse:
     lines = account_admin.all_accounts(context, user.caller)
-    shown = {"secret": None, **content}
+    shown = {"secret": None, "typed": {"user": "", "full_name": "", "roles": []}, **content}
     return page(request, "accounts/all.html", status, lines=lines, roles=ROLES, **shown)
 
 
@@ -154,7 +159,7 @@ def _keys_page(
     request: Request, context: Context, user: WebUser, status: int = 200, **content: Any
 ) -> HTMLResponse:
     found = keys.all_keys(context, user.caller)
-    shown = {"secret": None, **content}
+    shown = {"secret": None, "typed": {"name": "", "days": "90", "scopes": []}, **content}
     return page(
         request, "accounts/keys.html", status, keys=found, offered=keys.offered(), now=context.now(), **shown
     )

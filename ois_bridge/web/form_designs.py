@@ -31,6 +31,12 @@ NEW: dict[str, Any] = {
 }
 
 
+@router.get("/form-designs")
+def all_designs() -> Response:
+    """They stand on the page of processes and forms."""
+    return RedirectResponse("/processes", 303)
+
+
 @router.get("/form-designs/new")
 def new(request: Request, context: Means, user: User) -> HTMLResponse:
     """An empty design."""

@@ -23,6 +23,7 @@ from ois_bridge.interfaces import record_links
 from ois_bridge.interfaces.other_ois import sqlite_file
 from ois_bridge.models.audit import AuditRow
 from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.models.forms import FormRecord
 from ois_bridge.services import charging, courses, intake, overview, plan_line, summaries
 from ois_bridge.services.export import choice, package
 from simulation.hospital import other_ois
@@ -140,7 +141,7 @@ def test_package_holds_what_was_chosen(record: Record) -> None:
         assert len(slices) == len(CASE.ct())
         assert dcmread(io.BytesIO(found.read(slices[0]))).PatientID == "R-1"
         assert f"plans/{CASE.uid('plan')}.dcm" in names
-        assert "ROOM1" in found.read("schedule.csv").decode("utf-8-sig")
+        assert "1 号治疗室" in found.read("schedule.csv").decode("utf-8-sig")
         assert found.read("record-zh.pdf").startswith(b"%PDF")
         book_ = load_workbook(io.BytesIO(found.read("record.xlsx")))
         assert "分次" in book_.sheetnames
@@ -199,6 +200,10 @@ def test_forms_of_a_record_are_exported_as_they_are(record: Record) -> None:
         said = json.loads(found.read(f"forms/course-summary-{draft.key}.json"))
         assert said["content"]["facts"]["course"]["name"] == "C1"
         assert f"forms/course-summary-{draft.key}.pdf" in found.namelist()
+    with record.context.database.writing() as session:
+        # filled as a form, by another system: it holds no facts
+        session.get_one(FormRecord, draft.key).content = {"treatment": "as planned"}
+    assert summaries.pdf(record.context, DOCTOR, draft.key, "zh").startswith(b"%PDF")
     intake.store(record.context, CASE.record(2, whole=False), "PTCS_TCS")
     with record.context.database.reading() as session:
         line = plan_line.of_patient(

@@ -211,6 +211,7 @@ def test_label_reads_back(means: Context, tmp_path: Path) -> None:
         path.write_bytes(labels.pdf(means, DESK, patient.key, masked, "zh"))
         text = subprocess.run(["pdftotext", path, "-"], capture_output=True, check=True, text=True).stdout
         assert ("欧阳明华" in text) is not masked
+        assert ("Minghua Ouyang" in text) is not masked, "whole in both letters"
         assert patient.barcode in text
         subprocess.run(["pdftoppm", "-r", "300", "-png", path, tmp_path / "label"], check=True)
         codes = zxingcpp.read_barcodes(Image.open(tmp_path / "label-1.png"))
