@@ -1,12 +1,13 @@
 """Irradiation reports as A4 PDF: facts and pictures into a page template, then into the renderer."""
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from common.links import pdf
-from common.text import translate
+from common.text import LANGUAGES, translate
 from ois_bridge.domain import causes, timeline, words
 from ois_bridge.domain.causes import Titles
 from ois_bridge.interfaces import paper
@@ -18,6 +19,8 @@ CAPTIONS = {
     "gamma.png": words.N_("Gamma index"),
 }
 """Known pictures in their order -> caption; others follow with their name."""
+
+_SPOKEN = re.compile(f"-({'|'.join(LANGUAGES)})[.]png$")
 
 
 class Pages:
@@ -35,6 +38,7 @@ class Pages:
         def text(message: str) -> str:
             return translate(message, language)
 
+        shown = of_language(pictures, language)
         html = self._environment.get_template("report.html").render(
             _=text,
             lang="zh-CN" if language == "zh" else "en",
@@ -43,10 +47,24 @@ class Pages:
             words=words,
             cause=lambda words_: causes.readable(words_, self._trips, language),
             line=_line(facts),
-            pictures=[(text(CAPTIONS.get(name, name)), _data(pictures[name])) for name in _order(pictures)],
+            pictures=[(text(CAPTIONS.get(name, name)), _data(shown[name])) for name in _order(shown)],
             metrics=_metrics(facts["summary"]),
         )
         return pdf.render(html)
+
+
+def of_language(pictures: Mapping[str, bytes], language: str) -> dict[str, bytes]:
+    """Each picture once, under its plain name: NAME-LANGUAGE.png of the reader's language before NAME.png.
+
+    A picture that was drawn in another language alone is shown as it is.
+    """
+    found: dict[str, bytes] = {}
+    for code in (*LANGUAGES, "", language):
+        ending = f"-{code}.png" if code else ".png"
+        for name, content in pictures.items():
+            if name.endswith(ending) and (code or not _SPOKEN.search(name)):
+                found[f"{name.removesuffix(ending)}.png"] = content
+    return found
 
 
 def _order(pictures: Mapping[str, bytes]) -> list[str]:

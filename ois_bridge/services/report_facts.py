@@ -31,7 +31,7 @@ def gather(session: Session, fraction: Fraction, author: str, now: datetime) -> 
             "birth_date": plan.patient.birth_date,
             "sex": plan.patient.sex,
         },
-        "prescription": _prescription(plan.prescription),
+        "prescription": _prescription(session, plan.prescription),
         "plan": _plan(plan, fraction),
         "approval": _approval(session, plan),
         "fraction": {
@@ -40,17 +40,22 @@ def gather(session: Session, fraction: Fraction, author: str, now: datetime) -> 
             "state": fraction.state.value,
             "planned_mu": fraction.planned_mu,
             "delivered_mu": fraction.delivered_mu,
-            "parts": [_part(part) for part in fraction.parts],
+            "parts": [_part(session, part) for part in fraction.parts],
         },
     }
 
 
 def _person(session: Session, user: str | None) -> str:
     found = session.scalar(select(Account).where(Account.user == user)) if user else None
-    return f"{found.full_name} ({found.user})" if found else user or ""
+    return f"{found.full_name} ({found.user})" if found and found.full_name else user or ""
 
 
-def _prescription(row: Prescription | None) -> dict[str, Any]:
+def _people(session: Session, users: str) -> str:
+    """Accounts with ", " between them, as people."""
+    return ", ".join(_person(session, user) for user in users.split(", ") if user)
+
+
+def _prescription(session: Session, row: Prescription | None) -> dict[str, Any]:
     if row is None:
         return {}
     return {
@@ -61,7 +66,7 @@ def _prescription(row: Prescription | None) -> dict[str, Any]:
         "dose_per_fraction": row.dose_per_fraction,
         "fractions": row.fractions,
         "rbe_model": row.rbe_model,
-        "prescribed_by": row.created_by,
+        "prescribed_by": _person(session, row.created_by),
         "organs": [{"name": organ.name, "max_gy": organ.max_gy} for organ in row.organs],
     }
 
@@ -107,15 +112,15 @@ def _approval(session: Session, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _part(part: FractionPart) -> dict[str, Any]:
+def _part(session: Session, part: FractionPart) -> dict[str, Any]:
     return {
         "part": part.part,
         "record_uid": part.record_uid,
         "started": part.started.isoformat(timespec="milliseconds"),
         "ended": part.ended.isoformat(timespec="milliseconds"),
         "clock_factor": part.clock_factor,
-        "verified_by": part.verified_by,
-        "operators": part.operators,
+        "verified_by": _people(session, part.verified_by),
+        "operators": _people(session, part.operators),
         "flag": part.flag,
         "beams": [
             {

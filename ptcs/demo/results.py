@@ -8,11 +8,11 @@ from typing import Any
 from common.errors import BadInput
 from common.files import write_atomic, write_json
 from common.links import dimse
-from common.text import _
+from common.text import LANGUAGES, _
 from ptcs.client import connect
 from ptcs.demo.context import Demo, run_tango_job, run_tps_job
 
-PICTURES = ("dose_planes.png", "dvh.png", "spot_map.png", "gamma.png")
+PICTURES = ("dose_planes", "dvh", "spot_map", "gamma")
 FOLDERS = {"CT": "ct", "RTSTRUCT": "structures", "RTPLAN": "plan", "RTRECORD": "record"}
 IMAGES = ("CT", "RTSTRUCT")
 DEMO_AET = "PTCS_CT"
@@ -48,11 +48,12 @@ def export_archive(demo: Demo) -> Path:
 
 
 def reconstruct(demo: Demo, plan_uid: str, records: list[str]) -> dict[str, bytes]:
-    """The delivered dose by the TPS service; its pictures."""
+    """The delivered dose by the TPS service; its pictures in every language."""
     request = {"kind": "reconstruct", "plan_uid": plan_uid, "record_uids": records}
     with demo.step("TPS", _("recomputes the delivered dose")) as step, demo.tps("physicist") as tps:
         job, result = run_tps_job(tps, request, step)
-        pictures = {name: tps.download(f"/jobs/{job}/artefacts/{name}") for name in PICTURES}
+        names = [f"{picture}-{language}.png" for picture in PICTURES for language in LANGUAGES]
+        pictures = {name: tps.download(f"/jobs/{job}/artefacts/{name}") for name in names}
     demo.summary["verification"] = result
     return pictures
 

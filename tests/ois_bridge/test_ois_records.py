@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ois_bridge.interfaces import report
 from tests.ois_bridge.conftest import Ois
 from tests.ois_bridge.ois_case import Case
 from tests.ois_bridge.ois_steps import Users, approved, ok, refused, submitted
@@ -120,6 +121,14 @@ def test_report_is_composed_kept_and_read_in_both_languages(ois: Ois, users: Use
     refused(users["physicist"].get(f"/reports/{report}.pdf?lang=en"), 409, "altered")
     refused(users["physicist"].get(f"/reports/{report}.pdf?lang=fr"), 422, "en, zh")
     refused(users["operator"].get(f"/reports/{report}.pdf?lang=zh"), 403, "无权查看报告")
+
+
+@pytest.mark.requirement("SYS-LANGUAGE")
+def test_report_shows_pictures_of_its_reader() -> None:
+    drawn = {"dvh-en.png": b"en", "dvh-zh.png": b"zh", "dvh.png": b"who asked", "spots.png": b"plain"}
+    assert report.of_language(drawn, "zh") == {"dvh.png": b"zh", "spots.png": b"plain"}
+    assert report.of_language(drawn, "en") == {"dvh.png": b"en", "spots.png": b"plain"}
+    assert report.of_language({"gamma-zh.png": b"zh"}, "en") == {"gamma.png": b"zh"}, "better than none"
 
 
 @pytest.mark.parametrize(

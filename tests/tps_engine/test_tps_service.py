@@ -226,7 +226,12 @@ def test_a_fraction_in_two_parts_is_reconstructed(ois, service, plan):
     assert dose.dose.shape == planned.dose.shape and not np.array_equal(dose.dose, planned.dose / 5)
     with service.client() as client:
         for name in PICTURES:
-            assert len(client.download(f"/jobs/{job}/artefacts/{name}")) > 10_000
+            plain = client.download(f"/jobs/{job}/artefacts/{name}")
+            english, chinese = (
+                client.download(f"/jobs/{job}/artefacts/{name.removesuffix('.png')}-{code}.png")
+                for code in ("en", "zh")
+            )
+            assert len(plain) > 10_000 and plain == english != chinese
         with pytest.raises(Refused, match="no such artefact"):
             client.download(f"/jobs/{job}/artefacts/state.json")
 

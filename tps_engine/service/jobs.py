@@ -120,7 +120,7 @@ class JobStore:
         """Where a job's artefact lies. Raises KeyError for a job or artefact that does not exist."""
         self.get(job_id)
         path = self._root / job_id / name
-        if not re.fullmatch(r"[a-z0-9_]+\.png", name) or not path.is_file():
+        if not re.fullmatch(r"[a-z0-9_-]+\.png", name) or not path.is_file():
             raise KeyError(name)
         return path
 
