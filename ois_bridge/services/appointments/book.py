@@ -25,13 +25,22 @@ MOVABLE = frozenset({AppointmentState.BOOKED})
 def load(session: Session, first: date, last: date) -> Book:
     """The book with all visits from a day to another, and those of the days beside them."""
     rows = between(session, first - timedelta(days=1), last + timedelta(days=1))
+    return of_rows(session, rows, working(session))
+
+
+def working(session: Session) -> dict[date, bool]:
+    """The days that are not as their weekday says: True for a make-up working day, False for a holiday."""
+    rows = session.execute(select(CalendarDay.day, CalendarDay.kind))
+    return {date.fromisoformat(day): kind == "workday" for day, kind in rows}
+
+
+def of_rows(session: Session, rows: Sequence[Appointment], days: Mapping[date, bool]) -> Book:
+    """The book with the visits of some rows."""
     courses = {row.course_key for row in rows if row.course_key}
     return Book(
         rules=settings.rules(),
         devices=devices(session),
-        days={
-            date.fromisoformat(row.day): row.kind == "workday" for row in session.scalars(select(CalendarDay))
-        },
+        days=days,
         periods=[period_of(row) for row in session.scalars(select(DevicePeriod))],
         visits=[visit_of(row) for row in rows],
         wishes=wishes(session, courses),

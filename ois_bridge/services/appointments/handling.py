@@ -11,7 +11,7 @@ from common.text import _
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.fraction_states import FractionState
-from ois_bridge.domain.scheduling.plan import Kind
+from ois_bridge.domain.scheduling.plan import Book, Kind
 from ois_bridge.domain.words import N_
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
@@ -44,10 +44,13 @@ class Left:
     visit: str = ""
 
 
-def of_days(session: Session, first: date, last: date, now: datetime) -> list[Left]:
-    """Visits to handle: without a place on these days, and missed, waiting or half delivered until now."""
+def of_days(session: Session, first: date, last: date, now: datetime, held: Book | None = None) -> list[Left]:
+    """Visits to handle: without a place on these days, and missed, waiting or half delivered until now.
+
+    `held`: as in `replan.conflicts`.
+    """
     found = [
-        *_no_place(session, first, last, now),
+        *_no_place(session, first, last, now, held),
         *_partial(session),
         *_waiting(session, first, last, now),
         *_missed(session, now),
@@ -55,9 +58,10 @@ def of_days(session: Session, first: date, last: date, now: datetime) -> list[Le
     return sorted(found, key=lambda one: (ORDER.index(one.kind), one.day, one.patient.key))
 
 
-def _no_place(session: Session, first: date, last: date, now: datetime) -> Iterator[Left]:
-    bad = [(visit.key, why) for visit, why in replan.conflicts(session, first, last, now) if visit.patient]
-    rows = _rows(session, [key for key, _why in bad])
+def _no_place(session: Session, first: date, last: date, now: datetime, held: Book | None) -> Iterator[Left]:
+    found = replan.conflicts(session, first, last, now, held)
+    bad = [(visit.key, why) for visit, why in found if visit.patient]
+    rows = _rows(session, [key for key, _why in bad]) if bad else {}
     for key, why in bad:
         yield _left(NO_PLACE, why, rows[key])
 

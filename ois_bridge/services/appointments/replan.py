@@ -79,9 +79,14 @@ def compute(session: Session, fault: Fault, now: datetime) -> Content:
     return Content((*moves, *later), tuple(left), _facts(moves, later, left), period)
 
 
-def conflicts(session: Session, first: date, last: date, now: datetime) -> list[tuple[Visit, str]]:
-    """Booked visits of some days that the rules forbid as they are now (a holiday, a device taken away)."""
-    held = book.load(session, first, last)
+def conflicts(
+    session: Session, first: date, last: date, now: datetime, held: Book | None = None
+) -> list[tuple[Visit, str]]:
+    """Booked visits of some days that the rules forbid as they are now (a holiday, a device taken away).
+
+    `held`: the book of these days and those beside them, where the caller has read it already.
+    """
+    held = held or book.load(session, first, last)
     found = []
     for visit in held.visits:
         if visit.start >= now and first <= book.day_of(visit.start) <= last:

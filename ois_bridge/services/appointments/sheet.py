@@ -1,8 +1,10 @@
 """The sheet as it is shown: days, devices, cards with their short texts and colours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from textwrap import shorten
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -101,7 +103,7 @@ class Key:
 
 @dataclass
 class View:
-    """A sheet ready to be drawn."""
+    """A sheet ready to be drawn, with the book that it was made of."""
 
     days: list[Day]
     heads: list[Head]
@@ -110,6 +112,7 @@ class View:
     legend: list[Key]
     previous: date
     following: date
+    held: Book
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -124,42 +127,47 @@ class Choice:
     mine: str = ""
 
 
-def days_of(held: Book, choice: Choice) -> list[date]:
+def days_of(working: Mapping[date, bool], used: Set[date], choice: Choice) -> list[date]:
     """The days of a view: one, three working days, or the week (Saturday and Sunday where they are worked).
 
-    Raises BadInput for another view.
+    `working`: as in `book.working`; `used`: days with visits. Raises BadInput for another view.
     """
     if choice.view == "day":
         return [choice.day]
     if choice.view == "three":
-        return calendar.working_days(held.days, choice.day, 3)
+        return calendar.working_days(working, choice.day, 3)
     if choice.view != "week":
         raise BadInput(_("View: allowed are {names}.").format(names=", ".join(VIEWS)))
     monday = choice.day - timedelta(days=choice.day.weekday())
     week = [monday + timedelta(days=n) for n in range(7)]
-    used = {book.day_of(visit.start) for visit in held.visits}
-    return [day for day in week if day.weekday() < 5 or calendar.is_working(held.days, day) or day in used]
+    return [day for day in week if day.weekday() < 5 or calendar.is_working(working, day) or day in used]
 
 
 def shown_days(session: Session, choice: Choice) -> list[date]:
     """The days of a view, from the database. Raises BadInput."""
-    monday = choice.day - timedelta(days=choice.day.weekday())
-    week = (monday, monday + timedelta(days=6)) if choice.view == "week" else (choice.day, choice.day)
-    return days_of(book.load(session, *week), choice)
+    return _days_and_book(session, choice)[0]
+
+
+def _days_and_book(session: Session, choice: Choice) -> tuple[list[date], Book, Sequence[Appointment]]:
+    """The days of a view, the book of them and of the days beside them, and its rows. Raises BadInput."""
+    working = book.working(session)
+    first = last = choice.day
+    if choice.view == "week":
+        first = choice.day - timedelta(days=choice.day.weekday())
+        last = first + timedelta(days=6)
+    elif choice.view == "three":
+        last = days_of(working, set(), choice)[-1]
+    rows = book.between(session, first - timedelta(days=1), last + timedelta(days=1))
+    days = days_of(working, {book.day_of(row.start) for row in rows}, choice)
+    return days, book.of_rows(session, rows, working), rows
 
 
 def view(session: Session, choice: Choice) -> View:
     """The sheet of a choice. Raises BadInput."""
-    monday = choice.day - timedelta(days=choice.day.weekday())
-    week = (monday, monday + timedelta(days=6)) if choice.view == "week" else (choice.day, choice.day)
-    held = book.load(session, *week)
-    days = days_of(held, choice)
+    days, held, all_rows = _days_and_book(session, choice)
     devices = _devices(held, choice)
-    rows = [
-        row
-        for row in book.between(session, days[0], days[-1])
-        if row.device in {device.name for device in devices} and book.day_of(row.start) in days
-    ]
+    names = {device.name for device in devices}
+    rows = [row for row in all_rows if row.device in names and book.day_of(row.start) in days]
     cards, legend = _cards(session, rows, choice)
     heads = [Head(day, device.name, title(device)) for day in days for device in devices]
     columns = [_column(held, head, held.devices[head.device], rows) for head in heads]
@@ -172,6 +180,7 @@ def view(session: Session, choice: Choice) -> View:
         legend=legend,
         previous=choice.day - timedelta(days=step),
         following=choice.day + timedelta(days=step),
+        held=held,
         counts={"visits": len(rows), "patients": len({row.patient_key for row in rows if row.patient_key})},
     )
 
@@ -219,13 +228,15 @@ def _headings(session: Session, held: Book, days: Sequence[date], span: int) -> 
 
 def _cards(session: Session, rows: Sequence[Appointment], choice: Choice) -> tuple[list[Shown], list[Key]]:
     by, names = _colouring(choice.colour), staff_names.read(session)
-    values = sorted({by(row) for row in rows})
-    hues = {value: number % HUES for number, value in enumerate(values)}
+    meant = [by(row) for row in rows]
+    counts = Counter(meant)
+    hues = {value: number % HUES for number, value in enumerate(sorted(counts))}
     totals, named = _fractions(session, rows), deliveries.named(session, rows)
-    shown = [_shown(row, hues[by(row)], totals, choice.mine, named.get(row.key), names) for row in rows]
-    return shown, [
-        Key(hues[value], names.get(value, value), sum(by(row) == value for row in rows)) for value in values
+    shown = [
+        _shown(row, hues[value], totals, choice.mine, named.get(row.key), names)
+        for row, value in zip(rows, meant, strict=True)
     ]
+    return shown, [Key(hue, names.get(value, value), counts[value]) for value, hue in hues.items()]
 
 
 def _colouring(colour: str) -> Callable[[Appointment], str]:
@@ -244,7 +255,7 @@ def disease(row: Appointment) -> str:
     """Short text of what is treated; the kind of a visit without a course."""
     if row.course is None:
         return _(KIND_TEXT[row.kind])
-    return (row.course.diagnosis_text or row.course.name)[:24]
+    return shorten(row.course.diagnosis_text or row.course.name, 32, placeholder="…")
 
 
 def _fractions(session: Session, rows: Sequence[Appointment]) -> dict[str, int]:

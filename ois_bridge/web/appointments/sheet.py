@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from ois_bridge.domain.permissions import Action
+from ois_bridge.domain.scheduling.plan import Book
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.appointments import book, booking, handling, sheet
 from ois_bridge.services.appointments.sheet import Choice
@@ -67,8 +68,8 @@ Asked = Annotated[Choice, Depends(choice_of)]
 def appointments(request: Request, context: Means, user: User, choice: Asked) -> HTMLResponse:
     """The sheet."""
     with context.reading(user.caller, Action.READ_APPOINTMENTS) as session:
-        known = ("rooms", "all", *book.devices(session))
-        if choice.devices not in known and "devices" not in request.query_params:
+        chosen = choice.devices not in ("rooms", "all") and "devices" not in request.query_params
+        if chosen and choice.devices not in book.devices(session):
             choice = replace(choice, devices="rooms")
         content = _content(context, session, user, choice)
         template = "table.html" if means.is_fragment(request) else "sheet.html"
@@ -102,8 +103,10 @@ def left(request: Request, context: Means, user: User, choice: Asked) -> HTMLRes
         )
 
 
-def _left(context: Context, session: Session, days: Sequence[date]) -> list[handling.Left]:
-    return handling.of_days(session, days[0], days[-1], context.now())
+def _left(
+    context: Context, session: Session, days: Sequence[date], held: Book | None = None
+) -> list[handling.Left]:
+    return handling.of_days(session, days[0], days[-1], context.now(), held)
 
 
 def _now_minute(context: Context, view: sheet.View) -> int | None:
@@ -116,11 +119,11 @@ def _content(context: Context, session: Session, user: WebUser, choice: Choice) 
     view = sheet.view(session, choice)
     return {
         "view": view,
-        "left": _left(context, session, [one.day for one in view.days]),
+        "left": _left(context, session, [one.day for one in view.days], view.held),
         "choice": choice,
         "today": booking.today(context),
         "now_minute": _now_minute(context, view),
-        "devices": list(means.devices_of(session).values()),
+        "devices": [device for device in view.held.devices.values() if device.active],
         "link": lambda **changes: means.address(choice, **changes),
         "query": means.query(choice),
         **means.rights(user),

@@ -97,6 +97,9 @@ function readCard() {
 }
 
 card.addEventListener("input", readCard);
+// what the server refused is marked where it stands
+const written = card.value.trim().toUpperCase();
+if (/^\d{17}[\dX]$/.test(written) && !fits(written)) readCard();
 
 // --- data of the hospital's system: asked once per number, and only empty fields are filled
 const his = document.querySelector("[data-his]");
@@ -104,7 +107,7 @@ let asked = "";
 
 async function ask() {
   const number = field("hospital_number").value.trim(), idCard = card.value.trim();
-  if ((!number && !/^\d{17}[\dXx]$/.test(idCard)) || asked === number + "|" + idCard) return;
+  if ((!number && !(/^\d{17}[\dXx]$/.test(idCard) && fits(idCard.toUpperCase()))) || asked === number + "|" + idCard) return;
   asked = number + "|" + idCard;
   say(his, his.dataset.asking, "");
   try {
