@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -122,11 +125,22 @@ def _passwords(path: Path, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, st
     return passwords
 
 
+def _tell_the_time_of_the_sheet() -> None:
+    """Pages, queues and messages of this process in the zone of the appointment sheet: a computer that runs
+    in another one (a container, in UTC) must not tell patients a wrong hour.
+    """
+    zone = sheet.rules().zone
+    if isinstance(zone, ZoneInfo) and zone.key:
+        os.environ["TZ"] = zone.key
+        time.tzset()
+
+
 def run(state: StateDir, site: Site, port: int, dicom_port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises what `build` raises, and OSError when a port is taken."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    _tell_the_time_of_the_sheet()
     with ExitStack() as stack:
         listener = stack.enter_context(bound("127.0.0.1", port))
         public = settings.load(state).public

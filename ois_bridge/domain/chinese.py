@@ -4,6 +4,9 @@ import re
 from functools import lru_cache
 
 HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+DOTS = re.compile("[·•・‧∙⋅･]+")
+"""What keyboards put between the parts of a name: 买买提·吐尔逊."""
+LONGEST = 64
 _PAIRS = (
     "欧阳司马上官诸葛东方皇甫尉迟公孙慕容长孙宇文司徒司空夏侯令狐轩辕端木百里东郭"
     "南宫呼延钟离闻人澹台公冶宗政濮阳淳于单于太叔申屠仲孙鲜于闾丘亓官独孤万俟拓跋"
@@ -71,12 +74,14 @@ def person_name(text: str) -> str:
     if not is_chinese(text):
         *given, family = text.split(" ")
         return f"{family}^{' '.join(given)}" if given else text
-    text = text.replace(" ", "")
+    text = DOTS.sub("·", text.replace(" ", ""))
     family, given_name = split(text)
     sounds = syllables(text)
     count = len(syllables(family)) if given_name else len(sounds)
     latin = "^".join(filter(None, ("".join(sounds[:count]).title(), "".join(sounds[count:]).title())))
-    return f"{latin}={'^'.join(filter(None, (family, given_name)))}"
+    own = "^".join(filter(None, (family, given_name)))
+    # a long name has its own characters whole, and as much of its sounds as there is room for
+    return f"{latin[: max(1, LONGEST - 1 - len(own))].rstrip('^')}={own}"
 
 
 def written(name: str) -> str:

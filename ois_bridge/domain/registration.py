@@ -15,6 +15,10 @@ E = TypeVar("E", "PatientEntry", "CourseEntry")
 LIMITS = {"hospital_number": 32, "barcode": 32, "phone": 32, "address": 200, "ward": 64, "bed": 16}
 _NUMBER = re.compile(r"[A-Za-z0-9-]*")
 _PHONE = re.compile(r"[0-9+() -]*")
+_NO_NAME = re.compile(r"[<>{}\[\]|\"%$#@!?*_;\U0001f000-\U0001faff]")
+_WIDE = (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
+_NARROW = {code: code - 0xFEE0 for code in _WIDE}
+"""Full-width letters and digits, as a Chinese keyboard types them."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,10 @@ def checked(entry: PatientEntry, today: date) -> PatientEntry:
     entry = _trimmed(entry)
     card = id_card.checked(entry.id_card, today) if entry.id_card else id_card.IdCard("")
     name = chinese.person_name(entry.name)
-    if not identity.normal_name(name).replace("^", "").replace("=", "").strip():
+    if not any(character.isalpha() for character in name):
         raise BadInput(_("Patient name: it is empty; type the name as the card shows it."))
+    if _NO_NAME.search(name) or name.count("=") > 2 or name.count("^") > 4 * (name.count("=") + 1):
+        raise BadInput(_("Patient name: < > and other signs that are no part of a name are not allowed."))
     if not (entry.birth_date or card.birth_date):
         raise BadInput(_("Birth date: type it, or the id card that says it."))
     if not (entry.sex or card.sex):
@@ -103,7 +109,10 @@ def _check_lengths(entry: PatientEntry | CourseEntry) -> None:
 
 def _trimmed(entry: E) -> E:
     """Blanks of all kinds become single ones. Raises BadInput for characters that nobody can type or read."""
-    kept = {field.name: " ".join(str(getattr(entry, field.name)).split()) for field in fields(entry)}
+    kept = {
+        field.name: " ".join(str(getattr(entry, field.name)).translate(_NARROW).split())
+        for field in fields(entry)
+    }
     for name, text in kept.items():
         if not text.isprintable():
             raise BadInput(
@@ -118,5 +127,6 @@ NAMES = {
     "name": "Name", "birth_date": "Birth date", "sex": "Sex", "id_card": "Id card",
     "hospital_number": "Hospital number", "barcode": "Barcode", "phone": "Phone", "address": "Address",
     "ward": "Ward", "bed": "Bed", "photo": "Photo", "patient_id": "Patient ID",
+    "physician": "Doctor in charge", "technique": "Technique", "source": "Source", "course": "Course",
 }  # fmt: skip
 """Names of the fields, as pages and refusals show them."""

@@ -10,7 +10,7 @@ END = "~"
 """Marks the last characters of a number: no name or number begins with it."""
 LAST = 4
 _LAST = re.compile(r"[0-9x]{4}")
-_NOISE = re.compile(r"[\s^=·.,'’-]+")
+_NOISE = re.compile(r"[\s^=·•・‧∙⋅･.,'’-]+")
 
 
 def fold(text: str) -> str:

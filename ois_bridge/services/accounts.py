@@ -68,7 +68,10 @@ _noted: deque[str] = deque(maxlen=1000)
 
 
 def log_in(context: Context, user: str, password: str, origin: str = attempts.HERE) -> LogIn:
-    """A token for a user; `origin`: the address that asks. Raises Unauthorised for a wrong name or password, or a locked account."""
+    """A token for a user; `origin`: the address that asks.
+
+    Raises Unauthorised for a wrong name or password, or a locked account.
+    """
     account = authenticate(context, user, password, "log in", origin)
     if account.must_change:
         raise PasswordMustChange(

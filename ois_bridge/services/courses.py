@@ -1,5 +1,6 @@
 """Courses: their diagnosis and stage, and what a physician does with them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,15 +86,34 @@ def add(context: Context, caller: Caller, patient_id: str, name: str, diagnosis:
     return course
 
 
+def diagnosis_stamp(course: Course) -> str:
+    """A digest of diagnosis and stage: a form that carries an old one would overwrite another's work."""
+    text = "\x1f".join((course.diagnosis_code, course.diagnosis, course.stage))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def diagnose(
-    context: Context, caller: Caller, course_key: str, code: str, text: str, stage: StageChoice | None
+    context: Context,
+    caller: Caller,
+    course_key: str,
+    code: str,
+    text: str,
+    stage: StageChoice | None,
+    seen: str = "",
 ) -> Course:
     """Set a course's diagnosis (from the table, or in words where the code is empty) and its stage.
 
-    Raises BadInput for an unknown diagnosis or a choice that the staging table does not allow.
+    `seen`: the stamp of what the caller saw, where they saw something. Raises BadInput for an unknown
+    diagnosis or a choice that the staging table does not allow, Refused when somebody else was quicker.
     """
     with context.permitted(caller, Action.EDIT_DIAGNOSIS, course_key) as session:
         course = rights.check(session, context, caller, course_key)
+        if seen and seen != diagnosis_stamp(course):
+            raise Refused(
+                _(
+                    "Someone else changed diagnosis or stage meanwhile (now: {text}); look and keep again."
+                ).format(text=" · ".join(filter(None, (course.diagnosis_text, course.stage))) or "–")
+            )
         set_diagnosis(session, course, code, text)
         if stage is None:
             course.stage = ""

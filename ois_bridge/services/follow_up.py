@@ -16,6 +16,7 @@ from ois_bridge.domain.form_content import readable
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.clinical import Course
 from ois_bridge.models.record import Enrolment, FollowUp, Study
+from ois_bridge.services import deceased
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import rights
@@ -127,13 +128,15 @@ def enter(context: Context, caller: Caller, key: str, outcome: str, note: str) -
         row.done, row.done_by = context.now(), caller.user
         if outcome == Outcome.DEAD.name:
             _drop_later(session, row)
+            deceased.release(session, row.course.patient_key, caller.user, context.now())
     return row
 
 
 def _drop_later(session: Session, row: FollowUp) -> None:
-    """Nobody is asked to come who has died."""
+    """Nobody is asked to come who has died, for whichever course."""
+    of_person = select(Course.key).where(Course.patient_key == row.course.patient_key)
     later = select(FollowUp).where(
-        FollowUp.course_key == row.course_key, FollowUp.done.is_(None), FollowUp.key != row.key
+        FollowUp.course_key.in_(of_person), FollowUp.done.is_(None), FollowUp.key != row.key
     )
     for one in session.scalars(later):
         session.delete(one)

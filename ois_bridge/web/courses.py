@@ -38,9 +38,17 @@ def diagnose(request: Request, context: Means, user: User, key: str, form: Form)
     """Keep diagnosis and stage; what was typed stays where it is refused."""
     try:
         course = courses.diagnose(
-            context, user.caller, key, form.get("code", ""), form.get("text", ""), _chosen(form)
+            context,
+            user.caller,
+            key,
+            form.get("code", ""),
+            form.get("text", ""),
+            _chosen(form),
+            form.get("seen", ""),
         )
-    except BadInput as why:
+    except Unauthorised:
+        raise
+    except (BadInput, Refused) as why:
         return _diagnosis_page(request, context, user, key, form, 422, str(why))
     return RedirectResponse(f"/patients/{course.patient_key}?done=diagnosis#course-{key}", 303)
 
@@ -194,6 +202,7 @@ def _diagnosis_page(
             "course": course,
             "rows": [chosen] if chosen else diagnoses.search(session, ""),
             "chosen": code,
+            "seen": courses.diagnosis_stamp(course),
             "text": form.get("text", "" if known else course.diagnosis),
             "icd10_name": diagnoses.icd10_name(course.icd10),
             **_staging(context, values.get("table", ""), chosen.staging.split() if chosen else [], values),

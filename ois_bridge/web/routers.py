@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from ois_bridge.web import (
     accounts,
     board,
+    course_changes,
     courses,
     devices,
     entry,
@@ -56,6 +57,7 @@ PAGES: Sequence[APIRouter] = tuple(
         therapist,
         record,
         courses,
+        course_changes,
         reviews,
         follow_up,
         exports,

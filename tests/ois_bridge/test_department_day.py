@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from common.errors import LinkLost, Refused, Unauthorised
+from common.errors import BadInput, LinkLost, Refused, Unauthorised
 from common.text import set_language
-from ois_bridge.domain import lockout
+from ois_bridge.domain import lockout, registration
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.course_states import CourseEvent, CourseState
+from ois_bridge.domain.queue.masking import masked_name
+from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.domain.scheduling.proposal import Content, Move
 from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.appointments import Appointment
@@ -22,7 +24,16 @@ from ois_bridge.models.outbox import Outgoing
 from ois_bridge.models.queue import QueueEntry
 from ois_bridge.models.scheduling import WaitingVisit
 from ois_bridge.models.workflow import ProcessRecord
-from ois_bridge.services import account_admin, accounts, courses, notices, outbox
+from ois_bridge.services import (
+    account_admin,
+    accounts,
+    course_changes,
+    courses,
+    follow_up,
+    notices,
+    outbox,
+    patient_changes,
+)
 from ois_bridge.services.appointments import booking, proposals, waiting
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.ports import Message
@@ -265,3 +276,59 @@ def test_no_fraction_is_booked_twice_and_a_sheet_without_prescription_is_filled(
         session.get_one(Course, made.course).state = CourseState.INTERRUPTED
     with pytest.raises(Refused, match="S00001: The course is interrupted"):
         proposals.keep(context, RECEPTIONIST, proposal.key)
+
+
+@pytest.mark.requirement("OIS-COURSE")
+def test_two_people_change_one_course_and_a_dead_patient_is_left_in_peace(context: Context) -> None:
+    work.staff(context)
+    with context.database.writing() as session:
+        made = department.patient(session, 1, phone="13800000000")
+        later = department.workday(session, booking.today(context), 3)
+    with context.database.reading() as session:
+        course = session.get_one(Course, made.course)
+        entry, seen = course_changes.entry_of(course), course_changes.stamp(course)
+        diagnosis = courses.diagnosis_stamp(course)
+    moved = replace(entry, source="inpatient", ward="3 病区", bed="12", physician="physician")
+    changed = course_changes.change(context, RECEPTIONIST, made.course, moved, seen)
+    assert changed == ["source", "ward", "bed", "physician"] or set(changed) >= {"source", "ward", "bed"}
+    with pytest.raises(Refused, match="changed this course meanwhile"):
+        course_changes.change(context, RECEPTIONIST, made.course, replace(entry, bed="13"), seen)
+    with pytest.raises(Refused, match="choose one of the list"):
+        again = course_changes.stamp(_course(context, made.course))
+        course_changes.change(
+            context, RECEPTIONIST, made.course, replace(moved, physician="therapist"), again
+        )
+    courses.diagnose(context, DOCTOR, made.course, "", "肺癌", None, diagnosis)
+    with pytest.raises(Refused, match=r"meanwhile \(now: 肺癌"):
+        courses.diagnose(context, DOCTOR, made.course, "", "肝癌", None, diagnosis)
+    wanted = booking.Wanted("ROOM1", "treatment", department.at(later, 9), 20, made.course, "proton", 1)
+    row = booking.make(context, RECEPTIONIST, wanted)
+    (due,) = follow_up.plan(context, DOCTOR, made.course, later, [3])
+    follow_up.enter(context, DOCTOR, due.key, "DEAD", "told by the family")
+    with context.database.reading() as session:
+        assert session.get_one(Appointment, row.key).state is AppointmentState.CANCELLED
+        assert [one.state.name for one in session.scalars(select(Outgoing))] == ["CANCELLED"]
+        assert len(patient_changes.history(session, made.patient)) == len(changed)
+
+
+def _course(context: Context, key: str) -> Course:
+    with context.database.reading() as session:
+        return session.get_one(Course, key)
+
+
+@pytest.mark.requirement("OIS-REGISTER")
+def test_names_as_people_have_and_type_them() -> None:
+    day = date(2026, 11, 23)
+
+    def kept(name: str, **more: str) -> PatientEntry:
+        who = {"birth_date": "1990-01-01", "sex": "F", **more}
+        return registration.checked(PatientEntry(name, **who), day)
+
+    assert kept("阿依古丽•买买提").name == kept("阿依古丽·买买提").name == "Ayigulimaimaiti=阿依古丽·买买提"
+    assert kept("张" * 40).name.endswith("=张^" + "张" * 39)
+    assert [masked_name(kept(name).name) for name in ("张", "O", "李 四")] == ["张*", "O****", "李*"]
+    wide = kept("李四", id_card="１１０１０５１９４９１２３１００２ｘ", birth_date="")
+    assert (wide.id_card, wide.birth_date) == ("11010519491231002X", "19491231")
+    for wrong in ("·", "😀", "<script>", "a=b=c=d", "张\u202e伟", "  "):
+        with pytest.raises(BadInput, match="[Nn]ame"):
+            kept(wrong)
