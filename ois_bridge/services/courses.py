@@ -109,11 +109,9 @@ def diagnose(
     with context.permitted(caller, Action.EDIT_DIAGNOSIS, course_key) as session:
         course = rights.check(session, context, caller, course_key)
         if seen and seen != diagnosis_stamp(course):
-            raise Refused(
-                _(
-                    "Someone else changed diagnosis or stage meanwhile (now: {text}); look and keep again."
-                ).format(text=" · ".join(filter(None, (course.diagnosis_text, course.stage))) or "–")
-            )
+            there = " · ".join(filter(None, (course.diagnosis_text, course.stage))) or "–"
+            said = _("Someone else changed diagnosis or stage meanwhile (now: {text}); look and keep again.")
+            raise Refused(said.format(text=there))
         set_diagnosis(session, course, code, text)
         if stage is None:
             course.stage = ""

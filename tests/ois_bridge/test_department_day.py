@@ -290,14 +290,12 @@ def test_two_people_change_one_course_and_a_dead_patient_is_left_in_peace(contex
         diagnosis = courses.diagnosis_stamp(course)
     moved = replace(entry, source="inpatient", ward="3 病区", bed="12", physician="physician")
     changed = course_changes.change(context, RECEPTIONIST, made.course, moved, seen)
-    assert changed == ["source", "ward", "bed", "physician"] or set(changed) >= {"source", "ward", "bed"}
+    assert set(changed) >= {"source", "ward", "bed"}
     with pytest.raises(Refused, match="changed this course meanwhile"):
         course_changes.change(context, RECEPTIONIST, made.course, replace(entry, bed="13"), seen)
     with pytest.raises(Refused, match="choose one of the list"):
-        again = course_changes.stamp(_course(context, made.course))
-        course_changes.change(
-            context, RECEPTIONIST, made.course, replace(moved, physician="therapist"), again
-        )
+        again, nobody = course_changes.stamp(_course(context, made.course)), replace(moved, physician="x")
+        course_changes.change(context, RECEPTIONIST, made.course, nobody, again)
     courses.diagnose(context, DOCTOR, made.course, "", "肺癌", None, diagnosis)
     with pytest.raises(Refused, match=r"meanwhile \(now: 肺癌"):
         courses.diagnose(context, DOCTOR, made.course, "", "肝癌", None, diagnosis)
@@ -330,5 +328,5 @@ def test_names_as_people_have_and_type_them() -> None:
     wide = kept("李四", id_card="１１０１０５１９４９１２３１００２ｘ", birth_date="")
     assert (wide.id_card, wide.birth_date) == ("11010519491231002X", "19491231")
     for wrong in ("·", "😀", "<script>", "a=b=c=d", "张\u202e伟", "  "):
-        with pytest.raises(BadInput, match="[Nn]ame"):
+        with pytest.raises(BadInput, match=r"[Nn]ame"):
             kept(wrong)
