@@ -13,6 +13,12 @@ from common.state import StateDir
 from ois_bridge import process
 
 
+HELP = (
+    "does its server run, and are address, name and password in STATE/ois/server.yaml right? "
+    "A SQLite file that is damaged comes from the backup (docs/how-to/department-database.md)"
+)
+
+
 def main() -> int:
     """Exit status: 0 after a stop, 2 when it cannot start."""
     parser = argparse.ArgumentParser(prog="ois_bridge", description=__doc__)
@@ -29,12 +35,17 @@ def main() -> int:
         log.error("cannot start: %s; is a port taken, or the disk full or read-only?", why)
         return 2
     except SQLAlchemyError as why:
-        log.error("cannot start: the database cannot be used (%s); restore it from the backup", why)
+        log.error("cannot start: the database cannot be used: %s; %s", _first_line(why), HELP)
         return 2
     except PtcsError as why:
         log.error("cannot start: %s", why)
         return 2
     return 0
+
+
+def _first_line(why: SQLAlchemyError) -> str:
+    """What the database said, without the addresses that follow it."""
+    return str(getattr(why, "orig", None) or why).strip().splitlines()[0]
 
 
 if __name__ == "__main__":

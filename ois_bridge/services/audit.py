@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from common.errors import Tampered
+from common.errors import LinkLost, Tampered
 from common.hashchain import ChainLog, Rotation, entries
+from common.text import _
 from ois_bridge.models.audit import AuditRow
 from ois_bridge.models.database import Database
 
@@ -80,12 +82,16 @@ class Audit:
 def compare(database: Database, path: Path) -> tuple[int, int]:
     """Number of rows that stand in the chain as they are, and of newer ones that the chain lacks.
 
-    Raises Tampered where a row differs from its entry or one of the two is missing in between.
+    Raises Tampered where a row differs from its entry or one of the two is missing in between, LinkLost where
+    the database does not answer.
     """
     chained = entries(path)
-    with database.reading() as session:
-        rows = session.scalars(select(AuditRow).order_by(AuditRow.number))
-        found = [_entry(row) for row in rows]
+    try:
+        with database.reading() as session:
+            rows = session.scalars(select(AuditRow).order_by(AuditRow.number))
+            found = [_entry(row) for row in rows]
+    except OperationalError as why:
+        raise LinkLost(_("The database does not answer, or takes no log-in; nothing was compared.")) from why
     if len(found) < len(chained):
         raise Tampered(f"the chain has {len(chained)} entries, the database {len(found)}: rows were removed")
     for row, entry in zip(found, chained, strict=False):
