@@ -12,7 +12,6 @@ from common.errors import PtcsError
 from common.state import StateDir
 from ois_bridge import process
 
-
 HELP = (
     "does its server run, and are address, name and password in STATE/ois/server.yaml right? "
     "A SQLite file that is damaged comes from the backup (docs/how-to/department-database.md)"
