@@ -50,9 +50,10 @@ def course_proposal(request: Request, context: Means, user: User, form: Form) ->
 
 
 @router.get("/appointments/day/{day}")
-def day_page(request: Request, context: Means, user: User, day: str) -> HTMLResponse:
-    """The waiting visits of a day, and the button that fills it."""
-    return _day_page(request, context, user, day, {})
+def day_page(request: Request, context: Means, user: User, day: str, added: str = "") -> HTMLResponse:
+    """The waiting visits of a day, and the button that fills it. `added`: how many were gathered just now."""
+    done = _gathered(int(added)) if added.isdecimal() and len(added) < 5 else ""
+    return _day_page(request, context, user, day, {}, done=done)
 
 
 @router.post("/appointments/day/{day}/{step}")
@@ -64,8 +65,9 @@ def day_step(request: Request, context: Means, user: User, day: str, step: str, 
             key = filling.begin(context, user.caller, wanted, bool(form.get("rearrange")))
             return RedirectResponse(f"/appointments/proposals/{key}", 303)
         if step == "gather":
-            waiting.gather(context, user.caller, wanted)
-        elif step == "remove":
+            added = waiting.gather(context, user.caller, wanted)
+            return RedirectResponse(f"/appointments/day/{wanted.isoformat()}?added={added}", 303)
+        if step == "remove":
             waiting.remove(context, user.caller, form.get("key", ""))
         else:
             minutes = form.get("minutes", "")
@@ -128,6 +130,12 @@ def decide(request: Request, context: Means, user: User, key: str, step: str, fo
     return RedirectResponse(f"/appointments?day={form.get('day', '')}", 303)
 
 
+def _gathered(count: int) -> str:
+    if not count:
+        return _("No course was added: each one under treatment has its visit, or may not be booked yet.")
+    return _("{n} courses are on the list now.").format(n=count)
+
+
 def _asked(context: Context, form: Mapping[str, str]) -> series.Asked:
     """The course that a form says. Raises BadInput."""
     try:
@@ -184,6 +192,7 @@ def _day_page(
     form: Mapping[str, str],
     status: int = 200,
     error: str = "",
+    done: str = "",
 ) -> HTMLResponse:
     wanted = sheet.parse_day(day, booking.today(context))
     with context.reading(user.caller, Action.PLAN_SHEET) as session:
@@ -199,6 +208,7 @@ def _day_page(
             devices=list(means.devices_of(session).values()),
             may_book=user.caller.may(Action.BOOK_APPOINTMENT),
             error=error,
+            done=done,
         )
 
 
