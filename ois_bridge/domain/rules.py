@@ -24,14 +24,16 @@ TEXT_OPERATORS = {
 CODE_OPERATORS = {"is": N_("is"), "is not": N_("is not")}
 DATE_OPERATORS = {"is": N_("is"), "from": N_("from"), "until": N_("until")}
 OPERATORS: Mapping[str, Mapping[str, str]] = {
-    "text": TEXT_OPERATORS, "code": CODE_OPERATORS, "date": DATE_OPERATORS
+    "text": TEXT_OPERATORS, "code": CODE_OPERATORS, "date": DATE_OPERATORS, "one": {"is": N_("is")}
 }  # fmt: skip
 """Kind of a field -> its operators, with their texts."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One feature to search by. `of`: patient, course or form. `choices`: code -> text where it has few."""
+    """One feature to search by. `of`: patient, course, visit or form. `choices`: code -> text where it has
+    few; those of the kind `one` are the department's own and stand in its database.
+    """
 
     text: str
     kind: str
@@ -59,6 +61,8 @@ FIELDS: Mapping[str, Field] = {
     "physician": Field(N_("Doctor in charge"), "text", "course"),
     "state": Field(N_("State of the course"), "code", "course", STATE),
     "charging": Field(N_("Charging"), "text", "course"),
+    "device": Field(N_("Device of a visit"), "one", "visit"),
+    "visit": Field(N_("Day of a visit"), "date", "visit"),
     "form": Field(N_("Text in forms"), "text", "form"),
 }
 

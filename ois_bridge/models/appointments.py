@@ -20,6 +20,7 @@ class Appointment(Base):
     __table_args__ = (
         Index("ix_appointment_device_start", "device", "start"),
         Index("ix_appointment_patient_start", "patient_key", "start"),
+        Index("ix_appointment_device_patient", "device", "patient_key", "state"),
     )
 
     key: Mapped[Key]

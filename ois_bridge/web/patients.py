@@ -23,6 +23,7 @@ from ois_bridge.domain.rules import FIELDS, OPERATORS, SOURCE, STATE
 from ois_bridge.models.clinical import Patient
 from ois_bridge.services import registration
 from ois_bridge.services.accounts import WebUser
+from ois_bridge.services.appointments import book
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.forms import designs
 from ois_bridge.services.search import export, find, rows, saved, text
@@ -141,7 +142,8 @@ def _list_page(
             "physicians": registration.physicians(session),
             "sources": SOURCE,
             "states": STATE,
-            "builder": json.dumps(_builder()),
+            "devices": _devices(session),
+            "builder": json.dumps(_builder(_devices(session))),
             "column_text": {name: column.text for name, column in COLUMNS.items()},
             "rules": json.dumps(rules.written(wanted.group)),
             **_found(session, user.caller, wanted, ""),
@@ -216,7 +218,12 @@ def _row(row: _Shown, _language: str, _today: str) -> Markup:
     return Markup(template.render(row=row))  # noqa: S704 - escaped inside
 
 
-def _builder() -> Mapping[str, Any]:
+def _devices(session: Session) -> dict[str, str]:
+    """The department's devices: name -> title, in the order of the sheet."""
+    return {name: device.title[language()] for name, device in book.devices(session).items()}
+
+
+def _builder(devices: Mapping[str, str]) -> Mapping[str, Any]:
     """Fields and operators for the script of the rule builder, in the language in force."""
 
     def told(choices: Mapping[str, str]) -> dict[str, str]:
@@ -228,7 +235,7 @@ def _builder() -> Mapping[str, Any]:
                 "text": _(field.text),
                 "kind": field.kind,
                 "of": field.of,
-                "choices": told(field.choices) if field.choices else None,
+                "choices": told(field.choices) if field.choices else devices if name == "device" else None,
             }
             for name, field in FIELDS.items()
         },

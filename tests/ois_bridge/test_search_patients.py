@@ -1,7 +1,7 @@
 """Patients and forms found by every feature, on a real database; pages follow each other without a gap."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from common.errors import BadInput
 from common.state import StateDir
 from ois_bridge import process
 from ois_bridge.domain import grams, highlight, rules, wish
+from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.registration import CourseEntry, PatientEntry
+from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.services import registration
 from ois_bridge.services.context import Caller, Context
@@ -34,6 +36,11 @@ PEOPLE = (
     (PatientEntry("伟伟", "P-005", "1960-02-29", "F"), CourseEntry(diagnosis="鼻咽癌", technique="PBS")),
 )  # fmt: skip
 
+VISITS = (
+    ("P-001", "ROOM1", 2, AppointmentState.DONE), ("P-001", "ROOM2", 9, AppointmentState.BOOKED),
+    ("P-002", "ROOM1", 9, AppointmentState.BOOKED), ("P-003", "ROOM1", 9, AppointmentState.CANCELLED),
+)  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def means(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None]) -> Iterator[Context]:
@@ -49,6 +56,13 @@ def means(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None
             Course(patient_key=late.patient_key, name="C0", diagnosis="肺癌", technique="IMPT",
                    state=CourseState.HISTORY, created=built.now(), created_by="physician")
         )  # fmt: skip
+        who = {row.patient_id: row.key for row in session.query(Patient)}
+        for patient, device, day, state in VISITS:
+            start = datetime(2026, 3, day, 10, tzinfo=UTC)
+            session.add(
+                Appointment(patient_key=who[patient], device=device, kind="treatment", start=start,
+                            minutes=20, state=state, created=built.now(), created_by="receptionist")
+            )  # fmt: skip
     yield built
     built.close()
 
@@ -124,6 +138,25 @@ def test_every_feature_is_searched_by(
     session: Session, rows: tuple[tuple[str, str, str], ...], who: set[str]
 ) -> None:
     assert found(session, "", every(*rows)) == who
+
+
+@pytest.mark.parametrize(
+    ("rows", "who"),
+    [
+        ([("device", "is", "ROOM1")], {"P-001", "P-002"}),
+        ([("visit", "is", "2026-03-09")], {"P-001", "P-002"}),
+        ([("device", "is", "ROOM1"), ("visit", "from", "2026-03-03")], {"P-002"}),
+        ([("device", "is", "ROOM1"), ("visit", "until", "2026-03-08"), ("sex", "is", "M")], {"P-001"}),
+        ([("device", "is", "ROOM2"), ("technique", "is", "PBS")], set()),
+    ],
+)
+def test_a_visit_is_searched_by_device_and_day(
+    session: Session, monkeypatch: pytest.MonkeyPatch, rows: list[tuple[str, str, str]], who: set[str]
+) -> None:
+    assert found(session, "", every(*rows)) == who
+    assert found(session, "伟", every(*rows)) == who, "with text of the box"
+    monkeypatch.setattr(find, "FEW", 0)
+    assert found(session, "", every(*rows)) == who, "along the list, as where many patients fit"
 
 
 def test_rules_are_combined_and_nested(session: Session) -> None:

@@ -1,20 +1,19 @@
 """Conditions that a user combined, in the words of the database."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from common.errors import BadInput
-from common.text import _
 from ois_bridge.domain import chinese, search_parts
 from ois_bridge.domain.course_states import CourseState
 from ois_bridge.domain.rules import FIELDS, Group, Rule
+from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.record import Diagnosis
 from ois_bridge.models.search import SearchPart
+from ois_bridge.services.search import moments, visits
 from ois_bridge.services.search import text as full_text
 
 Condition = ColumnElement[bool]
@@ -33,19 +32,22 @@ COLUMNS: Mapping[str, InstrumentedAttribute[Any]] = {
 def of_group(session: Session, group: Group) -> Condition:
     """The condition on `patient` that a group says.
 
-    Rules on courses in one group of which all must hold are about one and the same course.
-    Raises BadInput for a date that does not exist.
+    Rules on courses in one group of which all must hold are about one and the same course, those on visits
+    about one and the same visit. Raises BadInput for a date that does not exist.
     """
     on_course = [_beside(item) for item in _course_rules(group)]
     found: list[Condition] = []
     for item in group.items:
         if isinstance(item, Group):
             found.append(of_group(session, item))
-        elif FIELDS[item.field].of != "course":
+        elif FIELDS[item.field].of not in ("course", "visit"):
             found.append(_of_patient(session, item))
     if on_course:
         joined = and_(*on_course) if group.every else or_(*on_course)
         found.append(exists().where(Course.patient_key == Patient.key, joined))
+    if on_visit := [visits.rule(item) for item in visits.rules_of(group)]:
+        joined = and_(*on_visit) if group.every else or_(*on_visit)
+        found.append(exists().where(Appointment.patient_key == Patient.key, visits.KEPT, joined))
     if not found:
         return true()
     return and_(*found) if group.every else or_(*found)
@@ -53,12 +55,15 @@ def of_group(session: Session, group: Group) -> Condition:
 
 def few(session: Session, group: Group, most: int) -> list[str] | None:
     """Keys of the patients whose courses fit, where a group needs that and they are at most `most`."""
-    wanted = [_simple(item) for item in _course_rules(group)]
-    if not wanted or not group.every:
+    if not group.every:
         return None
+    keys = visits.few(session, group, most)
+    wanted = [_simple(item) for item in _course_rules(group)]
+    if keys is not None or not wanted:
+        return keys
     query = select(Course.patient_key).where(*wanted).limit(most + 1)
-    keys = session.scalars(query).all()
-    return sorted(set(keys)) if len(keys) <= most else None
+    found = session.scalars(query).all()
+    return sorted(set(found)) if len(found) <= most else None
 
 
 def _course_rules(group: Group) -> list[Rule]:
@@ -100,7 +105,7 @@ def _simple(rule: Rule) -> Condition:
     if rule.field == "state":
         same: Condition = Course.state == CourseState[rule.value]
         return same if rule.operator == "is" else ~same
-    value = f"{_day(rule):%Y%m%d}" if rule.field == "birth_date" else rule.value
+    value = f"{moments.day(rule):%Y%m%d}" if rule.field == "birth_date" else rule.value
     said = _compared(COLUMNS[rule.field], rule.operator, value)
     if rule.field == "diagnosis" and rule.operator in ("is", "contains", "begins"):
         # kept in the words of whoever wrote it: the table of diagnoses knows the other language
@@ -144,15 +149,4 @@ def _name(rule: Rule) -> Condition:
 
 
 def _registered(rule: Rule) -> Condition:
-    day = _day(rule)
-    start = datetime.combine(day, time()).astimezone()
-    end = datetime.combine(day + timedelta(days=1), time()).astimezone()
-    since, until = Patient.registered >= start, Patient.registered < end
-    return {"is": and_(since, until), "from": since, "until": until}[rule.operator]
-
-
-def _day(rule: Rule) -> date:
-    try:
-        return date.fromisoformat(rule.value)
-    except ValueError as why:
-        raise BadInput(_("{value} is no date of the calendar.").format(value=rule.value)) from why
+    return moments.of_day(Patient.registered, rule)

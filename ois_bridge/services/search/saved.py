@@ -26,6 +26,7 @@ QUICK: Mapping[str, tuple[str, str]] = {
     "sex": ("sex", "is"), "source": ("source", "is"), "state": ("state", "is"),
     "diagnosis": ("diagnosis", "contains"), "technique": ("technique", "is"),
     "physician": ("physician", "is"), "since": ("registered", "from"), "until": ("registered", "until"),
+    "device": ("device", "is"), "visit_from": ("visit", "from"), "visit_until": ("visit", "until"),
 }  # fmt: skip
 """Name of a quick filter -> field and operator."""
 
