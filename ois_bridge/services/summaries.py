@@ -80,7 +80,7 @@ def save(context: Context, caller: Caller, key: str, revision: int, texts: Mappi
     signed.
     """
     with context.permitted(caller, Action.WRITE_SUMMARY, key, "edit") as session:
-        row = _to_edit(session, key, revision)
+        row = _to_edit(context, session, key, revision)
         rights.check(session, context, caller, row.course_key)
         row.state = step(FORM_TABLE, row.state, FormEvent.EDIT)
         row.content = {**_checked(texts), "facts": gather(session, row.course)}
@@ -98,7 +98,7 @@ def sign(
     Raises what `save` raises, and Unauthorised.
     """
     with context.reading(caller, Action.WRITE_SUMMARY) as session:
-        row = _to_edit(session, key, revision)
+        row = _to_edit(context, session, key, revision)
         rights.check(session, context, caller, row.course_key)
         content: dict[str, object] = {**_checked(texts), "facts": gather(session, row.course)}
         said = form_content.digest(row.kind, row.version, row.course_key, content)
@@ -108,7 +108,7 @@ def sign(
         context.refused(caller.user, Action.WRITE_SUMMARY.value, key, why)
         raise
     with context.permitted(caller, Action.WRITE_SUMMARY, key, "sign") as session:
-        row = _to_edit(session, key, revision)
+        row = _to_edit(context, session, key, revision)
         row.content = content
         row.revision += 1
         forms.take_step(session, context, caller.user, row, FormEvent.SUBMIT)
@@ -266,14 +266,14 @@ def _checked(texts: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _to_edit(session: Session, key: str, revision: int) -> FormRecord:
+def _to_edit(context: Context, session: Session, key: str, revision: int) -> FormRecord:
     row = _must_be_summary(session, key)
     if row.state is not FormState.DRAFT:
         raise Refused(_("The summary is signed; withdraw it to write another one."))
     if row.revision != revision:
         raise Refused(
             _("{user} changed this summary meanwhile; copy your text, open it again and add yours.").format(
-                user=row.changed_by
+                user=context.person(row.changed_by)
             )
         )
     return row

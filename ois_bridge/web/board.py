@@ -1,6 +1,7 @@
 """The whiteboard, and the monitor of physicists' plans."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from common.text import _
 from ois_bridge.domain.assignment import RULES
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services.workflow import assigning, board, designs, log, monitor, processes
-from ois_bridge.web.render import page, refusal
+from ois_bridge.web.render import page, refusal, staff_name
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -52,7 +53,7 @@ def _plans(request: Request, context: Means, user: User, status: int = 200, erro
             "notes": monitor.notes(session),
             "rule": RULES[rule.name],
             "rules": RULES,
-            "reason": log.reason,
+            "reason": partial(log.reason, name=staff_name),
             "formula": rule.formula if rule.name == "hospital" else "",
             "now": context.now(),
         }

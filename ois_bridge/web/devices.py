@@ -1,5 +1,6 @@
 """Device states and fault reports (故障监控)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -22,12 +23,23 @@ SYMBOL = {"bad": "✖", "warn": "!", "good": "●", "idle": "○"}
 
 
 @router.get("/devices")
-def states(request: Request, context: Means, user: User) -> HTMLResponse:
+def states(request: Request, context: Means, user: User, done: str = "") -> HTMLResponse:
     """All devices, and the fault reports."""
-    return _page(request, context, user)
+    message = (
+        _("The fault is reported; those who repair and plan see it at once.") if done == "reported" else ""
+    )
+    return _page(request, context, user, done=message)
 
 
-def _page(request: Request, context: Means, user: User, status: int = 200, error: str = "") -> HTMLResponse:
+def _page(
+    request: Request,
+    context: Means,
+    user: User,
+    status: int = 200,
+    error: str = "",
+    done: str = "",
+    typed: Mapping[str, str] | None = None,
+) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_DEVICES) as session:
         picture = context.machines.picture(context.now())
         rows = sorted(
@@ -40,10 +52,17 @@ def _page(request: Request, context: Means, user: User, status: int = 200, error
             "symbol": SYMBOL,
             "reports": devices.reports(session),
             "table": FAULT_TABLE,
+            "typed": typed or {},
+            "places": context.names.places.known(context.database, context.now()),
         }
         part = request.headers.get("hx-target") == "devices"
         return page(
-            request, "devices/list.html" if part else "devices/page.html", status, error=error, **content
+            request,
+            "devices/list.html" if part else "devices/page.html",
+            status,
+            error=error,
+            done=done,
+            **content,
         )
 
 
@@ -64,8 +83,8 @@ def report(request: Request, context: Means, user: User, form: Form) -> Response
             local_time(form.get("started", "")),
         )
     except BadInput as why:
-        return _page(request, context, user, 422, str(why))
-    return RedirectResponse("/devices", 303)
+        return _page(request, context, user, 422, str(why), typed=form)
+    return RedirectResponse("/devices?done=reported", 303)
 
 
 @router.post("/devices/faults/{key}/{event}")

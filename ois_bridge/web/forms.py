@@ -67,7 +67,7 @@ def keep(request: Request, context: Means, user: User, key: str, form: Form) -> 
             return RedirectResponse(f"/forms/{key}?done=saved", 303)
         return _hand_in(context, user, key, form)
     except records.ChangedMeanwhile as why:
-        return _form_page(request, context, user, key, 409, form, str(why), other=why.row)
+        return _form_page(request, context, user, key, 409, form, str(why), meanwhile=True)
     except (Refused, BadInput) as why:
         return _form_page(request, context, user, key, refusal(why), form, str(why))
 
@@ -108,7 +108,7 @@ def _form_page(
     status: int = 200,
     typed: Mapping[str, str] | None = None,
     error: str = "",
-    other: FormRecord | None = None,
+    meanwhile: bool = False,
     done: str = "",
 ) -> Response:
     with context.reading(user.caller, Action.READ_FORM) as session:
@@ -129,7 +129,7 @@ def _form_page(
             "event_name": {event.name: _(event.value) for event in FormEvent},
             "signs": task is not None and task.deed == Deed.SIGN,
             "waits": task is not None and task.role in user.caller.roles,
-            "differs": _differs(design, typed or {}, other) if other is not None else [],
+            "differs": _differs(design, typed or {}, row) if meanwhile else [],
             "may_withdraw": FormEvent.WITHDRAW in FORM_TABLE[row.state]
             and user.caller.may(Action.WRITE_FORM),
             "signature": _signature(context, row),

@@ -1,5 +1,6 @@
 """Processes: the running ones with their log, and the designs that are drawn in the browser."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,7 +15,7 @@ from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import board, designs, log, processes, rights, shipped
-from ois_bridge.web.render import page, refusal
+from ois_bridge.web.render import page, refusal, staff_name
 from ois_bridge.web.session import Form, Means, User
 
 router = APIRouter(include_in_schema=False)
@@ -46,7 +47,7 @@ def running(request: Request, context: Means, user: User, key: str) -> HTMLRespo
             },
             "outcomes": OUTCOME,
             "rules": RULES,
-            "reason": log.reason,
+            "reason": partial(log.reason, name=staff_name),
         }
         return page(request, "processes/running.html", **content)
 

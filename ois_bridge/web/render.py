@@ -44,7 +44,7 @@ def _person(name: str) -> str:
     return readable_name(name, chinese=language() == "zh")
 
 
-def _staff(user: str | None) -> str:
+def staff_name(user: str | None) -> str:
     """The full name of one of the staff; what is no account stays as it is."""
     name = _NAMES.get().get(user or "")
     return name or (_("the system") if user in THE_SYSTEM else user or "")
@@ -52,7 +52,7 @@ def _staff(user: str | None) -> str:
 
 def _people(names: str) -> str:
     """People of a treatment, with ", " between them: accounts, or names as DICOM writes them."""
-    return ", ".join(_person(one) if "^" in one else _staff(one) for one in names.split(", ") if one)
+    return ", ".join(_person(one) if "^" in one else staff_name(one) for one in names.split(", ") if one)
 
 
 def _place(device: str) -> str:
@@ -83,7 +83,9 @@ def _environment() -> Environment:
     environment.filters.update(
         {"born": readable_date, "age": _age, "person": _person, "moment": _moment, "clock": _clock}
     )
-    environment.filters.update({"alerts": alerts.shown, "staff": _staff, "people": _people, "place": _place})
+    environment.filters.update(
+        {"alerts": alerts.shown, "staff": staff_name, "people": _people, "place": _place}
+    )
     return environment
 
 

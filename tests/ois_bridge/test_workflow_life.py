@@ -10,7 +10,7 @@ from sqlalchemy import select
 from common import site
 from common.errors import BadInput, Refused, Tampered, Unauthorised
 from common.state import StateDir
-from ois_bridge import process
+from ois_bridge import application, process
 from ois_bridge.domain.form_states import FormState
 from ois_bridge.models.forms import FormRecord
 from ois_bridge.models.workflow import ProcessRecord
@@ -28,6 +28,7 @@ from tests.ois_bridge.workflow_steps import (
     SECOND,
     SECRET,
     THERAPIST,
+    Browser,
     begun,
     course,
     do,
@@ -194,6 +195,14 @@ def test_two_people_edit_one_form(means: Context) -> None:
             records.save(means, PHYSICIAN, form.key, {**first, **wrong}, saved.revision)
     with means.database.reading() as session:
         assert session.get(FormRecord, form.key).content["organs"] == "bladder"
+    with Browser(application.create(means)) as client:
+        typed = {"csrf": client.log_in("physician"), "revision": str(form.revision), "organs": "rectum"}
+        late = client.post(f"/forms/{form.key}", typed)
+        assert late.status_code == 409
+        for words in (f"{means.person(PHYSICIAN.user)} changed this form meanwhile", "rectum", "bladder"):
+            assert words in late.text
+        again = client.post(f"/forms/{form.key}", {**typed, "revision": str(saved.revision)})
+        assert "The form is saved." in again.text
 
 
 def test_a_refusal_leaves_nothing_behind(means: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,18 +24,18 @@ from ois_bridge.services.workflow import rights
 
 EDITABLE = (FormState.DRAFT, FormState.REFUSED)
 OPEN = (*EDITABLE, FormState.SUBMITTED, FormState.ACCEPTED)
+WRITTEN_IN = (CourseState.ACTIVE, CourseState.INTERRUPTED)
 
 
 class ChangedMeanwhile(Refused):
-    """Somebody else changed the form since it was opened. `row`: as it is now."""
+    """Somebody else changed the form since it was opened."""
 
-    def __init__(self, row: FormRecord) -> None:
+    def __init__(self, context: Context, row: FormRecord) -> None:
         super().__init__(
             _(
                 "{user} changed this form meanwhile; compare, and save again. What you typed is still here."
-            ).format(user=row.changed_by)
+            ).format(user=context.person(row.changed_by))
         )
-        self.row = row
 
 
 def approved(session: Session, course_key: str, kind: str) -> FormRecord | None:
@@ -125,7 +125,9 @@ def save(
     """
     with context.permitted(caller, Action.WRITE_FORM, form_key) as session:
         row = must(session.get(FormRecord, form_key))
-        rights.check(session, context, caller, row.course_key)
+        course = rights.check(session, context, caller, row.course_key)
+        if course.state not in WRITTEN_IN:
+            raise Refused(_("This course is over; its forms stay as they are."))
         edit(session, context, caller.user, row, content, revision)
     return row
 
@@ -141,7 +143,7 @@ def edit(
     """`save` within a transaction. The same content once more changes nothing."""
     following = step(FORM_TABLE, row.state, FormEvent.EDIT)
     if revision != row.revision:
-        raise ChangedMeanwhile(row)
+        raise ChangedMeanwhile(context, row)
     design = designs.design_of(session, row.kind, row.version)
     kept = form_content.checked(design, content)
     if kept == row.content and row.state is following:

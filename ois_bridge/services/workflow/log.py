@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -32,18 +32,21 @@ def assignments(session: Session, task_keys: Sequence[str]) -> Sequence[Assignme
     ).all()
 
 
-def reason(note: AssignmentNote) -> str:
-    """Why somebody got a task, as people read it; a rule gives it to the highest score."""
+def reason(note: AssignmentNote, name: Callable[[str], str] = str) -> str:
+    """Why somebody got a task, as people read it; a rule gives it to the highest score.
+
+    `name`: user -> name.
+    """
     known = json.loads(note.reason)
     if "why" in known:
         return str(known["why"])
-    scores = ", ".join(f"{user} {score:g}" for user, score in known.get("scores", {}).items())
+    scores = ", ".join(f"{name(user)} {score:g}" for user, score in known.get("scores", {}).items())
     parts = [_("scores: {scores}").format(scores=scores) if scores else ""]
     if known.get("absent"):
-        parts.append(_("absent: {names}").format(names=", ".join(known["absent"])))
+        parts.append(_("absent: {names}").format(names=", ".join(map(name, known["absent"]))))
     if known.get("four_eyes"):
-        parts.append(_("not {user}: a second person is needed").format(user=known["four_eyes"]))
-    return "; ".join(part for part in parts if part) or _("given by {user}").format(user=note.given_by)
+        parts.append(_("not {user}: a second person is needed").format(user=name(known["four_eyes"])))
+    return "; ".join(part for part in parts if part) or _("given by {user}").format(user=name(note.given_by))
 
 
 def as_csv(context: Context, caller: Caller, process_key: str) -> str:

@@ -76,7 +76,7 @@ def finish(context: Context, caller: Caller, key: str, verdict: Verdict) -> None
             if form is None:
                 raise Refused(_("The form of this step is not begun yet; open the task and fill it."))
             if signature and records.digest(form) != digest:
-                raise records.ChangedMeanwhile(form)
+                raise records.ChangedMeanwhile(context, form)
             _with_form(session, context, caller.user, form, step, verdict, signature)
         processes.move_on(session, context, task, caller.user, verdict.outcome, verdict.comment.strip())
 
