@@ -18,7 +18,7 @@ from common.links.http import JsonClient
 from common.state import StateDir
 from common.text import _, language
 
-TCS_AET, CT_AET = "PTCS_TCS", "PTCS_CT"
+CT_AET = "PTCS_CT"
 JOB_POLL = 0.1
 
 

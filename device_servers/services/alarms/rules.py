@@ -7,8 +7,6 @@ from common.errors import BadConfig
 from device_servers.services.alarms.expression import NUMBER, Node, kind_of, parse, parse_truth
 from device_servers.services.alarms.severity import Severity, Status
 
-PRIORITIES = (1, 2, 3, 4)
-"""1: act at once; 4: for the next shift."""
 LOLO, LOW, HIGH, HIHI = range(4)
 LEVEL_STATUS = (Status.LOLO, Status.LOW, Status.HIGH, Status.HIHI)
 LEVEL_SEVERITY = (Severity.MAJOR, Severity.MINOR, Severity.MINOR, Severity.MAJOR)

@@ -95,7 +95,6 @@ TABLE: Mapping[State, Mapping[Event, State]] = {
 
 STANDING = (State.UNACKED, State.ACKED, State.LATCHED)
 """States that an operator's list shows."""
-ASIDE = (State.SHELVED, State.SUPPRESSED, State.DISABLED)
 
 NOWHERE = -1
 NEXT: NDArray[np.int8] = np.full((len(State), len(Event)), NOWHERE, dtype=np.int8)

@@ -144,7 +144,3 @@ def today(now: datetime) -> date:
 def midnight(day: date) -> datetime:
     """The beginning of a day of the sheet, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=rules().zone).astimezone(UTC)
-
-
-LATEST_MIN = 2 * DAY_MIN
-"""A visit begins on its day or, on a device that is open past midnight, within the next."""

@@ -26,8 +26,6 @@ from ois_bridge.services.patients import must
 from ois_bridge.services.queue import listing, people
 from ois_bridge.services.queue.settings import Both, settings, title
 
-WAYS = ("barcode", "touch", "therapist", "biometric", "interface")
-
 UNKNOWN_FEATURE = N_("The reader does not know you yet. Please use your barcode, or ask at the front desk.")
 NO_VISIT = N_("You have no appointment today. Your next one is on {time}, {place}.")
 NO_VISIT_AT_ALL = N_("You have no appointment. Please go to the front desk.")
