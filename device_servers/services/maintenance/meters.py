@@ -12,7 +12,6 @@ LONGEST_S = 30.0
 """A longer gap between two looks was watched by nobody and counts as nothing."""
 SILENT = "no answer"
 """Cause of a device in use that is unknown or whose server does not answer."""
-NO_PLAN = ClassPlan("")
 
 
 @dataclass

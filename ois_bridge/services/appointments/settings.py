@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from common.errors import BadConfig
 from common.yaml_file import CONFIG, load_checked
 from ois_bridge.domain.scheduling import calendar
-from ois_bridge.domain.scheduling.plan import DAY_MIN, WEEKDAYS, Beam, Rules
+from ois_bridge.domain.scheduling.plan import WEEKDAYS, Beam, Rules
 from ois_bridge.models.scheduling import CalendarDay, DepartmentDevice, DevicePeriod, ScheduleProposal
 from ois_bridge.services.context import Context
 
