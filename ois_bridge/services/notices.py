@@ -75,6 +75,13 @@ def device_fault(session: Session, device: str, until: datetime, user: str, now:
     """
     visits = _booked(session, device, now, until)
     end = date_and_clock(until)
+    words = {
+        code: text("device-fault-screen", code, place=title(session, device)[code], until=end)
+        for code in ("zh", "en")
+    }
+    same = (ScreenNotice.text_zh == words["zh"], ScreenNotice.finish == until, ScreenNotice.finish > now)
+    if session.scalar(select(ScreenNotice.key).where(*same).limit(1)) is not None:
+        return len(visits)  # a colleague was quicker: nobody is told twice
     for visit in _first_of_each_patient(visits):
         _of_visit(session, "device-fault", visit, user, now, until=end)
     count = str(len(visits))
@@ -82,10 +89,6 @@ def device_fault(session: Session, device: str, until: datetime, user: str, now:
         place = title(session, device)[contact.language]
         content = text("device-fault-staff", contact.language, place=place, until=end, count=count)
         _put_staff(session, "device-fault-staff", account.user, contact, content, user, now)
-    words = {
-        code: text("device-fault-screen", code, place=title(session, device)[code], until=end)
-        for code in ("zh", "en")
-    }
     session.add(
         ScreenNotice(
             text_zh=words["zh"], text_en=words["en"], start=now, finish=until, created=now, created_by=user

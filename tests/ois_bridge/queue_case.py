@@ -8,8 +8,10 @@ from common import site
 from common.state import StateDir
 from ois_bridge import process
 from ois_bridge.domain.appointment_states import AppointmentState
+from ois_bridge.domain.form_states import FormState
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.clinical import Course, Patient
+from ois_bridge.models.forms import FormRecord
 from ois_bridge.services.context import Caller, Context
 
 THERAPIST = Caller("therapist", frozenset({"therapist"}))
@@ -44,7 +46,7 @@ def build(root: Path, clock: Clock) -> Context:
 
 
 def patient(means: Context, number: str, name: str = "张^明", **more: str) -> str:
-    """A patient with an active course; returns the patient's key."""
+    """A patient with an active course that may be treated; returns the patient's key."""
     with means.database.writing() as session:
         row = Patient(
             patient_id=number,
@@ -57,15 +59,22 @@ def patient(means: Context, number: str, name: str = "张^明", **more: str) -> 
         )
         session.add(row)
         session.flush()
-        session.add(
-            Course(
-                patient_key=row.key,
-                name="C1",
-                diagnosis="prostate cancer",
-                created=means.now(),
-                created_by="test",
-            )
+        course = Course(
+            patient_key=row.key,
+            name="C1",
+            diagnosis="prostate cancer",
+            created=means.now(),
+            created_by="test",
         )
+        session.add(course)
+        session.flush()
+        for kind in ("consent", "treatment-sheet"):
+            session.add(
+                FormRecord(
+                    course_key=course.key, kind=kind, version=1, content={}, state=FormState.APPROVED,
+                    created=means.now(), created_by="test", changed=means.now(), changed_by="test",
+                )
+            )  # fmt: skip
         return row.key
 
 

@@ -13,6 +13,7 @@ from common.text import set_language
 from ois_bridge.domain import lockout, registration
 from ois_bridge.domain.appointment_states import AppointmentState
 from ois_bridge.domain.course_states import CourseEvent, CourseState
+from ois_bridge.domain.form_states import FormState
 from ois_bridge.domain.queue.masking import masked_name
 from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.domain.scheduling.proposal import Content, Move
@@ -112,6 +113,17 @@ def test_a_day_ends_for_everybody(context: Context, clock: Clock) -> None:
         sign_in.of_visit(context, THERAPIST, key)
         clock.set("23:50" if key == inside else "09:00")
         calling.call(context, THERAPIST, key)
+    # a treatment sheet that was withdrawn after the booking keeps the patient out of the beam
+    with context.database.writing() as session:
+        course = appointment(context, inside).course_key
+        sheet = session.scalars(
+            select(FormRecord).where(FormRecord.course_key == course, FormRecord.kind == "treatment-sheet")
+        ).one()
+        sheet.state = FormState.WITHDRAWN
+    with pytest.raises(Refused, match="must be approved first"):
+        calling.enter(context, THERAPIST, inside)
+    with context.database.writing() as session:
+        session.get_one(FormRecord, sheet.key).state = FormState.APPROVED
     calling.enter(context, THERAPIST, inside)
     # a clock set back swallows no call
     clock.set("23:45")

@@ -10,6 +10,7 @@ from common.text import _
 from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent, AppointmentState
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.queue.day import bounds, day_of
+from ois_bridge.domain.scheduling.plan import Kind
 from ois_bridge.domain.state_table import step
 from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.queue import QueueCall, QueueEntry
@@ -18,6 +19,7 @@ from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.queue import listing
 from ois_bridge.services.queue.settings import settings
+from ois_bridge.services.workflow import guards
 
 TWICE = timedelta(seconds=3)
 """A second call of the same patient within this time is the same click."""
@@ -66,10 +68,14 @@ def pass_over(context: Context, caller: Caller, key: str) -> None:
 
 
 def enter(context: Context, caller: Caller, key: str) -> None:
-    """The patient is in the room, and is the right one. Raises NotFound, Refused."""
+    """The patient is in the room, and is the right one. Raises NotFound, Refused; for a treatment also
+    what the guard `treat` misses (a treatment sheet that was withdrawn since the visit was booked).
+    """
     with context.permitted(caller, Action.CALL_PATIENTS, key, "in the room, identity checked") as session:
         visit, _entry = _locked(session, key)
         visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.ENTER)
+        if visit.kind == Kind.TREATMENT and visit.course_key:
+            guards.may_treat(session, visit.course_key)
         visit.entered = context.now()
         _moved_up(context, session, caller, visit)
 
