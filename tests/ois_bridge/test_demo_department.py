@@ -42,6 +42,7 @@ def test_department_is_believable(make_ois, tmp_path: Path) -> None:  # type: ig
     states = dict(ois.query("SELECT state, count(*) FROM appointment GROUP BY state"))
     assert states["DONE"] > 20
     assert states["BOOKED"] > 20
+    images_and_treatments_are_there(ois)
     assert ois.query("SELECT count(*) FROM patient WHERE phone <> ''") == [(0,)], "nobody is ever messaged"
     assert ois.query("SELECT count(*) FROM patient WHERE id_card NOT LIKE '990000%'") == [(0,)]
     assert seed(ois.state, "2")[0] == 0, "more of them"
@@ -98,6 +99,17 @@ def test_hospital_around_it_answers(make_ois, tmp_path: Path) -> None:  # type: 
         wait(lambda: ois.query("SELECT count(*) FROM outgoing WHERE state = 'SENT'") > [(0,)])
         assert ois.query("SELECT count(*) FROM outgoing WHERE state = 'FAILED'") == [(0,)]
     assert not state.run_file("hospital").exists()
+
+
+def images_and_treatments_are_there(ois: Ois) -> None:
+    """One patient of seven has a scan, an approved plan, and the record of every fraction so far."""
+    assert ois.query("SELECT state, count(*) FROM plan GROUP BY state") == [("APPROVED", 3)]
+    assert ois.query("SELECT count(*) FROM prescription WHERE created_by = ''") == [(0,)]
+    assert ois.query("SELECT count(*) FROM fraction_part WHERE flag <> ''") == [(0,)]
+    treated = ois.query("SELECT count(*) FROM fraction WHERE state = 'DELIVERED'")
+    assert treated == ois.query("SELECT count(*) FROM visit_delivery") != [(0,)]
+    approved = "SELECT count(*) FROM fraction_part p JOIN approval a ON a.plan_uid = p.plan_uid"
+    assert ois.query(f"{approved} WHERE p.started < a.time") == [(0,)], "no beam before the approval"
 
 
 def walked(ois: Ois, role: str) -> tuple[list[str], int]:

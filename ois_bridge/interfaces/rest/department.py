@@ -73,13 +73,13 @@ def wanted(context: Means, caller: By) -> Any:
     return objects.wanted(context, caller)
 
 
-@router.post("/department/seed/objects/{course}", openapi_extra=_OBJECTS)
-async def take_in(context: Means, caller: By, request: Request, course: str) -> dict[str, int]:
+@router.post("/department/seed/objects/{key}", openapi_extra=_OBJECTS)
+async def take_in(context: Means, caller: By, request: Request, key: str) -> dict[str, int]:
     """Keep images, plan, dose and records of a made-up course, each at its time; prescribe and approve."""
     async with request.form(max_files=MOST_OBJECTS, max_fields=2) as form:
         contents = [await part.read() for _name, part in form.multi_items() if isinstance(part, UploadFile)]
         organs = _organs(form.get("organs"))
-    await run_in_threadpool(objects.take_in, context, caller, course, contents, organs)
+    await run_in_threadpool(objects.take_in, context, caller, key, contents, organs)
     return {"objects": len(contents)}
 
 

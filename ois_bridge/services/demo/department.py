@@ -53,7 +53,7 @@ def seed(context: Context, caller: Caller, count: int, number: int) -> int:
     if not 1 <= count <= AT_ONCE:
         raise BadInput(_("At most {n} patients are made at once.").format(n=AT_ONCE))
     with context.permitted(caller, Action.SEED_DEPARTMENT, "department", str(count)) as session:
-        have = _have(session)
+        have = seeded(session)
         scene = people.scene()
         _staff(session, context, scene["staff"])
         session.flush()
@@ -70,8 +70,8 @@ def _patients(context: Context, scene: Mapping[str, Any], indices: range, number
         _patient(context, scene, index + 1, random.Random(f"{number}/{index}"))  # noqa: S311 - names and dates
 
 
-def _have(session: Session) -> int:
-    """Seeded patients. Raises Refused where there are others than the demonstration's own."""
+def seeded(session: Session) -> int:
+    """How many seeded patients there are. Raises Refused where there are others than the demonstration's own."""
     ours = Patient.patient_id.startswith(people.PREFIX, autoescape=True)
     every = session.scalar(select(func.count()).select_from(Patient)) or 0
     have = session.scalar(select(func.count()).select_from(Patient).where(ours)) or 0

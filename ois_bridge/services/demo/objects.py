@@ -32,7 +32,7 @@ from ois_bridge.models.clinical import Course, Patient, Prescription
 from ois_bridge.models.workflow import Task
 from ois_bridge.services import intake, patients, plans
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.demo import people
+from ois_bridge.services.demo import department, people
 from ois_bridge.services.demo.course_life import Clock, shifted
 from ois_bridge.services.forms import records
 
@@ -62,9 +62,11 @@ def wanted(context: Context, caller: Caller) -> dict[str, Any]:
     """Seeded courses whose planning is done and that have no prescription yet, and what they need.
 
     {machine, therapists, courses: [{id, patient, diagnosis, target, dose_per_fraction, fractions, done:
-    {task: time}, treated: [time of the first beam]}]}. Raises Unauthorised.
+    {task: time}, treated: [time of the first beam]}]}. Raises Unauthorised, Refused
+    where real patients may be.
     """
     with context.reading(caller, Action.SEED_DEPARTMENT) as session:
+        department.seeded(session)
         therapists = session.scalars(
             select(Account.user)
             .join(AccountRole, AccountRole.account_key == Account.key)
