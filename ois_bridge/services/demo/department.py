@@ -71,7 +71,7 @@ def _patients(context: Context, scene: Mapping[str, Any], indices: range, number
 
 
 def seeded(session: Session) -> int:
-    """How many seeded patients there are. Raises Refused where there are others than the demonstration's own."""
+    """Seeded patients. Raises Refused where there are others than the demonstration's own."""
     ours = Patient.patient_id.startswith(people.PREFIX, autoescape=True)
     every = session.scalar(select(func.count()).select_from(Patient)) or 0
     have = session.scalar(select(func.count()).select_from(Patient).where(ours)) or 0
