@@ -86,6 +86,12 @@ def test_a_moved_visit_gets_its_number_from_the_queue_it_joins(context: Context,
     with context.database.reading() as session:
         line = listing.of_device(session, "ROOM2", clock()).waiting
     assert [(row.visit.key, row.visit.queue_number) for row in line] == [(second, 1), (first, 2)]
+    # nobody is called to two rooms at once
+    elsewhere = visit(context, people[1], "ROOM1", "09:30")
+    sign_in.of_visit(context, THERAPIST, elsewhere)
+    calling.call(context, THERAPIST, second)
+    with pytest.raises(Refused, match="called at another device now: Room 2"):
+        calling.call(context, THERAPIST, elsewhere)
     # who was here, went away, and comes on another day begins anew there
     sign_in.of_visit(context, THERAPIST, third)
     calling.put_forward(context, THERAPIST, third, 3, "pain")

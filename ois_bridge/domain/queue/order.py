@@ -14,6 +14,7 @@ from common.text import _
 from ois_bridge.domain.words import N_
 
 MOST_WEIGHT = 100.0
+LEAST_WAITED = 0.01
 
 NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "waited_min": (0, 24 * 60, N_("minutes waited since the sign-in")),
@@ -71,8 +72,12 @@ def checked_rule(content: Mapping[str, Any]) -> Rule:
         raise BadInput(
             _("Unknown numbers: {names}. Known are {known}.").format(names=strange, known=", ".join(NUMBERS))
         )
-    if rule.weights and rule.weights.get("waited_min", 0) <= 0:
-        raise BadInput(_("The weight of waited_min must be above 0: somebody could else wait for ever."))
+    if rule.weights and rule.weights.get("waited_min", 0) < LEAST_WAITED:
+        raise BadInput(
+            _("The weight of waited_min must be at least {n}: somebody could else wait for ever.").format(
+                n=LEAST_WAITED
+            )
+        )
     return rule
 
 

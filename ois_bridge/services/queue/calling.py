@@ -1,12 +1,12 @@
 """What a therapist does with the queue: call, call again, pass over, in the room, finished, put forward."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from common.errors import BadInput
-from common.text import _
+from common.errors import BadInput, Refused
+from common.text import _, language
 from ois_bridge.domain.appointment_states import APPOINTMENT_TABLE, AppointmentEvent, AppointmentState
 from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.queue.day import bounds, day_of
@@ -18,7 +18,7 @@ from ois_bridge.services import events, notices
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 from ois_bridge.services.queue import listing
-from ois_bridge.services.queue.settings import settings
+from ois_bridge.services.queue.settings import settings, title
 from ois_bridge.services.workflow import guards
 
 TWICE = timedelta(seconds=3)
@@ -45,6 +45,7 @@ def call(context: Context, caller: Caller, key: str) -> None:
         # a clock that was set back must not swallow calls
         if visit.state is AppointmentState.CALLED and visit.called and abs(now - visit.called) < TWICE:
             return
+        _require_free(session, visit, now)
         visit.state = step(APPOINTMENT_TABLE, visit.state, AppointmentEvent.CALL)
         visit.called = now
         entry.calls += 1
@@ -153,6 +154,28 @@ def _locked(session: Session, key: str) -> tuple[Appointment, QueueEntry]:
         entry = QueueEntry(appointment_key=key, calls=0, passed=0)
         session.add(entry)
     return visit, entry
+
+
+def _require_free(session: Session, visit: Appointment, now: datetime) -> None:
+    """Nobody is called to two rooms at once."""
+    first, last = bounds(now)
+    other = session.scalar(
+        select(Appointment)
+        .where(
+            Appointment.patient_key == visit.patient_key,
+            Appointment.key != visit.key,
+            Appointment.start >= first,
+            Appointment.start < last,
+            Appointment.state.in_(HERE),
+        )
+        .limit(1)
+    )
+    if other is not None:
+        raise Refused(
+            _("This patient is {state} at another device now: {place}. Call somebody else first.").format(
+                state=_(other.state.value), place=title(session, other.device)[language()]
+            )
+        )
 
 
 def _moved_up(context: Context, session: Session, caller: Caller, visit: Appointment) -> None:
