@@ -1,20 +1,31 @@
 """Least privilege by record: a restricted patient is seen by the care team, and by others only in need."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from common.errors import BadInput, Unauthorised
+from common.errors import BadInput, Refused, Unauthorised
 from common.text import _
 from ois_bridge.domain.permissions import Action
 from ois_bridge.models.access import CareTeamMember, Restriction
+from ois_bridge.models.accounts import Account
 from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.errors import NotFound
 
 IN_NEED = timedelta(hours=8)
 """How long a record opened in need stays open to who opened it."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a record is restricted, its care team (`until`: opened in need), physicians in charge."""
+
+    restriction: Restriction | None
+    team: list[CareTeamMember]
+    in_charge: list[str]
 
 
 class RecordClosed(Unauthorised):
@@ -26,6 +37,7 @@ def restrict(context: Context, caller: Caller, patient_key: str, reason: str) ->
     with context.permitted(caller, Action.RESTRICT_RECORD, patient_key) as session:
         if session.get(Patient, patient_key) is None:
             raise NotFound(_("There is no such entry in the OIS."))
+        check(session, caller, patient_key, context)
         now, why = context.now(), _stated(reason)
         session.merge(Restriction(patient_key=patient_key, reason=why, since=now, set_by=caller.user))
         _join(session, patient_key, caller.user, context)
@@ -41,10 +53,36 @@ def release(context: Context, caller: Caller, patient_key: str) -> None:
 
 
 def add_member(context: Context, caller: Caller, patient_key: str, user: str) -> None:
-    """Take somebody into the care team."""
+    """Take somebody into the care team. Raises BadInput for nobody of the house."""
     with context.permitted(caller, Action.RESTRICT_RECORD, patient_key, f"member {user}") as session:
         check(session, caller, patient_key, context)
+        if user not in {account.user for account in colleagues(session)}:
+            raise BadInput(_("Choose a colleague from the list."))
         _join(session, patient_key, user, context)
+
+
+def remove_member(context: Context, caller: Caller, patient_key: str, user: str) -> None:
+    """Let somebody leave the care team, and end what they opened in need; nobody removes themselves."""
+    with context.permitted(caller, Action.RESTRICT_RECORD, patient_key, f"no member {user}") as session:
+        check(session, caller, patient_key, context)
+        if user == caller.user:
+            raise Refused(_("You cannot take yourself out of the care team; a colleague of it can."))
+        for row in _team(session, patient_key, context.now()):
+            if row.user == user:
+                row.until = context.now()
+
+
+def standing(session: Session, context: Context, patient_key: str) -> Standing:
+    """Who may open a record now."""
+    found = session.get(Restriction, patient_key)
+    team = _team(session, patient_key, context.now()) if found is not None else []
+    charge = select(Course.physician).where(Course.patient_key == patient_key, Course.physician != "")
+    return Standing(found, team, sorted({*session.scalars(charge)} - {row.user for row in team}))
+
+
+def colleagues(session: Session) -> list[Account]:
+    """People of the house, by name."""
+    return list(session.scalars(select(Account).where(Account.active).order_by(Account.full_name)))
 
 
 def open_in_need(context: Context, caller: Caller, patient_key: str, reason: str) -> None:
@@ -69,11 +107,6 @@ def check(session: Session, caller: Caller, patient_key: str, context: Context) 
         raise RecordClosed(
             _("This record is open to its care team only. In need it can be opened with a reason.")
         )
-
-
-def is_restricted(session: Session, patient_key: str) -> bool:
-    """Whether a record is restricted."""
-    return session.get(Restriction, patient_key) is not None
 
 
 def visible(caller: Caller, context: Context) -> ColumnElement[bool]:
@@ -104,8 +137,16 @@ def _in_charge(caller: Caller) -> Select[str]:
 
 
 def _join(session: Session, patient_key: str, user: str, context: Context) -> None:
-    if not _open(session, Caller(user), patient_key, context):
+    if all(row.user != user or row.until for row in _team(session, patient_key, context.now())):
         session.add(CareTeamMember(patient_key=patient_key, user=user, until=None, since=context.now()))
+
+
+def _team(session: Session, patient_key: str, now: datetime) -> list[CareTeamMember]:
+    found = select(CareTeamMember).where(
+        CareTeamMember.patient_key == patient_key,
+        or_(CareTeamMember.until.is_(None), CareTeamMember.until > now),
+    )
+    return list(session.scalars(found.order_by(CareTeamMember.since)))
 
 
 def _stated(reason: str) -> str:

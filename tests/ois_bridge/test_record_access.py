@@ -9,17 +9,19 @@ import pytest
 from sqlalchemy import select
 
 from common import site
-from common.errors import BadInput, Unauthorised
+from common.errors import BadInput, Refused, Unauthorised
 from common.state import StateDir
 from ois_bridge import process
+from ois_bridge.application import create
 from ois_bridge.models.clinical import Patient
 from ois_bridge.services import access, courses
 from ois_bridge.services.context import Caller, Context
+from tests.ois_bridge.workflow_steps import Browser, staff
 
 pytestmark = pytest.mark.requirement("OIS-USERS")
 
 ANNA, BERT = (Caller(name, frozenset({"physician"})) for name in ("anna", "bert"))
-DESK = Caller("desk", frozenset({"receptionist"}))
+DESK = Caller("receptionist", frozenset({"receptionist"}))
 
 
 @pytest.fixture
@@ -60,8 +62,16 @@ def test_restricted_record_is_open_to_its_team_only(means: Context, patient: str
     assert all(sees(means, who, patient) for who in (ANNA, BERT, DESK))
     access.restrict(means, ANNA, patient, "a colleague of this house")
     assert [sees(means, who, patient) for who in (ANNA, BERT, DESK)] == [True, False, False]
-    access.add_member(means, ANNA, patient, "desk")
+    with pytest.raises(BadInput, match="colleague"):
+        access.add_member(means, ANNA, patient, "nobody")
+    access.add_member(means, ANNA, patient, "receptionist")
     assert sees(means, DESK, patient)
+    access.remove_member(means, ANNA, patient, "receptionist")
+    assert not sees(means, DESK, patient)
+    with pytest.raises(Refused, match="yourself"):
+        access.remove_member(means, ANNA, patient, "anna")
+    with pytest.raises(access.RecordClosed):
+        access.restrict(means, BERT, patient, "to come in by the back door")
     with pytest.raises(access.RecordClosed):
         access.add_member(means, BERT, patient, "bert")
     with pytest.raises(access.RecordClosed):
@@ -91,3 +101,23 @@ def test_physician_in_charge_belongs_to_the_team(means: Context, patient: str) -
         session.merge(course).physician = "bert"
     access.restrict(means, ANNA, patient, "a colleague of this house")
     assert sees(means, BERT, patient)
+
+
+def test_page_restricts_and_takes_colleagues_in(means: Context, patient: str) -> None:
+    staff(means)
+    path = f"/patients/{patient}/access"
+    with Browser(create(means)) as browser:
+        token = browser.log_in("physician")
+        assert path in browser.get(f"/patients/{patient}").text
+        assert "role reads records" in browser.get(path).text
+        short = browser.post(path, {"csrf": token, "act": "restrict", "reason": "why"})
+        assert (short.status_code, 'value="why"' in short.text) == (422, True)
+        wish = {"csrf": token, "act": "restrict", "reason": "a colleague of this house"}
+        assert "a colleague of this house" in browser.post(path, wish).text
+        assert not sees(means, DESK, patient)
+        assert browser.post(path, {"csrf": token, "act": "add", "user": "receptionist"}).status_code == 200
+        assert sees(means, DESK, patient)
+        assert browser.post(path, {"csrf": token, "act": "remove", "user": "receptionist"}).status_code == 200
+        assert not sees(means, DESK, patient)
+        browser.log_in("receptionist")
+        assert browser.get(path).status_code == 403
