@@ -80,7 +80,9 @@ async def _told(request: Request, error: Exception) -> Response:
     if isinstance(error, NotLoggedIn) and not _is_api(request):
         return await expired.not_logged_in(request, error)
     if isinstance(error, PasswordMustChange) and not _is_api(request):
-        return RedirectResponse("/account", 303)
+        # a part of a page would follow to the account page and put all of it into its own place
+        part = expired.by_script(request)
+        return JSONResponse({"error": text}, 403) if part else RedirectResponse("/account", 303)
     kept = await unsent.page_of(request, text, status) if status == 503 and not _is_api(request) else None
     return kept or _answer(request, status, text)
 

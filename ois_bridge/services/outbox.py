@@ -231,6 +231,13 @@ def listed(
     return session.scalars(query).all()
 
 
+def open_counts(session: Session) -> dict[OutgoingState, int]:
+    """How many messages wait, and how many could not be sent."""
+    states = (OutgoingState.QUEUED, OutgoingState.FAILED)
+    query = select(Outgoing.state, func.count()).where(Outgoing.state.in_(states)).group_by(Outgoing.state)
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
 def send_again(context: Context, caller: Caller, key: str) -> None:
     """Queue a failed or cancelled message once more, under its own key. Raises NotFound, Refused."""
     _take(context, caller, key, OutgoingEvent.SEND_AGAIN)

@@ -75,6 +75,7 @@ def _page(
             rows=rows[:PAGE],
             more=rows[PAGE - 1].created.isoformat() if len(rows) > PAGE else "",
             states=OutgoingState,
+            counts=outbox.open_counts(session),
             state=wanted,
             table=OUTGOING_TABLE,
             Event=OutgoingEvent,

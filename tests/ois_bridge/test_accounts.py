@@ -71,6 +71,9 @@ def test_first_password_lets_one_do_nothing_but_change_it(
     anna = browser()
     anna.log_in(f"anna.{kind}", first)
     assert "password of your own" in anna.get("/patients").text
+    part = anna.client.get("/tasks/count", headers={"HX-Request": "true"})
+    assert part.status_code == 403, "no part of a page takes the account page into itself"
+    assert "/tasks/count" not in anna.get("/account").text, "no menu before the own password"
     weak = anna.post("/account/password", "/account", old=first, new="anna", again="anna")
     assert weak.status_code == 422
     assert "12 to 128" in weak.text
