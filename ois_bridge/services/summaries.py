@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.errors import BadInput, Refused, Unauthorised
-from common.text import _
+from common.text import _, language
 from ois_bridge.domain import form_content
 from ois_bridge.domain.form_states import FORM_TABLE, FormEvent, FormState
 from ois_bridge.domain.permissions import Action
@@ -62,7 +62,7 @@ def open_draft(context: Context, caller: Caller, course_key: str) -> FormRecord:
             kind=KIND,
             version=designs.active(session, KIND).version,
             state=FormState.DRAFT,
-            content={**_proposal(facts), "facts": facts},
+            content={**_proposal(facts, course.diagnosis_text, _terms(context)), "facts": facts},
             created=context.now(),
             created_by=caller.user,
             changed=context.now(),
@@ -246,13 +246,29 @@ def _worst(session: Session, course_key: str) -> list[dict[str, Any]]:
     return [{"term": term, "grade": grade} for term, grade in sorted(worst.items())]
 
 
-def _proposal(facts: Mapping[str, Any]) -> dict[str, str]:
-    """What stands in the fields of a new draft."""
-    course = facts["course"]
-    found = ", ".join(f"{one['term']} G{one['grade']}" for one in facts["toxicities"])
+def _terms(context: Context) -> Mapping[str, str]:
+    """Side effects as the record keeps them -> as the reader calls them."""
+    return {row["en"]: row[language()] for row in context.record.settings.toxicities}
+
+
+def _proposal(facts: Mapping[str, Any], diagnosis: str, terms: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the fields of a new draft, in the language of who begins it."""
+    found = ", ".join(f"{terms.get(one['term'], one['term'])} G{one['grade']}" for one in facts["toxicities"])
+    given = [
+        _(
+            "{target}: {planned:g} Gy (RBE) in {fractions} fractions planned; {given:g} Gy (RBE) in {n} given"
+        ).format(
+            target=plan["target"],
+            planned=plan["planned_gy"],
+            fractions=plan["fractions"],
+            given=plan["delivered_gy"],
+            n=plan["treated"],
+        )
+        for plan in facts["plans"]
+    ]
     return {
-        "indication": " ".join(part for part in (course["diagnosis"], course["stage"]) if part),
-        "treatment": "",
+        "indication": " ".join(part for part in (diagnosis, facts["course"]["stage"]) if part),
+        "treatment": "\n".join(given),
         "toxicities": found,
         "condition": "",
         "advice": "",

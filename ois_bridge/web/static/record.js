@@ -46,6 +46,13 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
 });
 
+// the page comes at the place that was worked on: what became of the work is shown there for a while
+const said = document.querySelector("main > .message.good");
+if (said && location.hash) {
+  said.classList.add("floating");
+  setTimeout(() => said.classList.remove("floating"), 8000);
+}
+
 fold(document);
 reveal();
 window.addEventListener("hashchange", reveal);
