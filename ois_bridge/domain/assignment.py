@@ -77,8 +77,11 @@ def choose(rule: str, candidates: Sequence[Candidate], complexity: float, formul
 
 
 def check_formula(formula: str) -> None:
-    """Raise BadInput unless a hospital's rule can be read and gives a number."""
-    _score("hospital", formula)(Candidate("", 1.0, 1, 1, 1.0, 1.0), 1.0)
+    """Raise BadInput unless a hospital's rule can be read and gives a number, also for somebody who has no
+    work yet.
+    """
+    for one in (Candidate("", 1.0, 1, 1, 1.0, 1.0), Candidate("", 0.0, 0, 0, 0.0, 0.0)):
+        _score("hospital", formula)(one, 1.0)
 
 
 def _score(rule: str, formula: str) -> Score:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from common.errors import BadInput, LinkLost, Refused, Unauthorised
+from common.errors import BadConfig, BadInput, LinkLost, Refused, Unauthorised
 from common.text import set_language
 from ois_bridge.domain import lockout, registration
 from ois_bridge.domain.appointment_states import AppointmentState
@@ -39,7 +39,7 @@ from ois_bridge.services.appointments import booking, proposals, waiting
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.ports import Message
 from ois_bridge.services.queue import calling, listing, sign_in
-from ois_bridge.services.workflow import reminders, tasks
+from ois_bridge.services.workflow import assigning, reminders, tasks
 from tests.ois_bridge import appointments_case as department
 from tests.ois_bridge import workflow_steps as work
 from tests.ois_bridge.appointments_case import RECEPTIONIST
@@ -232,6 +232,8 @@ def test_who_leaves_leaves_no_task_behind(context: Context) -> None:
     work.up_to(context, key, "planning")
     mine = work.open_tasks(context, key)["planning"]
     assert mine.assignee in ("physicist", "physicist2")
+    with pytest.raises(BadConfig, match="division by zero"):
+        assigning.rule_of({"rule": "hospital", "formula": "1 / load", "complexity": {"default": 1}})
     tasks.take(context, Caller(mine.assignee, frozenset({"physicist"})), mine.key)
     account_admin.set_roles(context, ADMINISTRATOR, mine.assignee, ["physicist"], active=False)
     given = work.open_tasks(context, key)["planning"]

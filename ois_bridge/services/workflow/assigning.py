@@ -1,6 +1,7 @@
 """Plans are given to physicists by the department's rule; who got what, and why, is kept."""
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ from ois_bridge.models.workflow_log import AssignmentNote, StaffProfile
 from ois_bridge.services import events
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
+
+log = logging.getLogger(__name__)
 
 FILE = CONFIG / "department/assignment.yaml"
 NEVER_DAYS = 1e6
@@ -72,12 +75,23 @@ def by_rule(session: Session, context: Context, task: Task, without: str = "") -
     used = rule()
     asked = [one for one in candidates(session, task.role, course, context.now()) if one.user != without]
     try:
-        choice = assignment.choose(used.name, asked, used.work(course.technique), used.formula)
+        choice = _chosen(used, asked, used.work(course.technique))
     except Refused as why:
         _note(session, context, task, "", used.name, {"why": str(why)}, "rule")
         return
     task.assignee = choice.user
-    _note(session, context, task, choice.user, used.name, _reason(choice, without), "rule")
+    _note(session, context, task, choice.user, choice.rule, _reason(choice, without), "rule")
+
+
+def _chosen(used: Rule, asked: Sequence[Candidate], work: float) -> Choice:
+    """By the rule in force; a hospital's formula that has no number for somebody here keeps nobody's work up:
+    the fewest plans decide.
+    """
+    try:
+        return assignment.choose(used.name, asked, work, used.formula)
+    except BadInput:
+        log.exception("the hospital's rule has no value; plans are given to who has the fewest")
+        return assignment.choose("fewest", asked, work)
 
 
 def _reason(choice: Choice, without: str) -> dict[str, Any]:
