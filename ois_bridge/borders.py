@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common.text import LANGUAGES, set_language
+from common.text import LANGUAGES, _, set_language
 
 MAX_BODY = 64 * 1024 * 1024
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "testserver"})
@@ -60,13 +60,15 @@ class Borders:
 
 def _refusal(scope: Scope, headers: Headers, hosts: frozenset[str]) -> JSONResponse | None:
     if headers.get("host", "").rsplit(":", 1)[0] not in hosts:
-        return JSONResponse({"error": "unknown host name; use 127.0.0.1 or localhost"}, 400)
+        why = _("Unknown host name. Use 127.0.0.1 or localhost, or the name that server.yaml gives.")
+        return JSONResponse({"error": why}, 400)
     if scope["method"] in ("POST", "PUT", "PATCH"):
         length = headers.get("content-length", "")
         if not length.isdigit():
-            return JSONResponse({"error": "a Content-Length header is needed"}, 411)
+            return JSONResponse({"error": _("A Content-Length header is needed.")}, 411)
         if int(length) > MAX_BODY:
-            return JSONResponse({"error": f"at most {MAX_BODY // 1024 // 1024} MB are taken"}, 413)
+            most = MAX_BODY // 1024 // 1024
+            return JSONResponse({"error": _("At most {n} MB are taken at once.").format(n=most)}, 413)
     return None
 
 

@@ -43,7 +43,7 @@ function refuse(event, form) {
   event.stopImmediatePropagation();
   tell(english
     ? `${named(field)}: ${count(field.value.length)} characters are too long to be sent (1 MB at most). Nothing was sent, and everything typed stands here still: shorten it.`
-    : `${named(field)}:${count(field.value.length)} 个字符太长,无法提交(最多 1 MB)。没有提交任何内容,已输入的仍在此页:请缩短后再提交。`);
+    : `${named(field)}：${count(field.value.length)} 个字符太长，无法提交（最多 1 MB）。没有提交任何内容，已输入的仍在此页：请缩短后再提交。`);
   document.getElementById("told")?.scrollIntoView({ block: "nearest" });
 }
 
