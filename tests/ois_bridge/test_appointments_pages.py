@@ -133,7 +133,18 @@ def test_the_sheet_shows_books_and_moves(ois: Ois, desk: httpx.Client, made: Mad
     again = desk.post("/appointments", data=form | {"start": f"{day.isoformat()}T15:00"})
     assert again.status_code == 409
     assert "at least 18 h apart" in again.text
+    assert "data-now" not in page
+    assert re.search(r'data-now="\d+"', desk.get("/appointments?view=day").text)
+    assert f'action="{path}/move"' in desk.get(path).text
     assert desk.post(f"{path}/cancel", data={"reason": "ill"}).status_code == 303
+    over = desk.get(path).text
+    assert "moved or cancelled no more: its state is cancelled" in over
+    assert f'action="{path}/move"' not in over
+    gathered = desk.post(f"/appointments/day/{day.isoformat()}/gather")
+    assert (gathered.status_code, "?added=" in gathered.headers["location"]) == (303, True)
+    assert re.search(
+        "courses are on the list now|No course was added", desk.get(gathered.headers["location"]).text
+    )
 
 
 def test_wishes_are_asked_about_once(ois: Ois, desk: httpx.Client, made: Made, day: date) -> None:

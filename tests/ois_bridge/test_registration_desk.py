@@ -66,6 +66,8 @@ def test_names_become_dicom_names_and_pieces() -> None:
     assert chinese.person_name("单雄信").startswith("Shan^")
     assert chinese.person_name("Anna Schmidt") == "Schmidt^Anna"
     assert chinese.person_name("Zhang^Wei=张^伟") == "Zhang^Wei=张^伟"
+    typed = ("欧阳修文", "单雄信", "Anna Schmidt", "Dr^Anna^^^MD", "Chang^Wei=张^伟")
+    assert [chinese.written(chinese.person_name(name)) for name in typed] == list(typed)
     assert {"张伟明", "伟明", "明", "zhangweiming", "weiming", "zwm"} <= search_parts.of_name("张^伟明")
 
 
