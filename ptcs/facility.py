@@ -28,6 +28,10 @@ MODULES = {
     HOSPITAL: "simulation.hospital",
 }
 
+LEAN = {"MALLOC_ARENA_MAX": "2", "PYTANGO_DISABLE_TELEMETRY_PATCHING": "1"}
+"""Two arenas of malloc: a process of many threads, each with its own, holds memory that nobody uses. PyTango
+wraps each client call for traces: that takes 0.12 ms of processor time a call, also where nobody traces."""
+
 
 def optional(of: site.Site) -> tuple[str, ...]:
     """Processes that only some sites have."""
@@ -50,10 +54,7 @@ class Facility:
         self.site = site.load(self.site_file)
         # Tango carries Latin-1 only: what a process of the facility says to others is English. Pages, reports
         # and panels speak the language of who reads them.
-        # Two arenas of malloc: a process of many threads, each with its own, holds memory that nobody uses.
-        # PyTango wraps each client call for traces, which takes 120 us of it, also where nobody traces.
-        lean = {"MALLOC_ARENA_MAX": "2", "PYTANGO_DISABLE_TELEMETRY_PATCHING": "1"}
-        self.environment = {**lean, **os.environ, "PTCS_LANG": "en"}
+        self.environment = {**LEAN, **os.environ, "PTCS_LANG": "en"}
         self._add("database", self._launch_database)
         for name in (*SERVICES, *optional(self.site)):
             self._add(name, self._launcher(name))
