@@ -151,6 +151,8 @@ def _team(session: Session, patient_key: str, now: datetime) -> list[CareTeamMem
 
 def _stated(reason: str) -> str:
     stated = " ".join(reason.split())
-    if not 5 <= len(stated) <= 200:
-        raise BadInput(_("A reason of 5 to 200 characters is needed."))
+    # a Chinese character says what two letters say
+    said = sum(2 if letter >= "\u2e80" else 1 for letter in stated)
+    if said < 5 or len(stated) > 200:
+        raise BadInput(_("A reason is needed: at least 5 letters or 3 Chinese characters, at most 200."))
     return stated

@@ -49,13 +49,17 @@ def one_patient(request: Request, context: Means, user: User, key: str, done: st
         return patient_page(request, context, user, key, done=message)
     except access.RecordClosed as why:
         context.refused(user.caller.user, Action.READ_PATIENTS.value, key, why)
-        return page(request, "patient/closed.html", 403, key=key, why=str(why))
+        return page(request, "patient/closed.html", 403, key=key)
 
 
 @router.post("/patients/{key}/open")
-def open_in_need(context: Means, user: User, key: str, form: Form) -> Response:
-    """Open a restricted record with a reason."""
-    access.open_in_need(context, user.caller, key, form.get("reason", ""))
+def open_in_need(request: Request, context: Means, user: User, key: str, form: Form) -> Response:
+    """Open a restricted record with a reason; one that says too little stays to be completed."""
+    reason = form.get("reason", "")
+    try:
+        access.open_in_need(context, user.caller, key, reason)
+    except BadInput as why:
+        return page(request, "patient/closed.html", 422, key=key, reason=reason, error=str(why))
     return RedirectResponse(f"/patients/{key}", 303)
 
 

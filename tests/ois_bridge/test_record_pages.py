@@ -82,6 +82,8 @@ def test_page_shows_everything_to_a_doctor_and_less_to_the_desk(
         "reports", "images",
     ):  # fmt: skip
         assert f'id="s-{section}"' in full, section
+    assert re.search(r'<a href="/tasks/[0-9a-f]+">Consultation</a>', full), "an open task is one click away"
+    assert "<dd>physician," not in full, "people by their names"
     assert "7.0 / 18.0" in doctor.get(f"{path}/timeline").text
     seen = desk.get(path)
     assert seen.status_code == 200
