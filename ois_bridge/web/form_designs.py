@@ -1,6 +1,7 @@
 """The designer of forms: fields are added, ordered and removed in the browser; published as a new version."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -37,11 +38,17 @@ def all_designs() -> Response:
     return RedirectResponse("/processes", 303)
 
 
+def seen_in(form: Mapping[str, str]) -> int | None:
+    """The newest version that the page of a design knew; None where it says nothing."""
+    text = form.get("newest", "")
+    return int(text) if text.isdecimal() and len(text) < 9 else None
+
+
 @router.get("/form-designs/new")
 def new(request: Request, context: Means, user: User) -> HTMLResponse:
     """An empty design."""
     with context.reading(user.caller, Action.DESIGN):
-        return page(request, "designs/form.html", content=NEW, row=None, kinds=KINDS, may=True)
+        return page(request, "designs/form.html", content=NEW, row=None, kinds=KINDS, may=True, newest=0)
 
 
 @router.get("/form-designs/{key}")
@@ -50,7 +57,10 @@ def one(request: Request, context: Means, user: User, key: str) -> HTMLResponse:
     with context.reading(user.caller, Action.READ_DESIGNS) as session:
         row = must(session.get(FormDesign, key))
         may = user.caller.may(Action.DESIGN)
-        return page(request, "designs/form.html", content=row.content, row=row, kinds=KINDS, may=may)
+        newest = must(designs.newest_of(session, row.kind)).version
+        return page(
+            request, "designs/form.html", content=row.content, row=row, kinds=KINDS, may=may, newest=newest
+        )
 
 
 @router.post("/form-designs")
@@ -59,7 +69,7 @@ def publish(request: Request, context: Means, user: User, form: Form) -> Respons
     try:
         content = json.loads(form.get("design", ""))
         if form.get("act") == "publish":
-            row = designs.publish(context, user.caller, content, form.get("note", ""))
+            row = designs.publish(context, user.caller, content, form.get("note", ""), seen_in(form))
             message = _("Version {n} is in use; forms that exist keep theirs.").format(n=row.version)
             return page(request, "designs/preview.html", design=None, fault="", message=message)
         user.caller.check(Action.DESIGN)

@@ -15,6 +15,7 @@ from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import board, designs, log, processes, rights, shipped
+from ois_bridge.web.form_designs import seen_in
 from ois_bridge.web.render import page, refusal, staff_name
 from ois_bridge.web.session import Form, Means, User
 
@@ -103,6 +104,7 @@ def draw(request: Request, context: Means, user: User, name: str, version: int |
         row = designs.version(session, name, version) if version else designs.active(session, name)
         content: dict[str, Any] = {
             "design": row,
+            "newest": must(designs.newest_of(session, name)).version,
             "forms": [
                 (one.kind, form_designs.parsed(one).title.here) for one in form_designs.active_ones(session)
             ],
@@ -125,7 +127,7 @@ def publish(request: Request, context: Means, user: User, name: str, form: Form)
     text = form.get("drawing", "")
     try:
         if form.get("act") == "publish":
-            row = designs.publish(context, user.caller, name, text, form.get("note", ""))
+            row = designs.publish(context, user.caller, name, text, form.get("note", ""), seen_in(form))
             message = _("Version {n} is in use; running processes keep theirs.").format(n=row.version)
             return page(request, "processes/verdict.html", faults=[], message=message)
         with context.reading(user.caller, Action.DESIGN) as session:

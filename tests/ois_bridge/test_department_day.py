@@ -37,9 +37,10 @@ from ois_bridge.services import (
 )
 from ois_bridge.services.appointments import booking, proposals, waiting
 from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.forms import designs as forms
 from ois_bridge.services.ports import Message
 from ois_bridge.services.queue import calling, listing, sign_in
-from ois_bridge.services.workflow import assigning, reminders, tasks
+from ois_bridge.services.workflow import assigning, designs, reminders, tasks
 from tests.ois_bridge import appointments_case as department
 from tests.ois_bridge import workflow_steps as work
 from tests.ois_bridge.appointments_case import RECEPTIONIST
@@ -350,3 +351,18 @@ def test_names_as_people_have_and_type_them() -> None:
     for wrong in ("·", "😀", "<script>", "a=b=c=d", "张\u202e伟", "  "):
         with pytest.raises(BadInput, match=r"[Nn]ame"):
             kept(wrong)
+
+
+@pytest.mark.requirement("OIS-WORKFLOW")
+def test_two_people_at_one_design_pass_nobody_over(context: Context) -> None:
+    one, two = work.ADMIN, Caller("administrator", frozenset({"administrator"}))
+    with context.database.reading() as session:
+        drawing, form = designs.active(session, "proton-course").drawing, forms.active(session, "consent")
+    second = designs.publish(context, one, "proton-course", drawing, "mine", 1)
+    assert designs.publish(context, one, "proton-course", drawing, "again from the same page", 1).version == 3
+    with pytest.raises(BadInput, match=f"{one.user} made version 3 meanwhile"):
+        designs.publish(context, two, "proton-course", drawing, "theirs", second.version - 1)
+    assert designs.publish(context, two, "proton-course", drawing, "put together", 3).version == 4
+    forms.publish(context, one, form.content, "mine", form.version)
+    with pytest.raises(BadInput, match="made version 2 meanwhile"):
+        forms.publish(context, two, form.content, "theirs", form.version)

@@ -9,12 +9,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import BadConfig, BadInput
+from common.text import _
 from common.yaml_file import CONFIG
 from common.yaml_file import read as read_yaml
 from ois_bridge.domain import form_design
 from ois_bridge.domain.form_design import Design
 from ois_bridge.domain.permissions import Action
-from ois_bridge.models.designs import FormDesign
+from ois_bridge.models.designs import FormDesign, ProcessDesign
 from ois_bridge.services.context import Caller, Context
 from ois_bridge.services.patients import must
 
@@ -88,10 +89,19 @@ def active_ones(session: Session) -> Sequence[FormDesign]:
     return session.scalars(select(FormDesign).where(FormDesign.active).order_by(FormDesign.kind)).all()
 
 
-def publish(context: Context, caller: Caller, content: Any, note: str) -> FormDesign:
-    """A new version, active from now on; forms that exist keep theirs. Raises BadInput."""
+def newest_of(session: Session, kind: str) -> FormDesign | None:
+    """The newest version of a kind, in use or not."""
+    query = select(FormDesign).where(FormDesign.kind == kind)
+    return session.scalar(query.order_by(FormDesign.version.desc()).limit(1))
+
+
+def publish(context: Context, caller: Caller, content: Any, note: str, seen: int | None = None) -> FormDesign:
+    """A new version, active from now on; forms that exist keep theirs. `seen`: the newest version when the
+    caller began. Raises BadInput, also when somebody else made a version meanwhile.
+    """
     design = form_design.read(content)
     with context.permitted(caller, Action.DESIGN, design.kind, f"form {design.kind}") as session:
+        require_seen(newest_of(session, design.kind), caller, seen)
         return _add(session, context, caller.user, design, note.strip()[:500])
 
 
@@ -104,6 +114,14 @@ def activate(context: Context, caller: Caller, kind: str, version: int) -> None:
         session.execute(update(FormDesign).where(FormDesign.kind == kind).values(active=False))
         session.flush()
         row.active = True
+
+
+def require_seen(newest: FormDesign | ProcessDesign | None, caller: Caller, seen: int | None) -> None:
+    """Raise BadInput where somebody else's version, which the caller has not seen, would be passed over."""
+    if newest is None or seen is None or newest.version <= seen or newest.created_by == caller.user:
+        return
+    said = _("{user} made version {n} meanwhile: open it in another tab, and put both together there.")
+    raise BadInput(said.format(user=newest.created_by, n=newest.version))
 
 
 def _add(session: Session, context: Context, user: str, design: Design, note: str) -> FormDesign:

@@ -16,6 +16,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.process_steps import Drawing
 from ois_bridge.models.designs import FormDesign, ProcessDesign
 from ois_bridge.services.context import Caller, Context
+from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import drawing, engine
 
@@ -90,11 +91,24 @@ def _judged(text: str, forms: Collection[str]) -> list[str]:
     return found
 
 
-def publish(context: Context, caller: Caller, name: str, text: str, note: str) -> ProcessDesign:
-    """A new version, active from now on; running processes keep theirs. Raises BadInput with all faults."""
+def newest_of(session: Session, name: str) -> ProcessDesign | None:
+    """The newest version of a process, in use or not."""
+    query = select(ProcessDesign).where(ProcessDesign.name == name)
+    return session.scalar(query.order_by(ProcessDesign.version.desc()).limit(1))
+
+
+def publish(
+    context: Context, caller: Caller, name: str, text: str, note: str, seen: int | None = None
+) -> ProcessDesign:
+    """A new version, active from now on; running processes keep theirs. `seen`: the newest version when the
+    caller began.
+
+    Raises BadInput with all faults, or when somebody else made a version meanwhile.
+    """
     with context.permitted(caller, Action.DESIGN, name, f"process {name}") as session:
         if not KIND_NAME.fullmatch(name):
             raise BadInput(_("A process has a name of small letters, digits and hyphens."))
+        form_designs.require_seen(newest_of(session, name), caller, seen)
         _require_good(session, text)
         return _add(session, context, caller.user, name, text, note.strip()[:500])
 
