@@ -17,9 +17,10 @@ from common.text import _, set_language, translate
 from ois_bridge.domain.permissions import Action
 from ois_bridge.services import archive, overview, reports, summaries
 from ois_bridge.services.context import Caller, Context
-from ois_bridge.services.export import tables
+from ois_bridge.services.export import tables, workbook
 from ois_bridge.services.export.choice import Choice
 from ois_bridge.services.export.tables import FormNames
+from ois_bridge.services.export.workbook import Cell, Sheet
 from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.forms import printing
 from ois_bridge.services.overview import PatientView
@@ -100,13 +101,13 @@ def _write(
     if choice.format == "pdf":
         file.write(paper(context, caller, view, designs, choice.language))
     elif choice.format == "xlsx":
-        file.write(tables.workbook(_sheets(context, view, designs, choice.language), choice.language))
+        file.write(workbook.xlsx(_sheets(context, view, designs, choice.language), choice.language))
     else:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
             _fill(context, caller, view, designs, choice, package)
 
 
-def _sheets(context: Context, view: PatientView, designs: FormNames, language: str) -> list[tables.Sheet]:
+def _sheets(context: Context, view: PatientView, designs: FormNames, language: str) -> list[Sheet]:
     places = context.names.places.known(context.database, context.now())
     terms = {row["en"]: row[language] for row in context.record.settings.toxicities}
     said = tables.Said(
@@ -138,7 +139,7 @@ def _fill(
 ) -> None:
     found = _sheets(context, view, designs, choice.language)
     package.writestr(f"record-{choice.language}.pdf", paper(context, caller, view, designs, choice.language))
-    package.writestr("record.xlsx", tables.workbook(found, choice.language))
+    package.writestr("record.xlsx", workbook.xlsx(found, choice.language))
     if "forms" in choice.parts:
         _forms(context, caller, view, choice, package)
     if "schedule" in choice.parts:
@@ -191,7 +192,7 @@ def _object(context: Context, package: zipfile.ZipFile, name: str, sop_uid: str)
         package.writestr(name, archive.content_of(context, row))
 
 
-def _csv(sheet: tables.Sheet, language: str) -> str:
+def _csv(sheet: Sheet, language: str) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(translate(name, language) for name in sheet.heading)
@@ -200,5 +201,5 @@ def _csv(sheet: tables.Sheet, language: str) -> str:
     return "\ufeff" + text.getvalue()
 
 
-def _no_formula(value: tables.Cell) -> tables.Cell:
+def _no_formula(value: Cell) -> Cell:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

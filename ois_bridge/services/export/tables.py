@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from io import BytesIO
 
 from common.text import translate
 from ois_bridge.domain.alerts import shown
@@ -14,19 +13,11 @@ from ois_bridge.domain.plan_line import Beat
 from ois_bridge.domain.words import N_, SEX, STATE
 from ois_bridge.models.workflow import Task
 from ois_bridge.services.course_views import CourseView
+from ois_bridge.services.export.workbook import Cell, Sheet
 from ois_bridge.services.overview import PatientView
+from ois_bridge.services.plan_line import TimeLine
 
-Cell = str | int | float | None
 Word = Callable[[str], str]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table. `title` and `heading` are English texts that are translated when it is written."""
-
-    title: str
-    heading: tuple[str, ...]
-    rows: Sequence[Sequence[Cell]]
 
 
 @dataclass(frozen=True)
@@ -51,45 +42,10 @@ def sheets(view: PatientView, designs: FormNames, said: Said, language: str) -> 
     courses = view.courses
     found = [
         _patient(view, word, language),
-        Sheet(
-            N_("Courses"),
-            (N_("Course"), N_("State"), N_("Diagnosis"), "ICD-11", "ICD-10", N_("Stage"), N_("Reason")),
-            [
-                (c.name, word(c.state.value), c.diagnosis_text, c.icd11, c.icd10, c.stage, c.state_reason)
-                for c in (item.course for item in courses)
-            ],
-        ),
-        Sheet(
-            N_("Appointments"),
-            (N_("Course"), N_("Time"), N_("Device"), N_("Fraction"), N_("State")),
-            [
-                (
-                    item.course.name,
-                    _moment(one.start),
-                    said.device(one.device),
-                    one.fraction,
-                    word(one.state.value),
-                )
-                for item in courses
-                for one in sorted([*item.past, *item.coming], key=lambda visit: visit.start)
-            ],
-        ),
+        _courses(courses, word),
+        _appointments(courses, said, word),
         _forms(courses, designs, language),
-        Sheet(
-            N_("Tasks"),
-            (N_("Course"), N_("Task"), N_("State"), N_("Person"), N_("Done")),
-            [
-                (
-                    item.course.name,
-                    _title(one, language),
-                    word(one.state.value),
-                    said.person(one.done_by or one.assignee or ""),
-                    _moment(one.done),
-                )
-                for item in courses
-                for one in item.tasks
-            ],
-        ),
+        _tasks(courses, said, word, language),
         _follow_ups(courses, word),
     ]
     return [*found, *_clinical(view, said, word)]
@@ -98,72 +54,104 @@ def sheets(view: PatientView, designs: FormNames, said: Said, language: str) -> 
 def _clinical(view: PatientView, said: Said, word: Word) -> Iterable[Sheet]:
     """What only those who treat the patient see: the view holds nothing of it for others."""
     if view.line is not None:
-        yield Sheet(
-            N_("Fractions"),
-            (
-                N_("Plan"), N_("System"), N_("No."), N_("Planned"), N_("Device"), N_("Treated"), N_("Ended"),
-                N_("planned MU"), N_("delivered MU"), N_("State"), N_("By"), N_("Note"),
-            ),
-            [
-                (lane.title, lane.source, *_beat(beat, said, word))
-                for lane in view.line.lanes
-                for beat in lane.beats
-            ],
-        )  # fmt: skip
-        yield Sheet(
-            N_("Prescriptions"),
-            (
-                N_("Target"),
-                N_("Dose per fraction, Gy (RBE)"),
-                N_("Fractions"),
-                N_("RBE model"),
-                N_("Prescribed by"),
-            ),
-            [
-                (
-                    wish.target,
-                    wish.dose_per_fraction,
-                    wish.fractions,
-                    wish.rbe_model,
-                    said.person(wish.created_by),
-                )
-                for wish in view.prescriptions
-            ],
-        )
-        yield Sheet(
-            N_("Plans"),
-            (N_("Plan"), N_("State"), N_("Machine"), N_("Fractions"), N_("Arrived")),
-            [
-                (p.label, word(STATE[p.state.value]), p.machine, p.fractions_planned, _moment(p.arrived))
-                for p in (item.plan for item in view.plans)
-            ],
-        )
-    reviews = [(item.course.name, one) for item in view.courses for one in item.reviews]
-    if reviews:
-        yield Sheet(
-            N_("Reviews"),
-            (N_("Course"), N_("Time"), N_("Physician"), N_("Weight, kg"), N_("Side effects"), N_("Note")),
-            [
-                (
-                    name,
-                    _moment(one.time),
-                    said.person(one.physician),
-                    one.weight,
-                    _toxicities(one.toxicities, said),
-                    one.note,
-                )
-                for name, one in reviews
-            ],
-        )
+        yield _fractions(view.line, said, word)
+        yield _prescriptions(view, said)
+        yield _plans(view, word)
+    if any(item.reviews for item in view.courses):
+        yield _reviews(view.courses, said)
     if view.series:
-        yield Sheet(
-            N_("Objects"),
-            (N_("Kind"), N_("Description"), N_("Objects"), N_("Received")),
-            [
-                (line.series.modality, line.series.description, line.count, _moment(line.series.created))
-                for line in view.series
-            ],
+        yield _objects(view)
+
+
+def _courses(courses: Sequence[CourseView], word: Word) -> Sheet:
+    heading = (N_("Course"), N_("State"), N_("Diagnosis"), "ICD-11", "ICD-10", N_("Stage"), N_("Reason"))
+    rows = [
+        (c.name, word(c.state.value), c.diagnosis_text, c.icd11, c.icd10, c.stage, c.state_reason)
+        for c in (item.course for item in courses)
+    ]
+    return Sheet(N_("Courses"), heading, rows)
+
+
+def _appointments(courses: Sequence[CourseView], said: Said, word: Word) -> Sheet:
+    rows = [
+        (item.course.name, _moment(one.start), said.device(one.device), one.fraction, word(one.state.value))
+        for item in courses
+        for one in sorted([*item.past, *item.coming], key=lambda visit: visit.start)
+    ]
+    heading = (N_("Course"), N_("Time"), N_("Device"), N_("Fraction"), N_("State"))
+    return Sheet(N_("Appointments"), heading, rows)
+
+
+def _tasks(courses: Sequence[CourseView], said: Said, word: Word, language: str) -> Sheet:
+    rows = [
+        (
+            item.course.name,
+            _title(one, language),
+            word(one.state.value),
+            said.person(one.done_by or one.assignee or ""),
+            _moment(one.done),
         )
+        for item in courses
+        for one in item.tasks
+    ]
+    heading = (N_("Course"), N_("Task"), N_("State"), N_("Person"), N_("Done"))
+    return Sheet(N_("Tasks"), heading, rows)
+
+
+def _fractions(line: TimeLine, said: Said, word: Word) -> Sheet:
+    heading = (
+        N_("Plan"), N_("System"), N_("No."), N_("Planned"), N_("Device"), N_("Treated"), N_("Ended"),
+        N_("planned MU"), N_("delivered MU"), N_("State"), N_("By"), N_("Note"),
+    )  # fmt: skip
+    rows = [(lane.title, lane.source, *_beat(beat, said, word)) for lane in line.lanes for beat in lane.beats]
+    return Sheet(N_("Fractions"), heading, rows)
+
+
+def _prescriptions(view: PatientView, said: Said) -> Sheet:
+    heading = (
+        N_("Target"), N_("Dose per fraction, Gy (RBE)"), N_("Fractions"), N_("RBE model"), N_("Prescribed by")
+    )  # fmt: skip
+    rows = [
+        (wish.target, wish.dose_per_fraction, wish.fractions, wish.rbe_model, said.person(wish.created_by))
+        for wish in view.prescriptions
+    ]
+    return Sheet(N_("Prescriptions"), heading, rows)
+
+
+def _plans(view: PatientView, word: Word) -> Sheet:
+    rows = [
+        (p.label, word(STATE[p.state.value]), p.machine, p.fractions_planned, _moment(p.arrived))
+        for p in (item.plan for item in view.plans)
+    ]
+    heading = (N_("Plan"), N_("State"), N_("Machine"), N_("Fractions"), N_("Arrived"))
+    return Sheet(N_("Plans"), heading, rows)
+
+
+def _reviews(courses: Sequence[CourseView], said: Said) -> Sheet:
+    rows = [
+        (
+            item.course.name,
+            _moment(one.time),
+            said.person(one.physician),
+            one.weight,
+            _toxicities(one.toxicities, said),
+            one.note,
+        )
+        for item in courses
+        for one in item.reviews
+    ]
+    heading = (
+        N_("Course"), N_("Time"), N_("Physician"), N_("Weight, kg"), N_("Side effects"), N_("Note")
+    )  # fmt: skip
+    return Sheet(N_("Reviews"), heading, rows)
+
+
+def _objects(view: PatientView) -> Sheet:
+    rows = [
+        (line.series.modality, line.series.description, line.count, _moment(line.series.created))
+        for line in view.series
+    ]
+    return Sheet(N_("Objects"), (N_("Kind"), N_("Description"), N_("Objects"), N_("Received")), rows)
 
 
 def _patient(view: PatientView, word: Word, language: str) -> Sheet:
@@ -243,35 +231,3 @@ def _moment(value: datetime | date | None) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M}"
     return value.isoformat() if value else ""
-
-
-def workbook(tables: Sequence[Sheet], language: str) -> bytes:
-    """The tables as an Excel file; a text never becomes a formula."""
-    # the library takes a moment to load: not before the first export
-    from openpyxl import Workbook  # noqa: PLC0415
-    from openpyxl.styles import Font  # noqa: PLC0415
-
-    book = Workbook()
-    book.remove(book.active)
-    for table in tables:
-        sheet = book.create_sheet(translate(table.title, language)[:31])
-        for place, row in enumerate([[translate(name, language) for name in table.heading], *table.rows], 1):
-            for column, value in enumerate(row, 1):
-                cell = sheet.cell(place, column, _safe(value))
-                if isinstance(value, str):
-                    cell.data_type = "s"
-                if place == 1:
-                    cell.font = Font(bold=True)
-        sheet.freeze_panes = "A2"
-        for column in range(1, len(table.heading) + 1):
-            sheet.column_dimensions[sheet.cell(1, column).column_letter].width = 18
-    content = BytesIO()
-    book.save(content)
-    return content.getvalue()
-
-
-def _safe(value: Cell) -> Cell:
-    """Excel takes no control characters."""
-    if isinstance(value, str):
-        return "".join(sign for sign in value if sign >= " " or sign in "\n\t")[:32000]
-    return value
