@@ -17,12 +17,25 @@ def of(patient: Patient) -> list[Alert]:
     return alerts.shown(patient.alerts)
 
 
-def change(context: Context, caller: Caller, patient_key: str, codes: Iterable[str]) -> Patient:
-    """Set the alerts of a patient; the old ones are kept. Raises BadInput for an unknown one, NotFound."""
+def change(
+    context: Context,
+    caller: Caller,
+    patient_key: str,
+    codes: Iterable[str],
+    seen: Iterable[str] | None = None,
+) -> Patient:
+    """Set the alerts of a patient; the old ones are kept. `seen`: those that the caller's page showed: what
+    somebody else added or removed since then stays as they said.
+
+    Raises BadInput for an unknown one, NotFound.
+    """
     kept = alerts.checked(codes)
     with context.permitted(caller, Action.EDIT_ALERTS, patient_key) as session:
         patient = must(session.get(Patient, patient_key))
         access.check(session, caller, patient_key, context)
+        if seen is not None:
+            wanted, there, before = set(kept.split()), set(patient.alerts.split()), set(seen)
+            kept = alerts.checked((there | (wanted - before)) - (before - wanted))
         session.add(
             PatientChange(
                 patient_key=patient.key,

@@ -128,7 +128,9 @@ def one_fraction(request: Request, context: Means, user: User, key: str) -> HTML
 @router.post("/patients/{key}/alerts")
 def change_alerts(context: Means, user: User, key: str, form: Form) -> Response:
     """Set the alerts of a patient."""
-    alerts.change(context, user.caller, key, [code for code in ALERTS if form.get(f"alert-{code}")])
+    ticked = [code for code in ALERTS if form.get(f"alert-{code}")]
+    seen = [code for code in ALERTS if code in form["seen"].split()] if "seen" in form else None
+    alerts.change(context, user.caller, key, ticked, seen)
     return RedirectResponse(f"/patients/{key}?done=alerts#s-alerts", 303)
 
 

@@ -19,7 +19,7 @@ from ois_bridge.domain.registration import PatientEntry
 from ois_bridge.domain.scheduling.proposal import Content, Move
 from ois_bridge.domain.task_states import TaskState
 from ois_bridge.models.appointments import Appointment
-from ois_bridge.models.clinical import Course
+from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.forms import FormRecord
 from ois_bridge.models.outbox import Outgoing
 from ois_bridge.models.queue import QueueEntry
@@ -28,6 +28,7 @@ from ois_bridge.models.workflow import ProcessRecord
 from ois_bridge.services import (
     account_admin,
     accounts,
+    alerts,
     course_changes,
     courses,
     follow_up,
@@ -320,6 +321,13 @@ def test_two_people_change_one_course_and_a_dead_patient_is_left_in_peace(contex
     courses.diagnose(context, DOCTOR, made.course, "", "肺癌", None, diagnosis)
     with pytest.raises(Refused, match=r"meanwhile \(now: 肺癌"):
         courses.diagnose(context, DOCTOR, made.course, "", "肝癌", None, diagnosis)
+    # what two people tick at once is there as both said it
+    alerts.change(context, RECEPTIONIST, made.patient, ["pacemaker", "pregnancy"], [])
+    alerts.change(context, DOCTOR, made.patient, ["allergy"], [])
+    alerts.change(context, RECEPTIONIST, made.patient, ["pacemaker"], ["pacemaker", "pregnancy"])
+    with context.database.reading() as session:
+        assert set(session.get_one(Patient, made.patient).alerts.split()) == {"pacemaker", "allergy"}
+        count = len(patient_changes.history(session, made.patient))
     wanted = booking.Wanted("ROOM1", "treatment", department.at(later, 9), 20, made.course, "proton", 1)
     row = booking.make(context, RECEPTIONIST, wanted)
     (due,) = follow_up.plan(context, DOCTOR, made.course, later, [3])
@@ -327,7 +335,7 @@ def test_two_people_change_one_course_and_a_dead_patient_is_left_in_peace(contex
     with context.database.reading() as session:
         assert session.get_one(Appointment, row.key).state is AppointmentState.CANCELLED
         assert [one.state.name for one in session.scalars(select(Outgoing))] == ["CANCELLED"]
-        assert len(patient_changes.history(session, made.patient)) == len(changed)
+        assert len(patient_changes.history(session, made.patient)) == count == len(changed) + 3
 
 
 def _course(context: Context, key: str) -> Course:
