@@ -34,8 +34,10 @@ def change(
         patient = must(session.get(Patient, patient_key))
         access.check(session, caller, patient_key, context)
         if seen is not None:
-            wanted, there, before = set(kept.split()), set(patient.alerts.split()), set(seen)
-            kept = alerts.checked((there | (wanted - before)) - (before - wanted))
+            wanted, before = set(kept.split()), set(seen)
+            there = {code for code in patient.alerts.split() if code in alerts.ALERTS}
+            old = [code for code in patient.alerts.split() if code not in there]
+            kept = " ".join([alerts.checked((there | (wanted - before)) - (before - wanted)), *old]).strip()
         session.add(
             PatientChange(
                 patient_key=patient.key,
