@@ -15,7 +15,8 @@ from ois_bridge.domain.scheduling.plan import KIND_TEXT, PARTICLE_TEXT
 from ois_bridge.domain.words import N_
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.appointments import book, settings
-from ois_bridge.services.appointments.sheet import SYMBOL, Choice
+from ois_bridge.services.appointments.cards import SYMBOL
+from ois_bridge.services.appointments.sheet import Choice
 from ois_bridge.web.render import page
 
 VIEWS = {"day": N_("Day"), "three": N_("3 days"), "week": N_("Week")}

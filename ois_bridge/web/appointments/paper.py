@@ -6,7 +6,8 @@ from datetime import datetime
 from common.links.pdf import render
 from common.text import language
 from ois_bridge.domain.scheduling import sheet as layout
-from ois_bridge.services.appointments.sheet import Choice, Shown, View
+from ois_bridge.services.appointments.cards import Shown
+from ois_bridge.services.appointments.sheet import Choice, View
 from ois_bridge.web.appointments import means
 from ois_bridge.web.render import ENVIRONMENT
 

@@ -14,6 +14,7 @@ from ois_bridge.domain.permissions import Action
 from ois_bridge.domain.scheduling.plan import Book
 from ois_bridge.services.accounts import WebUser
 from ois_bridge.services.appointments import book, booking, handling, sheet
+from ois_bridge.services.appointments.cards import COLOURS
 from ois_bridge.services.appointments.sheet import Choice
 from ois_bridge.services.context import Context
 from ois_bridge.web.appointments import means, paper
@@ -50,7 +51,7 @@ def choice_of(
     return Choice(
         day=sheet.parse_day(day, booking.today(context)),
         view=view or _known(kept, "view", sheet.VIEWS),
-        colour=colour or _known(kept, "colour", sheet.COLOURS),
+        colour=colour or _known(kept, "colour", COLOURS),
         devices=devices or kept.get("devices", "") or "rooms",
         mine=user.caller.user if own else "",
     )
