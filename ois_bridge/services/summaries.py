@@ -151,6 +151,7 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
             "hash": forms.digest(row),
             "now": context.now(),
             "by": context.person(caller.user),
+            "person": context.person,
         }
     return context.record.printer.pdf("summary.html", content, language)
 

@@ -26,6 +26,7 @@ from ois_bridge.models.clinical import Course, Patient
 from ois_bridge.models.forms import FormRecord
 from ois_bridge.services import charging, courses, intake, overview, plan_line, summaries
 from ois_bridge.services.export import choice, package
+from ois_bridge.services.forms import printing
 from simulation.hospital import other_ois
 from simulation.hospital.charging import ChargingService
 from tests.ois_bridge.record_case import CASE, DESK, DOCTOR, THERAPIST, Record, book, opened, treated
@@ -204,6 +205,7 @@ def test_forms_of_a_record_are_exported_as_they_are(record: Record) -> None:
         # filled as a form, by another system: it holds no facts
         session.get_one(FormRecord, draft.key).content = {"treatment": "as planned"}
     assert summaries.pdf(record.context, DOCTOR, draft.key, "zh").startswith(b"%PDF")
+    assert printing.pdf(record.context, DOCTOR, draft.key, "zh").startswith(b"%PDF")
     intake.store(record.context, CASE.record(2, whole=False), "PTCS_TCS")
     with record.context.database.reading() as session:
         line = plan_line.of_patient(

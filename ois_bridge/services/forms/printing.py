@@ -1,6 +1,7 @@
 """Forms on paper: A4, with the patient, the signature and its digest."""
 
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from common.text import set_language
@@ -29,8 +30,15 @@ def pdf(context: Context, caller: Caller, key: str, language: str) -> bytes:
                 "digest": records.digest(row),
                 "now": context.now(),
                 "by": context.person(caller.user),
+                "signed": partial(_signed, context),
             }
             return context.record.printer.pdf("form.html", facts, language)
 
     # texts of a design follow the language in force; this print's own ends with it
     return copy_context().run(printed)
+
+
+def _signed(context: Context, user: str) -> str:
+    """A person with the account that signed; "" for nobody yet."""
+    name = context.person(user)
+    return f"{name} ({user})" if name != user else user
