@@ -1,28 +1,17 @@
 """The workflow's pages in a real browser: few clicks, by keyboard, readable for everybody."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from common import site
 from common.state import StateDir
 from ois_bridge import process
+from tests.ois_bridge import ois_browser
 from tests.ois_bridge import workflow_steps as department
 from tests.ois_bridge.conftest import Ois, start
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--enable-unsafe-swiftshader",
-    "--use-angle=swiftshader",
-]
-PICTURES = os.environ.get("PTCS_PICTURES", "")
-"""A folder for pictures of the pages, to look at."""
+from tests.ois_bridge.ois_browser import looked_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.requirement("OIS-WORKLIST")]
 
@@ -45,37 +34,8 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ois, dict[s
     assert running.stop() == 0
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        # axe is a script of ours in the page: the policy of the pages allows none
-        context = chromium.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True)
-        yield context.new_page()
-        chromium.close()
-
-
 def log_in(page: Page, ois: Ois, user: str) -> None:
-    page.goto(f"{ois.url}/language/en?next=/login")
-    page.fill("#user", user)
-    page.fill("#password", department.SECRET if user != "admin" else ois.password(user))
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: "/login" not in url)
-
-
-def looked_at(page: Page, name: str) -> None:
-    """No violation of axe, nothing sticks out; on a desk and on a phone."""
-    for width in (1366, 390):
-        page.set_viewport_size({"width": width, "height": 768 if width == 1366 else 844})
-        if PICTURES:
-            page.screenshot(path=f"{PICTURES}/{name}-{width}.png")
-        found = Axe().run(page).response["violations"]
-        assert [f"{name}: {rule['id']} {rule['nodes'][0]['html'][:200]}" for rule in found] == []
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= width, (name, width, wide)
-    page.set_viewport_size({"width": 1366, "height": 768})
+    ois_browser.log_in(page, ois, user, department.SECRET if user != "admin" else "")
 
 
 def test_a_doctor_approves_a_sheet_in_four_clicks(busy: tuple[Ois, dict[str, str]], page: Page) -> None:
@@ -165,6 +125,20 @@ def test_processes_and_forms_are_designed(busy: tuple[Ois, dict[str, str]], page
     page.click("#publish >> text=Publish")
     page.wait_for_selector("#verdict .message")
     assert "Version 2 is in use" in page.inner_text("#verdict")
+    page.goto(f"{ois.url}/language/zh?next=/processes/draw/proton-course")
+    page.wait_for_selector("body[data-drawn=yes]")
+    assert page.locator("[data-element-id=lane-physician]").first.text_content() == "医生"
+    page.locator("[data-element-id=contouring]").first.click(force=True)
+    page.wait_for_selector("#fields:not([hidden])")
+    assert (page.input_value("#p-name"), page.input_value("#p-zh")) == ("靶区勾画", "Contouring")
+    page.fill("#p-name", "勾画靶区")
+    page.keyboard.press("Tab")
+    page.locator("#publish button[value=publish]").click()
+    page.wait_for_selector("#verdict .message.good")
+    kept = page.request.get(f"{ois.url}/processes/draw/proton-course/3.bpmn").text()
+    assert 'name="Contouring" ptcs:zh="勾画靶区"' in kept
+    assert 'name="Informed consent, signed" ptcs:zh="知情同意"' in kept
+    page.goto(f"{ois.url}/language/en?next=/processes")
     page.goto(f"{ois.url}/processes")
     page.click("text=Treatment sheet")
     page.wait_for_selector(".design-field")
