@@ -78,7 +78,7 @@ def test_by_keyboard_and_with_a_form(busy: tuple[Ois, dict[str, str]], page: Pag
     assert page.input_value("#f-region") == "pelvis, whole"
     assert page.is_visible(".restored")
     looked_at(page, "fill")
-    page.click("text=Submit")
+    page.click("button[value=submit]")
     page.wait_for_url("**/tasks")
     page.goto(f"{ois.url}/courses/{keys['simulation']}/processes")
     assert "Immobilisation and simulation" in page.inner_text("main")
