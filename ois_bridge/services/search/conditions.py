@@ -57,7 +57,7 @@ def few(session: Session, group: Group, most: int) -> list[str] | None:
     """Keys of the patients whose courses fit, where a group needs that and they are at most `most`."""
     if not group.every:
         return None
-    keys = visits.few(session, group, most)
+    keys = visits.few(session, group, max(most, visits.MOST))
     wanted = [_simple(item) for item in _course_rules(group)]
     if keys is not None or not wanted:
         return keys

@@ -9,6 +9,8 @@ from ois_bridge.models.appointments import Appointment
 from ois_bridge.models.scheduling import DepartmentDevice
 from ois_bridge.services.search import moments
 
+MOST = 3000
+"""So many patients of a day or device are looked at one by one: a day long ago is far along the list."""
 KEPT: ColumnElement[bool] = Appointment.state != AppointmentState.CANCELLED
 
 
