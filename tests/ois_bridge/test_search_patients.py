@@ -57,11 +57,11 @@ def means(tmp_path_factory: pytest.TempPathFactory, place: Callable[[Path], None
                    state=CourseState.HISTORY, created=built.now(), created_by="physician")
         )  # fmt: skip
         who = {row.patient_id: row.key for row in session.query(Patient)}
-        for patient, device, day, state in VISITS:
+        for patient, device, day, stands in VISITS:
             start = datetime(2026, 3, day, 10, tzinfo=UTC)
             session.add(
                 Appointment(patient_key=who[patient], device=device, kind="treatment", start=start,
-                            minutes=20, state=state, created=built.now(), created_by="receptionist")
+                            minutes=20, state=stands, created=built.now(), created_by="receptionist")
             )  # fmt: skip
     yield built
     built.close()
