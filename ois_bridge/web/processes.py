@@ -1,5 +1,6 @@
 """Processes: the running ones with their log, and the designs that are drawn in the browser."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -95,6 +96,32 @@ def all_designs(request: Request, context: Means, user: User, done: str = "") ->
         content["offered"] = len(shipped.offers(session)) if user.caller.may(Action.DESIGN) else 0
         message = _("The new version is in use.") if done == "published" else ""
         return page(request, "processes/designs.html", done=message, **content)
+
+
+@router.get("/processes/new")
+def new(request: Request, context: Means, user: User) -> HTMLResponse:
+    """Name and titles of a new process."""
+    return _new(request, context, user, {})
+
+
+def _new(
+    request: Request, context: Means, user: User, typed: Mapping[str, str], status: int = 200, error: str = ""
+) -> HTMLResponse:
+    with context.reading(user.caller, Action.DESIGN) as session:
+        return page(
+            request, "processes/new.html", status, error=error, typed=typed, known=designs.startable(session)
+        )
+
+
+@router.post("/processes/new")
+def begin(request: Request, context: Means, user: User, form: Form) -> Response:
+    """Begin a new process; it is drawn next."""
+    try:
+        titles = form.get("title", ""), form.get("title_zh", "")
+        row = designs.begin(context, user.caller, form.get("name", "").strip(), *titles, form.get("like", ""))
+    except BadInput as why:
+        return _new(request, context, user, form, 422, str(why))
+    return RedirectResponse(f"/processes/draw/{row.name}?version={row.version}", 303)
 
 
 @router.get("/processes/draw/{name}")

@@ -20,7 +20,10 @@ from ois_bridge.services.forms import designs as form_designs
 from ois_bridge.services.patients import must
 from ois_bridge.services.workflow import drawing, engine
 
+LONGEST_TITLE = 120
 FOLDER = CONFIG / "department/processes"
+BLANK = CONFIG / "department/blank.bpmn"
+"""What a process is begun with that is like no other."""
 
 
 @lru_cache(maxsize=64)
@@ -106,11 +109,30 @@ def publish(
     Raises BadInput with all faults, or when somebody else made a version meanwhile.
     """
     with context.permitted(caller, Action.DESIGN, name, f"process {name}") as session:
-        if not KIND_NAME.fullmatch(name):
-            raise BadInput(_("A process has a name of small letters, digits and hyphens."))
+        _require_name(name)
         form_designs.require_seen(newest_of(session, name), caller, seen)
         _require_good(session, text)
         return _add(session, context, caller.user, name, text, note.strip()[:500])
+
+
+def begin(
+    context: Context, caller: Caller, name: str, title: str, title_zh: str, like: str = ""
+) -> ProcessDesign:
+    """The first version of a new process, not yet in use: like the version in use of another, or one step.
+
+    Raises BadInput for a name that is no name, or is taken; NotFound for an unknown `like`.
+    """
+    with context.permitted(caller, Action.DESIGN, name, f"process {name} begun") as session:
+        _require_name(name)
+        if newest_of(session, name) is not None:
+            raise BadInput(_("There is a process with this name already; choose another name."))
+        title, title_zh = title.strip(), title_zh.strip()
+        if not (title or title_zh) or max(len(title), len(title_zh)) > LONGEST_TITLE:
+            raise BadInput(_("A title of 1 to {n} characters is needed.").format(n=LONGEST_TITLE))
+        text = active(session, like).drawing if like else BLANK.read_text(encoding="utf-8")
+        text = drawing.retitled(text, name, title or title_zh, title_zh)
+        _require_good(session, text)
+        return _add(session, context, caller.user, name, text, "", in_use=False)
 
 
 def activate(context: Context, caller: Caller, name: str, number: int) -> None:
@@ -122,13 +144,20 @@ def activate(context: Context, caller: Caller, name: str, number: int) -> None:
         row.active = True
 
 
+def _require_name(name: str) -> None:
+    if not KIND_NAME.fullmatch(name):
+        raise BadInput(_("A process has a name of small letters, digits and hyphens."))
+
+
 def _require_good(session: Session, text: str) -> None:
     found = judge(session, text)
     if found:
         raise BadInput(" ".join(found))
 
 
-def _add(session: Session, context: Context, user: str, name: str, text: str, note: str) -> ProcessDesign:
+def _add(
+    session: Session, context: Context, user: str, name: str, text: str, note: str, in_use: bool = True
+) -> ProcessDesign:
     last = session.scalar(select(func.max(ProcessDesign.version)).where(ProcessDesign.name == name)) or 0
     session.execute(update(ProcessDesign).where(ProcessDesign.name == name).values(active=False))
     title, chinese = drawing.titles(text)
@@ -138,7 +167,7 @@ def _add(session: Session, context: Context, user: str, name: str, text: str, no
         title=title or name,
         title_zh=chinese,
         drawing=text,
-        active=True,
+        active=in_use,
         note=note,
         created=context.now(),
         created_by=user,

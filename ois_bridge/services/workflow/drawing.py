@@ -63,6 +63,24 @@ def titles(text: str) -> tuple[str, str]:
     return process.get("name", "")[:120], process.get(f"{{{NAMESPACE}}}zh", "")[:120]
 
 
+def retitled(text: str, name: str, title: str, title_zh: str) -> str:
+    """A copy of a drawing under another name, which begins by hand. Raises BadInput."""
+    process = _process(text)
+    before, after = process.get("id", ""), name.replace("-", "_")
+    process.set("id", after)
+    pools = [
+        one for one in process.getroottree().iter(f"{{{BPMN}}}participant") if one.get("processRef") == before
+    ]
+    for one in (process, *pools):
+        one.set("name", title)
+        one.set(f"{{{NAMESPACE}}}zh", title_zh)
+    for pool in pools:
+        pool.set("processRef", after)
+    for start in process.iter(f"{{{BPMN}}}startEvent"):
+        start.attrib.pop(f"{{{NAMESPACE}}}begins", None)
+    return str(etree.tostring(process.getroottree(), encoding="unicode"))
+
+
 def tree(text: str) -> Any:
     """The file as the engine takes it. Raises BadInput."""
     return _process(text).getroottree()
