@@ -75,6 +75,7 @@ class Action(StrEnum):
 
 
 _ANY = frozenset({"operator", "physicist", "physician", "therapist", "service", "administrator"})
+_MACHINE = _ANY - {"administrator"}
 _DEPARTMENT = frozenset({"physician", "physicist", "therapist", "receptionist"})
 _PLANNERS = frozenset({"physician", "physicist"})
 _CLINICAL = frozenset({"physician", "physicist", "therapist"})
@@ -90,8 +91,8 @@ MAY: dict[Action, frozenset[str]] = {
     Action.ADD_COURSE: frozenset({"physician"}),
     Action.PRESCRIBE: frozenset({"physician"}),
     Action.READ_PRESCRIPTION: _CLINICAL,
-    Action.READ_INSTANCES: _ANY,
-    Action.READ_PLAN: _ANY,
+    Action.READ_INSTANCES: _MACHINE,
+    Action.READ_PLAN: _MACHINE,
     Action.SUBMIT_PLAN: frozenset({"physicist"}),
     Action.APPROVE_PLAN: frozenset({"physician"}),
     Action.REVOKE_PLAN: frozenset({"physician"}),

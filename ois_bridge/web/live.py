@@ -30,7 +30,7 @@ RIGHT: dict[str, Action] = {
     "queue": Action.READ_QUEUE,
     "appointments": Action.READ_PATIENTS,
     "tasks": Action.READ_PATIENTS,
-    "devices": Action.READ_PLAN,
+    "devices": Action.READ_DEVICES,
     "outbox": Action.MANAGE_OUTBOX,
     "screens": Action.READ_QUEUE,
 }
