@@ -246,7 +246,15 @@ def spent(state: Path) -> float:
         server = Path(str(make_url(place).query["host"])) / "data" / "postmaster.pid"
         first = psutil.Process(int(server.read_text().split()[0]))
         found += [first, *first.children(recursive=True)]
-    return sum(sum(one.cpu_times()[:2]) for one in found)
+    return sum(_spent(one) for one in found)
+
+
+def _spent(process: psutil.Process) -> float:
+    """0 for a process that ended between being listed and being asked: PostgreSQL's helpers come and go."""
+    try:
+        return sum(process.cpu_times()[:2])
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def measured(kind: str, state: Path, patients: int, seconds: float) -> None:
