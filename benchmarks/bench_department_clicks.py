@@ -96,7 +96,8 @@ def opened(browser: Browser, url: str, path: str = "/login") -> Page:
 
 
 def log_in(hand: Hand, user: str, password: str) -> None:
-    """From the empty log-in page: the cursor is in its first field."""
+    """From the empty log-in page: the cursor is in its first field, once the page is drawn."""
+    hand.page.wait_for_selector("#user:focus")
     hand.type(user)
     hand.key("Tab")
     hand.type(password)
