@@ -120,7 +120,9 @@ def walked(ois: Ois, role: str) -> tuple[list[str], int]:
     bad, seen, todo = [], set[str](), ["/"]
     while todo:
         path = todo.pop(0)
-        kind = re.sub(r"[0-9a-f]{16,}|DEMO-[0-9]+|[0-9.]{20,}|\d{4}-\d\d-\d\d|ROOM\d|(?<=year=)\d+", "*", path)
+        kind = re.sub(
+            r"[0-9a-f]{16,}|DEMO-[0-9]+|[0-9.]{20,}|\d{4}-\d\d-\d\d|ROOM\d|(?<=year=)\d+", "*", path
+        )
         if kind in seen or NO_PAGE.match(path):
             continue
         seen.add(kind)
